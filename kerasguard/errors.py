@@ -1,0 +1,131 @@
+"""Every exception that kerasguard raises on purpose.
+
+Damage to one tensor is a `Finding`, not an exception: exceptions are for what
+stops the work.
+
+    KerasguardError
+    ├── CheckpointError             the checkpoint cannot be read
+    │   ├── CheckpointNotFoundError     nothing lies there (also a FileNotFoundError)
+    │   ├── UnknownFormatError          the content is no checkpoint that kerasguard knows
+    │   └── CorruptCheckpointError      the container is broken (truncated, bad CRC, ...)
+    ├── ManifestError               the manifest cannot be read; `.where` says at which place
+    │   ├── ManifestMissingError        only where the caller demanded one
+    │   └── UnsupportedManifestError    a newer schema
+    ├── ArchitectureError           the stored config cannot be built; nothing was built
+    ├── ModelError                  the model given by the caller cannot take part (never built, ...)
+    ├── UnrepairableError           some tensors have no allowed step; `.report`; nothing was assigned
+    ├── RestoreError                assigning failed; the model was rolled back
+    └── PatchError                  somebody else patched the same method meanwhile
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from kerasguard.report import Report
+
+__all__ = [
+    "ArchitectureError",
+    "CheckpointError",
+    "CheckpointNotFoundError",
+    "CorruptCheckpointError",
+    "KerasguardError",
+    "ManifestError",
+    "ManifestMissingError",
+    "ModelError",
+    "PatchError",
+    "RestoreError",
+    "UnknownFormatError",
+    "UnrepairableError",
+    "UnsupportedManifestError",
+]
+
+
+class KerasguardError(Exception):
+    """Base of all exceptions that kerasguard raises on purpose."""
+
+
+class CheckpointError(KerasguardError):
+    """A checkpoint cannot be read.
+
+    Args:
+        path: the checkpoint; starts the message.
+        message: what happened, what was expected, what to do.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """Nothing lies at the path, nor does a checkpoint have it as its prefix."""
+
+
+class UnknownFormatError(CheckpointError):
+    """The content is no checkpoint that kerasguard can read."""
+
+
+class CorruptCheckpointError(CheckpointError):
+    """The container is broken; damage to a single tensor is a `Finding` instead."""
+
+
+class ManifestError(KerasguardError):
+    """A manifest cannot be read or contradicts itself.
+
+    Args:
+        message: what is wrong.
+        where: dotted path inside the manifest (`tensors[3].shape`), grows as the error rises.
+        path: the sidecar, where it is known.
+    """
+
+    def __init__(
+        self, message: str, *, where: str = "", path: str | os.PathLike[str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message, self.where, self.path = message, where, path
+
+    def __str__(self) -> str:
+        prefix = "" if self.path is None else f"{self.path}: "
+        suffix = f" (at {self.where})" if self.where else ""
+        return f"{prefix}{self.message}{suffix}"
+
+
+class ManifestMissingError(ManifestError):
+    """A manifest was demanded and there is none."""
+
+
+class UnsupportedManifestError(ManifestError):
+    """The manifest was written under a newer schema."""
+
+
+class ArchitectureError(KerasguardError):
+    """The stored architecture cannot be built; nothing was built."""
+
+
+class ModelError(KerasguardError):
+    """The model that the caller gave cannot take part, for example it was never built."""
+
+
+class UnrepairableError(KerasguardError):
+    """Some tensors have no step that the policy allows; nothing was assigned.
+
+    Args:
+        message: the findings, a line each, and what to do.
+        report: what was expected, recorded and stored, and why it does not fit.
+    """
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class RestoreError(KerasguardError):
+    """Assigning failed half-way; the model holds what it held before."""
+
+
+class PatchError(KerasguardError):
+    """A patched method is no longer kerasguard's wrapper, so it cannot be taken back."""

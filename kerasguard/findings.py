@@ -1,0 +1,47 @@
+"""What can be wrong, and how sure a repair of it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from kerasguard.repairs import Safety, Step
+
+__all__ = ["Finding", "Severity"]
+
+
+class Severity(str, Enum):
+    """How bad a finding is.
+
+    ERROR: the tensor cannot be restored as things are. WARNING: it can, but is suspect.
+    INFO: something differs and was settled without loss.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with one tensor, with one layer or with the architecture.
+
+    Args:
+        code: `KG1xx` which tensor, `KG2xx` which form, `KG3xx` which values, `KG4xx` architecture.
+        key: the expected key (or the stored one, for what nobody expects; a layer's key; or "").
+        message: what is, what was expected, what would settle it; one line, names the tensor.
+        severity: of the finding as long as it is not repaired.
+        repair: the step that would settle it, taking the place of the target's step so far.
+        safety: how sure that repair is; EXACT where there is none to judge.
+    """
+
+    code: str
+    key: str
+    message: str
+    severity: Severity = Severity.ERROR
+    repair: Step | None = None
+    safety: Safety = Safety.EXACT
+
+    def __str__(self) -> str:
+        tag = f" [{self.safety.value}]" if self.repair and self.safety is not Safety.EXACT else ""
+        return f"{self.code} {self.message}{tag}"

@@ -1,0 +1,257 @@
+"""The three tables' common ground: what a tensor is, without its bytes.
+
+A `Table` describes everything that holds tensors, whether a live model (*expected*), a
+manifest (*recorded*) or a checkpoint file (*stored*). All three have the same type, so
+a rule can compare any two of them. Nothing here knows a file or a framework.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+__all__ = [
+    "Array",
+    "Extent",
+    "LayerRecord",
+    "Role",
+    "Table",
+    "TensorRecord",
+    "TensorSource",
+    "TensorSpec",
+    "auto_named",
+    "count_nonfinite",
+    "digest",
+    "dtype_name",
+    "numpy_dtype",
+    "snake_case",
+    "survey",
+]
+
+Array = npt.NDArray[np.generic]
+Role = Literal["weight", "optimizer", "metric", "seed", "state"]
+Addressing = Literal["key", "order", "name"]
+
+# Names that NumPy does not know; "string" and friends are not tensors of weights.
+_EXTENSION_DTYPES = {
+    name: np.dtype(getattr(ml_dtypes, name))
+    for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "int2", "uint2")
+    if hasattr(ml_dtypes, name)
+}
+
+
+def numpy_dtype(name: str) -> np.dtype[np.generic]:
+    """The little-endian NumPy dtype of a Keras dtype string (`"bfloat16"` included)."""
+    extension = _EXTENSION_DTYPES.get(name)
+    return extension if extension is not None else np.dtype(name).newbyteorder("<")
+
+
+def dtype_name(dtype: npt.DTypeLike) -> str:
+    """The Keras dtype string of a NumPy dtype; inverse of `numpy_dtype`."""
+    return np.dtype(dtype).name
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape and dtype of a tensor.
+
+    Args:
+        shape: sizes of the axes, outermost first.
+        dtype: a Keras dtype string such as `"float32"` or `"bfloat16"`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.size * numpy_dtype(self.dtype).itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a tensor's bytes lie, if they lie in one piece, uncompressed and little-endian.
+
+    Args:
+        file: the name of one of the checkpoint's files, relative to its folder, `/` between parts.
+        offset: first byte, from the start of that file.
+        length: number of bytes.
+    """
+
+    file: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """What is known of one tensor.
+
+    Args:
+        key: how the table addresses it; in Keras 3 files `layers/dense/vars/0`.
+        spec: shape and dtype.
+        name: the path that a person knows it by, `head/kernel`.
+        variable: the last part of that path, `kernel`; empty where unknown.
+        layer: key of the layer that owns it in `Table.layers`; empty where unknown.
+        role: what the tensor is for.
+        trainable: whether gradients change it; None where unknown.
+        digest: names its algorithm, `xxh3:...`; None where the bytes were not read.
+        nonfinite: number of NaN and infinite elements; None where the bytes were not read.
+        extent: the bytes' place, where they lie in one piece.
+        slot: of an optimizer's tensor, the slot (`momentum`).
+        slot_of: of an optimizer's slot, the key of the weight it belongs to.
+    """
+
+    key: str
+    spec: TensorSpec
+    name: str = ""
+    variable: str = ""
+    layer: str = ""
+    role: Role = "weight"
+    trainable: bool | None = None
+    digest: str | None = None
+    nonfinite: int | None = None
+    extent: Extent | None = None
+    slot: str = ""
+    slot_of: str = ""
+
+    @property
+    def label(self) -> str:
+        """What messages call the tensor: its name, else its key."""
+        return self.name or self.key
+
+
+Node = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """What is known of one layer, with or without weights.
+
+    Args:
+        key: its path in the checkpoint, `layers/dense`; nested models repeat the pattern.
+        name: the name that the layer carries.
+        class_name: `Dense`; empty where unknown. Only the class, no module.
+        config_digest: of the config without names and without what cannot change
+            predictions; empty where unknown.
+        inbound: a tuple per call: the tensors it was called on, each as
+            (layer key, call index, tensor index). None where the graph is unknown.
+        position: rank among its siblings in graph order; -1 where unknown.
+    """
+
+    key: str
+    name: str
+    class_name: str = ""
+    config_digest: str = ""
+    inbound: tuple[Node, ...] | None = None
+    position: int = -1
+
+    @property
+    def parent(self) -> str:
+        """Key of the enclosing layer or model; empty for the top."""
+        return re.sub(r"(^|/)[^/]+(/[^/]+)?$", "", self.key)
+
+    @property
+    def auto_named(self) -> bool:
+        """Whether Keras made the name up, so that it is weak evidence."""
+        return auto_named(self.name, self.class_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All tensors and layers of a model, a manifest or a checkpoint.
+
+    Args:
+        tensors: records by key, in the table's own order.
+        layers: records by key, in graph or file order; may be empty where unknown.
+        addressing: how this table's keys relate to a Keras 3 model's keys: `key` (the same
+            keys), `order` (the n-th layer with weights) or `name` (the variable's path).
+    """
+
+    tensors: Mapping[str, TensorRecord]
+    layers: Mapping[str, LayerRecord] = field(default_factory=dict)
+    addressing: Addressing = "key"
+
+    @staticmethod
+    def of(records: Iterable[TensorRecord], **rest: object) -> Table:
+        """A table of `records` (and `layers=`, `addressing=`)."""
+        return Table({r.key: r for r in records}, **rest)  # type: ignore[arg-type]
+
+    def members(self) -> dict[str, list[TensorRecord]]:
+        """Records by the key of their layer, both in table order."""
+        groups: dict[str, list[TensorRecord]] = {}
+        for record in self.tensors.values():
+            groups.setdefault(record.layer, []).append(record)
+        return groups
+
+
+class TensorSource(Protocol):
+    """Anything that holds tensors: a file, a live model, a dict in a test."""
+
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Spec of every tensor by key. Reads no tensor."""
+
+    def read(self, key: str) -> Array:
+        """The tensor's elements, shaped and typed as its spec says."""
+
+
+def digest(array: Array) -> str:
+    """`xxh3:` and 32 hexadecimal digits over the little-endian, C-ordered bytes.
+
+    Shape and dtype are not part of it: they are compared by themselves. xxh3 finds accidents,
+    not attackers; the manifest's SHA-256 of the whole file is there for those who sign it.
+    """
+    data = np.ascontiguousarray(array)
+    if data.dtype.byteorder == ">":
+        data = data.astype(data.dtype.newbyteorder("<"))
+    return f"xxh3:{xxhash.xxh3_128_hexdigest(data.reshape(-1).view(np.uint8).data)}"
+
+
+def count_nonfinite(array: Array) -> int:
+    """Number of NaN and infinite elements; 0 for integers and bools."""
+    if array.dtype.kind not in "fcV" and array.dtype not in _EXTENSION_DTYPES.values():
+        return 0
+    if array.dtype.kind == "V":
+        array = array.astype(np.float32)
+    finite = np.isfinite(array)
+    return int(finite.size - np.count_nonzero(finite))
+
+
+def survey(source: TensorSource) -> Iterator[TensorRecord]:
+    """Read every tensor once and yield what was learned of it."""
+    for key, spec in source.specs().items():
+        array = source.read(key)
+        yield TensorRecord(
+            key, spec, digest=digest(array), nonfinite=count_nonfinite(array)
+        )
+
+
+def snake_case(class_name: str) -> str:
+    """`Conv2DTranspose` -> `conv2d_transpose`, as Keras derives names from classes."""
+    name = re.sub(r"\W+", "", class_name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def auto_named(name: str, class_name: str) -> bool:
+    """Whether `name` is one that Keras gives by itself to a `class_name` (`dense`, `dense_3`)."""
+    if not class_name:
+        return False
+    return re.fullmatch(rf"{re.escape(snake_case(class_name))}(_\d+)?", name) is not None
