@@ -1,0 +1,56 @@
+"""What every test may ask for, and the quiet, seeded surroundings that all of them get."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import DictSource
+
+from kerasguard.tensors import Array
+
+# Read by TensorFlow and Keras when they are first imported, so they are set before any test is.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real files that are too big or too foreign for the repository."""
+    told = os.environ.get("KERASGUARD_SHARED")
+    folder = Path(told) if told else REPOSITORY.parent / "shared"
+    if not (folder / "fixtures").is_dir():
+        pytest.skip(f"needs the fixtures of {folder}; set KERASGUARD_SHARED to where they lie")
+    return folder
+
+
+@pytest.fixture
+def dict_source() -> Callable[[Mapping[str, Array]], DictSource]:
+    """Makes a `TensorSource` out of a dict; `.reads` tells which keys were read."""
+    return DictSource
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers_in_every_run() -> Iterator[None]:
+    """Seed every generator that is there; Keras only where a test has imported it."""
+    random.seed(0)
+    np.random.seed(0)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
