@@ -20,12 +20,8 @@ stops the work.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import os
-
-    from kerasguard.report import Report
+import os
+from typing import Any
 
 __all__ = [
     "ArchitectureError",
@@ -115,10 +111,11 @@ class UnrepairableError(KerasguardError):
 
     Args:
         message: the findings, a line each, and what to do.
-        report: what was expected, recorded and stored, and why it does not fit.
+        report: a `kerasguard.Report`: what was expected, recorded and stored, and why it does
+            not fit. (Typed `Any`: errors stand below everything and import nothing.)
     """
 
-    def __init__(self, message: str, report: Report) -> None:
+    def __init__(self, message: str, report: Any) -> None:
         super().__init__(message)
         self.report = report
 

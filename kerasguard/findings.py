@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from kerasguard.repairs import Safety, Step
 
@@ -31,17 +32,40 @@ class Finding:
         key: the expected key (or the stored one, for what nobody expects; a layer's key; or "").
         message: what is, what was expected, what would settle it; one line, names the tensor.
         severity: of the finding as long as it is not repaired.
-        repair: the step that would settle it, taking the place of the target's step so far.
-        safety: how sure that repair is; EXACT where there is none to judge.
+        repairs: steps that would settle it, taking the place of their targets' steps so far.
+        safety: how sure those repairs are; EXACT where there is none to judge.
     """
 
     code: str
     key: str
     message: str
     severity: Severity = Severity.ERROR
-    repair: Step | None = None
+    repairs: tuple[Step, ...] = ()
     safety: Safety = Safety.EXACT
 
     def __str__(self) -> str:
-        tag = f" [{self.safety.value}]" if self.repair and self.safety is not Safety.EXACT else ""
+        tag = f" [{self.safety.value}]" if self.repairs and self.safety is not Safety.EXACT else ""
         return f"{self.code} {self.message}{tag}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "code": self.code,
+            "key": self.key,
+            "message": self.message,
+            "severity": self.severity.value,
+            "safety": self.safety.value,
+            "repairs": [step.to_dict() for step in self.repairs],
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Finding:
+        """Law: `Finding.from_dict(f.to_dict()) == f`."""
+        return Finding(
+            data["code"],
+            data["key"],
+            data["message"],
+            Severity(data["severity"]),
+            tuple(Step.from_dict(step) for step in data["repairs"]),
+            Safety(data["safety"]),
+        )

@@ -150,7 +150,7 @@ class Manifest:
             table=Table(
                 {t.key: t for t in tensors},
                 {r.key: r for r in layers},
-                addressing,  # type: ignore[arg-type]  # unknown ones pair like "name"
+                addressing,
             ),
             unwritten=tuple(_tensor_from(node) for node in top.items("unwritten")),
             **{name: top.get(name, *types) for name, types in _PLAIN_FIELDS.items()},

@@ -20,6 +20,7 @@ __all__ = [
     "Cast",
     "Concat",
     "Flip",
+    "Loss",
     "Op",
     "Pick",
     "Reshape",
@@ -27,8 +28,10 @@ __all__ = [
     "Step",
     "Sum",
     "Transpose",
+    "cast_loss",
     "op_from_dict",
     "op_to_dict",
+    "spec_of",
 ]
 
 
@@ -153,7 +156,7 @@ class Sum:
 
     def apply(self, array: Array) -> Array:
         """The sums, in the array's own dtype."""
-        return np.asarray(np.sum(array, axis=self.axis, dtype=array.dtype))  # type: ignore[arg-type]
+        return np.asarray(np.sum(array, axis=self.axis, dtype=array.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +195,10 @@ def op_to_dict(op: Op | Concat) -> dict[str, Any]:
 
 def op_from_dict(data: dict[str, Any]) -> Op | Concat:
     """Law: `op_from_dict(op_to_dict(op)) == op`."""
-    kind = _KINDS[data["op"]]
+    kind: Any = _KINDS[data["op"]]
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "op"}
-    return kind(**fields)
+    op: Op | Concat = kind(**fields)
+    return op
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +247,44 @@ class Step:
         join = ops.pop(0) if ops and isinstance(ops[0], Concat) else None
         assert join is None or isinstance(join, Concat)
         return Step(data["target"], tuple(data["sources"]), tuple(ops), join)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a cast does to the values at hand.
+
+    Args:
+        error: largest absolute rounding error among the elements that stay finite.
+        largest: largest absolute value among them, to judge `error` by.
+        overflows: finite elements that become infinite.
+        flushed: nonzero elements that become zero.
+    """
+
+    error: float
+    largest: float
+    overflows: int
+    flushed: int
+
+    @property
+    def none(self) -> bool:
+        """Whether every element survives the cast bit for bit."""
+        return self.error == 0 and not self.overflows and not self.flushed
+
+
+def cast_loss(array: Array, dtype: str) -> Loss:
+    """What casting `array` to `dtype` loses, measured on its elements."""
+    wide: Any = array.astype(np.float64)
+    cast: Any = Cast(dtype).apply(array).astype(np.float64)
+    finite = np.isfinite(wide)
+    overflow = finite & ~np.isfinite(cast)
+    kept = finite & ~overflow
+    error = np.abs(wide - cast, where=kept, out=np.zeros(wide.shape))
+    return Loss(
+        float(error.max(initial=0.0)),
+        float(np.abs(wide, where=kept, out=np.zeros(wide.shape)).max(initial=0.0)),
+        int(np.count_nonzero(overflow)),
+        int(np.count_nonzero(kept & (wide != 0) & (cast == 0))),
+    )
 
 
 def spec_of(array: Array) -> TensorSpec:

@@ -41,7 +41,7 @@ Role = Literal["weight", "optimizer", "metric", "seed", "state"]
 Addressing = Literal["key", "order", "name"]
 
 # Names that NumPy does not know; "string" and friends are not tensors of weights.
-_EXTENSION_DTYPES = {
+_EXTENSION_DTYPES: dict[str, np.dtype[np.generic]] = {
     name: np.dtype(getattr(ml_dtypes, name))
     for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "int2", "uint2")
     if hasattr(ml_dtypes, name)
@@ -51,12 +51,14 @@ _EXTENSION_DTYPES = {
 def numpy_dtype(name: str) -> np.dtype[np.generic]:
     """The little-endian NumPy dtype of a Keras dtype string (`"bfloat16"` included)."""
     extension = _EXTENSION_DTYPES.get(name)
-    return extension if extension is not None else np.dtype(name).newbyteorder("<")
+    if extension is not None:
+        return extension
+    return np.dtype(name).newbyteorder("<")
 
 
 def dtype_name(dtype: npt.DTypeLike) -> str:
     """The Keras dtype string of a NumPy dtype; inverse of `numpy_dtype`."""
-    return np.dtype(dtype).name
+    return str(np.dtype(dtype).name)
 
 
 @dataclass(frozen=True, slots=True)
