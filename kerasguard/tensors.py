@@ -53,7 +53,8 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
     extension = _EXTENSION_DTYPES.get(name)
     if extension is not None:
         return extension
-    return np.dtype(name).newbyteorder("<")
+    plain: np.dtype[np.generic] = np.dtype(name)
+    return plain.newbyteorder("<")
 
 
 def dtype_name(dtype: npt.DTypeLike) -> str:
