@@ -1,0 +1,82 @@
+"""Keras checkpoints loaded exactly as they were saved, or not at all, and never silently wrong.
+
+An import may only go down, from a higher floor to a lower one:
+
+    6  cli                              the command line
+    5  callbacks, patch                 Keras' public API
+    4  guard                            the pipelines; clock, versions and environment enter here
+    3  integrations/, formats/, sidecar, commit, arena, opened      files and frameworks
+    2  report, explain, diagnose        what follows from the findings
+    1  rules/, migrations/, identity, architecture, layouts         what can be wrong and why
+    0  draft -> findings -> repairs -> manifest -> tensors -> strict_json -> errors
+
+Floors 0 to 2 know no file, no clock, no environment and no framework. Importing `kerasguard`
+imports none of them either: each public name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kerasguard.callbacks import WeightManifestCallback
+    from kerasguard.diagnose import RepairPlan
+    from kerasguard.errors import KerasguardError, UnrepairableError
+    from kerasguard.findings import Finding, Severity
+    from kerasguard.guard import inspect, load, plan, record, restore, verify
+    from kerasguard.manifest import Manifest
+    from kerasguard.patch import patch, patched, unpatch
+    from kerasguard.repairs import Safety
+    from kerasguard.report import Report
+    from kerasguard.tensors import TensorSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Finding",
+    "KerasguardError",
+    "Manifest",
+    "RepairPlan",
+    "Report",
+    "Safety",
+    "Severity",
+    "TensorSpec",
+    "UnrepairableError",
+    "WeightManifestCallback",
+    "inspect",
+    "load",
+    "patch",
+    "patched",
+    "plan",
+    "record",
+    "restore",
+    "unpatch",
+    "verify",
+]
+
+_HOMES = {
+    "callbacks": ("WeightManifestCallback",),
+    "diagnose": ("RepairPlan",),
+    "errors": ("KerasguardError", "UnrepairableError"),
+    "findings": ("Finding", "Severity"),
+    "guard": ("inspect", "load", "plan", "record", "restore", "verify"),
+    "manifest": ("Manifest",),
+    "patch": ("patch", "patched", "unpatch"),
+    "repairs": ("Safety",),
+    "report": ("Report",),
+    "tensors": ("TensorSpec",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'kerasguard' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"kerasguard.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

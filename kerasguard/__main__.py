@@ -1,0 +1,7 @@
+"""`python -m kerasguard` is `kerasguard`."""
+
+import sys
+
+from kerasguard.cli import main
+
+sys.exit(main())

@@ -1,0 +1,64 @@
+"""How the command line shows a result: one JSON document, or lines and tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from kerasguard.report import printable
+
+__all__ = ["SCHEMA", "Output"]
+
+SCHEMA = "kerasguard/cli/1"
+
+
+class Output:
+    """Where a command puts its result: a document for `--json`, lines and tables otherwise.
+
+    Args:
+        command: the verb, named in the document.
+        as_json: one JSON document instead of text.
+    """
+
+    def __init__(self, command: str, *, as_json: bool) -> None:
+        self.command, self.as_json = command, as_json
+
+    def document(self, code: int, **content: Any) -> None:
+        """The JSON document, if that is what was asked for."""
+        if self.as_json:
+            head = {"schema": SCHEMA, "command": self.command, "exit_code": code}
+            print(json.dumps({**head, **content}, indent=2, allow_nan=False))
+
+    def line(self, text: object = "") -> None:
+        """A line of text, with nothing in it that a terminal would act on."""
+        if not self.as_json:
+            print(printable(text))
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table: drawn by rich on a terminal, aligned columns elsewhere."""
+        if self.as_json or not rows:
+            return
+        cells = [[printable(cell) for cell in row] for row in rows]
+        if sys.stdout.isatty():
+            _rich_table(header, cells)
+            return
+        widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+        for row in (header, *cells):
+            padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print("  ".join(padded).rstrip())
+
+
+def _rich_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    # rich honours NO_COLOR and the width of the terminal by itself.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in header:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)

@@ -1,0 +1,45 @@
+"""What a code such as `KG201` means, in the words of the rule or migration that gives it.
+
+A rule or migration module has `CODES`, from code to a one-line summary, and tells the rest in its
+docstring: what it looks like, why it happens, source, when the repair is exact.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from dataclasses import dataclass
+
+from kerasguard import migrations, rules
+
+__all__ = ["Explanation", "explanations"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One code.
+
+    Args:
+        code: `KG201`.
+        summary: one line.
+        module: the module that gives it, `kerasguard.rules.transposed`.
+        text: that module's docstring.
+    """
+
+    code: str
+    summary: str
+    module: str
+    text: str
+
+
+def explanations() -> dict[str, Explanation]:
+    """Every code that kerasguard can give, in order of the codes."""
+    found = {}
+    for package in (rules, migrations):
+        for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(info.name)
+            text = inspect.getdoc(module) or ""
+            for code, summary in getattr(module, "CODES", {}).items():
+                found[code] = Explanation(code, summary, info.name, text)
+    return dict(sorted(found.items()))

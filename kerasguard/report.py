@@ -1,0 +1,222 @@
+"""What a verification, a dry run or a restore came to: as text, as JSON and as one HTML page.
+
+Names in a checkpoint are written by whoever wrote the file, so every form of a report is safe to
+show: text holds no control characters, HTML is escaped and runs nothing.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from kerasguard.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from kerasguard.diagnose import RepairPlan
+
+__all__ = ["SCHEMA", "Outcome", "Report", "printable"]
+
+SCHEMA = "kerasguard/report/1"
+Action = Literal["verify", "plan", "restore"]
+Origin = Literal["recorded", "unrecorded"]
+
+
+def printable(text: object) -> str:
+    """`text` with everything that a terminal would act on written as an escape; newlines stay."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one tensor.
+
+    Args:
+        target: key in the model.
+        source: the stored keys it was made from, joined by ` + `.
+        digest: of the bytes that the model holds now.
+        proven: whether that digest is the recorded one; None where nothing was recorded, or where
+            a repair changed the bytes so that no recorded digest applies.
+        note: what was done on the way, empty for a plain copy.
+    """
+
+    target: str
+    source: str
+    digest: str
+    proven: bool | None
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was compared, what was found, what was done.
+
+    Args:
+        action: what was asked: `verify` compares a file with its manifest and has no plan.
+        path: the checkpoint, as the caller named it.
+        format: of the checkpoint, `keras_zip`.
+        findings: all of them, settled or not.
+        plan: of a dry run or a restore.
+        outcomes: of a restore, one per tensor that was assigned.
+        origin: whether a manifest was there to compare with.
+        checkpoint_id: the manifest's; empty without one.
+        replicas: how many copies of the weights were compared after assigning.
+        optimizer: `restored`, `not restored: <why>` or `none`.
+        versions: of what wrote the checkpoint, as far as it tells.
+    """
+
+    action: Action
+    path: str
+    format: str
+    findings: tuple[Finding, ...] = ()
+    plan: RepairPlan | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    origin: Origin = "unrecorded"
+    checkpoint_id: str = ""
+    replicas: int = 1
+    optimizer: str = "none"
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unresolved(self) -> tuple[Finding, ...]:
+        """The findings that stand in the way: the plan's, or every error of a verification."""
+        if self.plan is not None:
+            return self.plan.unresolved
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing stands in the way; a checkpoint without a manifest can be ok."""
+        return not self.unresolved
+
+    @property
+    def proven(self) -> int:
+        """Number of tensors whose bytes in the model have the recorded digest."""
+        return sum(outcome.proven is True for outcome in self.outcomes)
+
+    @property
+    def summary(self) -> str:
+        """One line: the verdict and how it is known."""
+        return f"{self.path} ({self.format}): {self._verdict()}"
+
+    def _verdict(self) -> str:
+        bad, count = len(self.unresolved), len(self.outcomes)
+        if self.action == "verify":
+            if self.origin == "unrecorded":
+                return "readable, but nobody recorded it: there is no manifest to compare with"
+            return f"differs from its manifest in {_count(bad, 'place')}" if bad else "as recorded"
+        if bad:
+            return f"not restored, {_count(bad, 'finding')} unresolved; the model was not changed"
+        if self.action == "plan":
+            return f"can be restored, {_count(len(self.plan.steps) if self.plan else 0, 'tensor')}"
+        known = "no manifest"
+        if self.origin == "recorded":
+            known = f"{self.proven} proven by the manifest"
+        return f"restored, {_count(count, 'tensor')}, {known}"
+
+    @property
+    def text(self) -> str:
+        """The summary, then a line per finding and per fact worth a line."""
+        lines = [self.summary, *(f"  {finding}" for finding in self.findings)]
+        if self.replicas > 1:
+            lines.append(f"  {self.replicas} replicas hold the same bytes")
+        if self.optimizer not in ("none", "restored"):
+            lines.append(f"  optimizer {self.optimizer}")
+        lines += [f"  {o.target}: {o.note}" for o in self.outcomes if o.note]
+        return printable("\n".join(lines))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; every value is a str, int, bool, None, list or dict."""
+        return {
+            "schema": SCHEMA,
+            "action": self.action,
+            "path": self.path,
+            "format": self.format,
+            "ok": self.ok,
+            "origin": self.origin,
+            "checkpoint_id": self.checkpoint_id,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "unresolved": [finding.to_dict() for finding in self.unresolved],
+            "plan": None if self.plan is None else self.plan.to_dict(),
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+            "replicas": self.replicas,
+            "optimizer": self.optimizer,
+            "versions": dict(self.versions),
+        }
+
+    @property
+    def html(self) -> str:
+        """A page that needs nothing else and runs nothing."""
+        facts = {
+            "checkpoint": self.path,
+            "format": self.format,
+            "manifest": self.checkpoint_id or self.origin,
+            "optimizer": self.optimizer,
+            "replicas": self.replicas,
+            **{f"written by {name}": version for name, version in sorted(self.versions.items())},
+        }
+        findings = [(f.code, f.severity.value, f.key, f.message) for f in self.findings]
+        outcomes = [(o.target, o.source, _proof(o), o.digest, o.note) for o in self.outcomes]
+        return _PAGE.format(
+            title=_escape(self.summary),
+            state="ok" if self.ok else "bad",
+            facts=_html_table((), list(facts.items())),
+            findings=_html_table(("code", "severity", "tensor", "what"), findings),
+            outcomes=_html_table(("tensor", "from", "proof", "digest", "done"), outcomes),
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _proof(outcome: Outcome) -> str:
+    return {True: "as recorded", False: "differs", None: "not recorded"}[outcome.proven]
+
+
+def _escape(value: object) -> str:
+    return html.escape(printable(value), quote=True)
+
+
+def _html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    body = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in rows]
+    if not body:
+        return "<p>none</p>"
+    head = "".join(f"<th>{_escape(cell)}</th>" for cell in header)
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in [head, *body] if row) + "</table>"
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
+h1 {{ font-size: 1.2rem; padding: .6rem 1rem; overflow-wrap: anywhere }}
+h1.ok {{ border-left: .4rem solid #2a7 }}
+h1.bad {{ border-left: .4rem solid #c33 }}
+table {{ border-collapse: collapse; width: 100% }}
+td, th {{ border-top: 1px solid #8884; overflow-wrap: anywhere; padding: .2rem .6rem .2rem 0;
+  text-align: left; vertical-align: top }}
+</style>
+<h1 class="{state}">{title}</h1>
+{facts}
+<h2>Findings</h2>
+{findings}
+<h2>Tensors</h2>
+{outcomes}
+</html>
+"""
