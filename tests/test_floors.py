@@ -1,0 +1,55 @@
+"""The floors of the package: imports go down only, foreign libraries stay where they are."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Each foreign library and the modules that may import it, anywhere in their text.
+HOMES = {
+    "h5py": {"kerasguard/formats/"},
+    "keras": {"kerasguard/integrations/", "kerasguard/callbacks.py", "kerasguard/patch.py"},
+    "mlflow": {"kerasguard/integrations/mlflow_tracking.py"},
+    "rich": {"kerasguard/console.py"},
+    "tensorflow": {"kerasguard/integrations/"},
+}
+
+
+def test_the_import_contracts_hold(repository: Path) -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_foreign_library_is_imported_only_where_it_is_at_home(
+    repository: Path, library: str
+) -> None:
+    strangers = {
+        str(path.relative_to(repository))
+        for path in (repository / "kerasguard").rglob("*.py")
+        if library in _imported(path)
+        and not str(path.relative_to(repository)).startswith(tuple(HOMES[library]))
+    }
+    assert not strangers
+
+
+def test_no_module_has_a_name_that_says_nothing(repository: Path) -> None:
+    names = {path.stem for path in (repository / "kerasguard").rglob("*.py")}
+    assert not names & {"base", "common", "config", "core", "helpers", "misc", "utils"}
+
+
+def _imported(path: Path) -> set[str]:
+    """Top-level packages that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").partition(".")[0])
+    return found
