@@ -1,0 +1,175 @@
+"""Fold the rules over a draft: three tables in, a total plan out. Reads nothing, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+from kerasguard.identity import Pairing, pair
+from kerasguard.manifest import Manifest
+from kerasguard.optimizer_state import pair_optimizer
+from kerasguard.repairs import Loss, Step
+from kerasguard.rules import RULES
+from kerasguard.tensors import Table
+
+__all__ = ["Policy", "RepairPlan", "Rule", "diagnose"]
+
+Policy = Literal["off", "exact", "lossy", "guess"]
+Rule = Callable[[Draft], Iterator[Finding]]
+_ALLOWED = {"off": -1, "exact": 0, "lossy": 1, "guess": 2}
+
+
+@dataclass(frozen=True)
+class RepairPlan:
+    """How every expected tensor gets its value, or why it does not.
+
+    Args:
+        steps: one per expected tensor that can be restored.
+        findings: everything that was noticed, in the order of the rules.
+        applied: the findings whose repairs the steps contain.
+        unresolved: the errors that remain; a restore raises `UnrepairableError` if there are any.
+        unused: stored keys that no step reads.
+        optimizer_reason: why optimizer state is not restored; empty where it is or none exists.
+    """
+
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...]
+    applied: tuple[Finding, ...]
+    unresolved: tuple[Finding, ...]
+    unused: tuple[str, ...]
+    optimizer_reason: str = ""
+
+    @property
+    def total(self) -> bool:
+        """Whether nothing stands in the way of running it."""
+        return not self.unresolved
+
+    def __str__(self) -> str:
+        changed = [step for step in self.steps if step.ops or step.join]
+        lines = [
+            f"{len(self.steps)} tensors to restore, {len(changed)} of them changed on the way, "
+            f"{len(self.applied)} repairs, {len(self.unresolved)} unresolved, "
+            f"{len(self.unused)} stored tensors unused"
+        ]
+        for finding in self.findings:
+            if finding in self.applied:
+                state = "repaired"
+            else:
+                state = finding.severity.value
+            lines.append(f"  {state}: {finding}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "steps": [step.to_dict() for step in self.steps],
+            "findings": [f.to_dict() for f in self.findings],
+            "applied": [self.findings.index(f) for f in self.applied],
+            "unresolved": [self.findings.index(f) for f in self.unresolved],
+            "unused": list(self.unused),
+            "optimizer_reason": self.optimizer_reason,
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> RepairPlan:
+        """Law: `RepairPlan.from_dict(p.to_dict()) == p`."""
+        findings = tuple(Finding.from_dict(f) for f in data["findings"])
+        return RepairPlan(
+            tuple(Step.from_dict(step) for step in data["steps"]),
+            findings,
+            tuple(findings[i] for i in data["applied"]),
+            tuple(findings[i] for i in data["unresolved"]),
+            tuple(data["unused"]),
+            data["optimizer_reason"],
+        )
+
+
+def diagnose(
+    expected: Table,
+    stored: Table,
+    manifest: Manifest | None = None,
+    *,
+    repair: Policy = "exact",
+    renames: Mapping[str, str] | None = None,
+    rules: Sequence[Rule] = RULES,
+    problems: Sequence[str] = (),
+    prior: Sequence[Finding] = (),
+    loss: Callable[[Step, str], Loss] | None = None,
+    steps: Sequence[Step] | None = None,
+) -> RepairPlan:
+    """Compare the three tables and plan the restore.
+
+    Args:
+        expected: the model's table.
+        stored: the checkpoint's table, digests included where its bytes were read.
+        manifest: what was recorded.
+        repair: which repairs may be taken without asking.
+        renames: patterns of stored names (`old/*`) to expected ones (`new/*`).
+        rules: in order of repair.
+        problems: damage to the container, a line each.
+        prior: findings from before the tensors (migrations of the architecture).
+        loss: measures what a lossy step does to the stored values.
+        steps: given by a format that knows its own layouts; then nothing is paired here.
+    """
+    draft = _first_draft(expected, stored, manifest, renames, problems, loss, steps)
+    findings = list(prior)
+    applied: list[Finding] = []
+    unresolved = [f for f in prior if f.severity is Severity.ERROR]
+    for rule in rules:
+        for finding in list(rule(draft)):
+            findings.append(finding)
+            if finding.repairs and finding.safety.rank <= _ALLOWED[repair]:
+                draft = draft.with_steps(finding.repairs)
+                applied.append(finding)
+            elif finding.severity is Severity.ERROR:
+                unresolved.append(finding)
+    return RepairPlan(
+        tuple(draft.steps[key] for key in expected.tensors if key in draft.steps),
+        tuple(findings),
+        tuple(applied),
+        tuple(unresolved),
+        tuple(key for key in stored.tensors if key not in draft.used()),
+        draft.optimizer_reason,
+    )
+
+
+def _first_draft(
+    expected: Table,
+    stored: Table,
+    manifest: Manifest | None,
+    renames: Mapping[str, str] | None,
+    problems: Sequence[str],
+    loss: Callable[[Step, str], Loss] | None,
+    given: Sequence[Step] | None,
+) -> Draft:
+    """Steps for what the format's own addressing decides; the rules propose the rest."""
+    if given is not None:
+        pairing, steps = Pairing(), {s.target: s for s in given}
+        weights = {s.target: s.sources[0] for s in given}
+        in_order = True
+    else:
+        pairing = pair(expected, stored, renames)
+        weights = dict(pairing.tensors)
+        in_order = pairing.addressed
+        placed = {e for e, s in pairing.layers.items() if _in_place(pairing, e, s)}
+        steps = {
+            a: Step(a, (b,))
+            for e in placed
+            for a, b in ((r.key, weights.get(r.key)) for r in pairing.expected[e].members.values())
+            if b is not None
+        }
+    state, reason = pair_optimizer(expected, stored, weights, in_order=in_order)
+    steps |= {a: Step(a, (b,)) for a, b in state.items()}
+    for key, record in expected.tensors.items():
+        if record.role not in ("weight", "optimizer") and key in stored.tensors:
+            steps.setdefault(key, Step(key, (key,)))
+    return Draft(expected, stored, manifest, pairing, steps, reason, tuple(problems), loss)
+
+
+def _in_place(pairing: Pairing, e: str, s: str) -> bool:
+    return pairing.evidence[e] in ("address", "renames") or e == s
+
+

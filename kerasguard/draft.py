@@ -1,0 +1,62 @@
+"""What a rule sees: the three tables and the steps drafted so far.
+
+Rules run in order; each sees the tensors as repaired by the rules before it, because steps are
+inferred on specs. No rule sees an array: what must be measured on values (digests, non-finite
+counts, what a cast loses) reaches them as numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from kerasguard.identity import Pairing
+from kerasguard.manifest import Manifest
+from kerasguard.repairs import Loss, Step
+from kerasguard.tensors import Table, TensorRecord, TensorSpec
+
+__all__ = ["Draft"]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The three tables, who is who in them, and the steps so far.
+
+    Args:
+        expected: the model.
+        stored: the checkpoint, with digests where its bytes were read.
+        manifest: what was recorded; None where nobody did.
+        pairing: which stored layer is which expected layer.
+        steps: by target.
+        optimizer_reason: why optimizer state is not restored; empty where it is, or there is none.
+        problems: damage to the container itself, a line each (a bad CRC, changed bytes).
+        loss: measures what a lossy step does to the stored values; None in a plan without bytes.
+    """
+
+    expected: Table
+    stored: Table
+    manifest: Manifest | None
+    pairing: Pairing
+    steps: Mapping[str, Step]
+    optimizer_reason: str = ""
+    problems: tuple[str, ...] = ()
+    loss: Callable[[Step, str], Loss] | None = field(default=None, compare=False)
+
+    def after(self, target: str) -> TensorSpec | None:
+        """The spec that the target would get by its step so far; None without a step."""
+        step = self.steps.get(target)
+        if step is None:
+            return None
+        return step.infer([self.stored.tensors[s].spec for s in step.sources])
+
+    def recorded(self, stored_key: str) -> TensorRecord | None:
+        """What the manifest says of a stored tensor."""
+        return self.manifest.table.tensors.get(stored_key) if self.manifest else None
+
+    def used(self) -> set[str]:
+        """Stored keys that some step reads."""
+        return {source for step in self.steps.values() for source in step.sources}
+
+    def with_steps(self, steps: tuple[Step, ...]) -> Draft:
+        """The draft with `steps` in the place of their targets' steps."""
+        return replace(self, steps={**self.steps, **{s.target: s for s in steps}})

@@ -1,0 +1,68 @@
+"""Pairs optimizer state: whole or not at all, by slot and weight where both sides tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kerasguard.tensors import Table, TensorRecord
+
+__all__ = ["pair_optimizer"]
+
+
+def pair_optimizer(
+    expected: Table, stored: Table, weights: Mapping[str, str], *, in_order: bool
+) -> tuple[dict[str, str], str]:
+    """Stored optimizer tensor by expected one, or the reason why the state cannot be restored.
+
+    Args:
+        expected: the model's table.
+        stored: the checkpoint's table.
+        weights: stored weight by expected weight.
+        in_order: whether the weights lie where the format's own addressing puts them, so that
+            state without slot names may be paired by position.
+
+    Returns:
+        Pairs (all of the expected state, or none) and the reason; one of the two is empty.
+    """
+    mine = [r for r in expected.tensors.values() if r.role == "optimizer"]
+    other = [r for r in stored.tensors.values() if r.role == "optimizer"]
+    if not mine or not other:
+        return {}, ""
+    if len(mine) != len(other):
+        return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
+    if all(r.slot for r in (*mine, *other)):
+        return _by_slot(mine, other, weights)
+    names = {_optimizer_name(t) for t in (expected, stored)} - {""}
+    if len(names) > 1:
+        return {}, f"it belongs to another optimizer class ({' and '.join(sorted(names))})"
+    if not in_order:
+        return {}, "layers moved and the checkpoint does not tell which weight a slot belongs to"
+    pairs = dict(zip(mine, other, strict=True))
+    wrong = [r for r, s in pairs.items() if r.spec.shape != s.spec.shape]
+    if wrong:
+        return {}, f"{wrong[0].label} has another shape in the checkpoint"
+    return {r.key: s.key for r, s in pairs.items()}, ""
+
+
+def _by_slot(
+    mine: list[TensorRecord], other: list[TensorRecord], weights: Mapping[str, str]
+) -> tuple[dict[str, str], str]:
+    found = {(s.slot, s.slot_of): s for s in other}
+    pairs: dict[str, str] = {}
+    for record in mine:
+        match = found.get((record.slot, weights.get(record.slot_of, record.slot_of)))
+        if match is None:
+            return {}, f"the checkpoint has no {record.label}; it holds another optimizer's slots"
+        if match.spec.shape != record.spec.shape:
+            return {}, f"{record.label} has another shape in the checkpoint"
+        pairs[record.key] = match.key
+    return pairs, ""
+
+
+def _optimizer_name(table: Table) -> str:
+    """The optimizer's class as its auto-name tells it: `adam_1` -> `adam`."""
+    layer = table.layers.get("optimizer")
+    if layer is None:
+        return ""
+    stem, _, number = layer.name.rpartition("_")
+    return stem if number.isdigit() else layer.name

@@ -1,0 +1,40 @@
+"""One file per kind of damage: KG1xx which tensor, KG2xx which form, KG3xx which values.
+
+`RULES` is the registry, in order of repair: later rules see tensors as repaired by earlier ones.
+"""
+
+from kerasguard.rules.ambiguous import ambiguous
+from kerasguard.rules.container import container
+from kerasguard.rules.corrupt import corrupt
+from kerasguard.rules.dtype import dtype
+from kerasguard.rules.missing import missing
+from kerasguard.rules.moved import moved
+from kerasguard.rules.nonfinite import nonfinite
+from kerasguard.rules.optimizer import optimizer
+from kerasguard.rules.reconfigured import reconfigured
+from kerasguard.rules.renamed import renamed
+from kerasguard.rules.shape import shape
+from kerasguard.rules.stale import stale
+from kerasguard.rules.transposed import transposed
+from kerasguard.rules.unexpected import unexpected
+from kerasguard.rules.unwritten import unwritten
+
+__all__ = ["RULES"]
+
+RULES = (
+    moved,
+    renamed,
+    ambiguous,
+    missing,
+    unexpected,
+    unwritten,
+    reconfigured,
+    optimizer,
+    transposed,
+    shape,
+    dtype,
+    stale,
+    corrupt,
+    container,
+    nonfinite,
+)

@@ -1,0 +1,51 @@
+"""Several stored layers fit an expected one, and nothing decides between them.
+
+What it looks like: two same-shaped, auto-named layers of one class in a graph that changed.
+
+Why it happens: `dense_3` and `dense_4` are names that Keras made up; after a layer was inserted
+or removed, neither position nor name says which is which, and no manifest tells the graph.
+
+Source: keras/src/saving/saving_lib.py, `_save_container_state`; keras issue 4875.
+
+When the repair is exact: never. `renames={...}` settles it; `repair="guess"` takes the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+from kerasguard.repairs import Safety, Step
+
+CODES = {"KG105": "several stored layers fit, nothing decides between them"}
+
+
+def ambiguous(draft: Draft) -> Iterator[Finding]:
+    """Yield a finding per expected layer in doubt, with the candidates and what settles it."""
+    pairing = draft.pairing
+    taken: set[str] = set()
+    for e, doubt in pairing.doubts.items():
+        ours = pairing.expected[e]
+        names = ", ".join(pairing.stored[s].label for s in doubt.candidates[:4])
+        more = f" and {len(doubt.candidates) - 4} more" if len(doubt.candidates) > 4 else ""
+        likely = next((s for s in doubt.candidates if s not in taken), None)
+        steps: tuple[Step, ...] = ()
+        if likely is not None:
+            taken.add(likely)
+            theirs = list(pairing.stored[likely].members.values())
+            mine = list(ours.members.values())
+            if [r.spec.shape for r in mine] == [r.spec.shape for r in theirs]:
+                steps = tuple(
+                    Step(a.key, (b.key,)) for a, b in zip(mine, theirs, strict=True)
+                )
+        example = f'renames={{"{pairing.stored[doubt.candidates[0]].label}": "{ours.label}"}}'
+        yield Finding(
+            "KG105",
+            e,
+            f"{ours.label}: cannot tell which stored layer it is ({names}{more}): {doubt.reason}; "
+            f"{example} would settle it",
+            Severity.ERROR,
+            steps,
+            Safety.GUESS,
+        )

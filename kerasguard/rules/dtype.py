@@ -1,0 +1,73 @@
+"""A stored tensor has another dtype than the expected one.
+
+What it looks like: float64 in the file, float32 in the model. Stock Keras casts without a word;
+numbers beyond the smaller type become infinite or zero.
+
+Why it happens: `floatx`, the dtype policy or mixed precision differ between writer and reader, or
+arrays were set in another dtype.
+
+Source: keras/src/backend/common/variables.py, `assign`; float16: NumPy's overflow in cast.
+
+When the repair is exact: the wider type holds every value of the narrower one, or every stored
+value survives the cast bit for bit (measured). Otherwise it is lossy, with the largest error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+from kerasguard.repairs import Cast, Loss, Safety
+from kerasguard.tensors import numpy_dtype
+
+CODES = {"KG202": "a stored tensor has another dtype than expected"}
+
+
+def dtype(draft: Draft) -> Iterator[Finding]:
+    """Yield a finding per step whose dtype differs from the expected one."""
+    for key, step in draft.steps.items():
+        have, record = draft.after(key), draft.expected.tensors[key]
+        if have is None or have.dtype == record.spec.dtype:
+            continue
+        want = record.spec.dtype
+        loss = None
+        safety = Safety.EXACT if _widens(have.dtype, want) else Safety.LOSSY
+        if safety is Safety.LOSSY and draft.loss is not None:
+            loss = draft.loss(step, want)
+            safety = Safety.EXACT if loss.none else Safety.LOSSY
+        yield Finding(
+            "KG202",
+            key,
+            f"{record.label}: dtype is {have.dtype}, expected {want}; {_describe(safety, loss)}",
+            Severity.ERROR,
+            (step.then(Cast(want)),),
+            safety,
+        )
+
+
+def _describe(safety: Safety, loss: Loss | None) -> str:
+    if safety is Safety.EXACT:
+        return "cast, every value survives"
+    if loss is None:
+        return 'a cast loses precision; repair="lossy" does it'
+    text = f"a cast rounds by up to {loss.error:.3g} (largest value {loss.largest:.3g})"
+    if loss.overflows:
+        text += f", {loss.overflows} values become infinite"
+    if loss.flushed:
+        text += f", {loss.flushed} become zero"
+    return text + '; repair="lossy" does it'
+
+
+def _widens(have: str, want: str) -> bool:
+    """Whether every value of `have` is one of `want`."""
+    a, b = numpy_dtype(have), numpy_dtype(want)
+    if have == "bfloat16":
+        return want in ("float32", "float64")
+    if "float8" in have:
+        return want in ("float16", "bfloat16", "float32", "float64")
+    if a.kind == "V" or b.kind == "V" or want == "bfloat16":
+        return False
+    return bool(np.can_cast(a, b, casting="safe"))

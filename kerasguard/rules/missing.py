@@ -1,0 +1,42 @@
+"""An expected tensor that the checkpoint does not hold.
+
+What it looks like: the model has a weight, and no stored tensor is it. Stock Keras leaves it at
+its random initial value in many of these cases (`skip_mismatch`, `by_name`, masked errors).
+
+Why it happens: a layer was added after saving; the checkpoint belongs to another model; Keras
+never wrote the variable (KG106 says so where the manifest knows).
+
+Source: keras issues 18823, 18875 (never-built layers), 20598 (nested containers).
+
+When the repair is exact: there is none; the values are not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+
+CODES = {"KG101": "an expected tensor is not in the checkpoint"}
+
+
+def missing(draft: Draft) -> Iterator[Finding]:
+    """Yield a finding per expected weight without a step and without a doubt of its own."""
+    doubted = {
+        r.key for e in draft.pairing.doubts for r in draft.pairing.expected[e].members.values()
+    }
+    unwritten = {r.name for r in draft.manifest.unwritten} if draft.manifest else set()
+    for key, record in draft.expected.tensors.items():
+        if record.role in ("optimizer", "metric") or key in draft.steps or key in doubted:
+            continue
+        why = "Keras did not write it when the model was saved" if record.name in unwritten else (
+            "the checkpoint has no such tensor"
+        )
+        yield Finding(
+            "KG101",
+            key,
+            f"{record.label}: {record.spec} is expected at {key} and missing: {why}; load into the "
+            "model that was saved, or map the stored name by renames=",
+            Severity.ERROR if record.role == "weight" else Severity.WARNING,
+        )

@@ -1,0 +1,52 @@
+"""The manifest describes another checkpoint.
+
+What it looks like: the sidecar lists other tensors than the checkpoint holds, or no tensor agrees.
+
+Why it happens: the checkpoint was overwritten by a program that does not record, or the sidecar
+was copied from elsewhere.
+
+Source: keras/src/callbacks/backup_and_restore.py overwrites its file in place.
+
+When the repair is exact: never; record the checkpoint anew, or load by `manifest="ignore"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+
+CODES = {"KG303": "the manifest describes another checkpoint"}
+
+
+def stale(draft: Draft) -> Iterator[Finding]:
+    """Yield one finding if recorded and stored tensors are not the same set."""
+    if draft.manifest is None:
+        return
+    recorded, stored = draft.manifest.table.tensors, draft.stored.tensors
+    different = [
+        key
+        for key in {*recorded, *stored}
+        if key not in recorded or key not in stored or recorded[key].spec != stored[key].spec
+    ]
+    digests = [
+        (record.digest, stored[key].digest)
+        for key, record in recorded.items()
+        if key in stored and record.digest and stored[key].digest
+    ]
+    none_agree = len(digests) > 1 and all(a != b for a, b in digests)
+    if different or none_agree:
+        what = (
+            f"{len(different)} tensors are in only one of the two or have another spec "
+            f"({min(different)})"
+            if different
+            else "not one tensor has the recorded values"
+        )
+        yield Finding(
+            "KG303",
+            "",
+            f"the manifest belongs to another checkpoint: {what}; record the checkpoint anew "
+            '(kerasguard.record), or load it unverified by manifest="ignore"',
+            Severity.ERROR,
+        )

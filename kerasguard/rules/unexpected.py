@@ -1,0 +1,37 @@
+"""A stored weight that no expected tensor takes.
+
+What it looks like: the checkpoint has more layers than the model. Stock Keras never looks at what
+it does not ask for, so a dropped layer goes unnoticed.
+
+Why it happens: a layer was removed after saving, or the checkpoint belongs to another model.
+
+Source: keras/src/saving/saving_lib.py, `_load_state` walks the model and never the file.
+
+When the repair is exact: there is none; the finding is a warning, the expected tensors are total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+
+CODES = {"KG102": "a stored tensor that the model does not expect"}
+
+
+def unexpected(draft: Draft) -> Iterator[Finding]:
+    """Yield a finding per stored weight that neither a step nor a doubt refers to."""
+    used = draft.used()
+    for doubt in draft.pairing.doubts.values():
+        for s in doubt.candidates:
+            used |= {r.key for r in draft.pairing.stored[s].members.values()}
+    for key, record in draft.stored.tensors.items():
+        if record.role == "weight" and key not in used:
+            yield Finding(
+                "KG102",
+                key,
+                f"{record.label}: {record.spec} is stored at {key} and the model has no place for "
+                "it; the checkpoint may belong to another architecture",
+                Severity.WARNING,
+            )
