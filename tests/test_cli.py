@@ -1,0 +1,294 @@
+"""The command line: exit codes, what goes where, and that looking at a file starts no framework."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kerasguard import cli, errors
+from kerasguard.cli import main
+from kerasguard.report import Report
+
+Captured = pytest.CaptureFixture[str]
+FRAMEWORKS = ("keras", "mlflow", "tensorflow", "tf_keras")
+
+_FRESH = """
+import sys
+from kerasguard.cli import main
+code = main(sys.argv[1:])
+import json, time
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+print(json.dumps([code, time.process_time(), loaded]), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small `.keras` file with its manifest; copy it before changing it."""
+    import keras
+
+    import kerasguard as kg
+
+    path = tmp_path_factory.mktemp("recorded") / "größe.keras"
+    inputs = keras.Input((3,))
+    outputs = keras.layers.Dense(4, name="head")(inputs)
+    with kg.patched():
+        keras.Model(inputs, outputs, name="small").save(path)
+    return path
+
+
+@pytest.fixture
+def copy(recorded: Path, tmp_path: Path) -> Path:
+    """A copy of the pair that a test may damage."""
+    for path in recorded.parent.iterdir():
+        shutil.copy(path, tmp_path)
+    return tmp_path / recorded.name
+
+
+def _fresh(*arguments: str) -> tuple[int, float, set[str], str]:
+    """Exit code, CPU seconds, top-level modules and stdout of a command in a new process."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FRESH, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    code, seconds, modules = json.loads(done.stderr.splitlines()[-1])
+    return code, seconds, set(modules), done.stdout
+
+
+def _guard(monkeypatch: pytest.MonkeyPatch, **functions: Callable[..., Any]) -> None:
+    """Put functions in the place of the pipelines."""
+    import kerasguard
+
+    fake = SimpleNamespace(**functions)
+    monkeypatch.setitem(sys.modules, "kerasguard.guard", fake)
+    monkeypatch.setattr(kerasguard, "guard", fake, raising=False)
+
+
+def _raising(error: Exception) -> Callable[..., Any]:
+    def function(*_: object, **__: object) -> None:
+        raise error
+
+    return function
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("verb", ["inspect", "verify"])
+def test_looking_at_a_file_imports_no_framework(recorded: Path, verb: str) -> None:
+    code, _, modules, _ = _fresh(verb, str(recorded))
+    assert code == cli.OK
+    assert not modules & {*FRAMEWORKS}
+
+
+@pytest.mark.keras
+def test_verify_takes_less_than_half_a_second_of_processor_time(recorded: Path) -> None:
+    assert min(_fresh("verify", str(recorded))[1] for _ in range(3)) < 0.5
+
+
+@pytest.mark.keras
+def test_an_intact_checkpoint_is_exit_code_0(recorded: Path, capsys: Captured) -> None:
+    assert main(["verify", str(recorded)]) == cli.OK
+    assert "as recorded" in capsys.readouterr().out
+
+
+@pytest.mark.keras
+def test_a_changed_checkpoint_is_exit_code_1_and_named(copy: Path, capsys: Captured) -> None:
+    content = bytearray(copy.read_bytes())
+    content[-40] ^= 1
+    copy.write_bytes(content)
+    assert main(["verify", str(copy)]) in (cli.DIFFERS, cli.UNREADABLE)
+    captured = capsys.readouterr()
+    assert copy.name in captured.out + captured.err
+
+
+@pytest.mark.keras
+def test_a_checkpoint_without_manifest_is_exit_code_4(copy: Path, capsys: Captured) -> None:
+    copy.with_name(f"{copy.name}.manifest.json").unlink()
+    assert main(["verify", str(copy)]) == cli.NO_MANIFEST
+    captured = capsys.readouterr()
+    assert "no manifest" in captured.out + captured.err
+
+
+@pytest.mark.keras
+def test_inspect_lists_every_tensor(recorded: Path, capsys: Captured) -> None:
+    assert main(["inspect", str(recorded)]) == cli.OK
+    text = capsys.readouterr().out
+    assert "keras_zip" in text
+    assert "layers/dense/vars/0" in text
+    assert "[3, 4]" in text
+    assert "float32" in text
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("verb", ["inspect", "verify", "plan"])
+def test_json_is_one_document_on_stdout(recorded: Path, verb: str, capsys: Captured) -> None:
+    assert main([verb, str(recorded), "--json"]) == cli.OK
+    captured = capsys.readouterr()
+    data = json.loads(captured.out)
+    assert (data["schema"], data["command"], data["exit_code"]) == ("kerasguard/cli/1", verb, 0)
+
+
+@pytest.mark.keras
+def test_plan_takes_the_model_that_a_function_returns(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (tmp_path / "mine_of_test_cli.py").write_text(
+        "import keras\n"
+        "def fits():\n"
+        "    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name='head')])\n"
+        "def wider():\n"
+        "    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, name='head')])\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["plan", str(recorded), "--model", "mine_of_test_cli:fits"]) == cli.OK
+    assert main(["plan", str(recorded), "--model", "mine_of_test_cli:wider"]) == cli.UNREPAIRABLE
+    assert "KG203" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify", "plan"])
+def test_a_missing_file_is_exit_code_3_with_one_line(
+    verb: str, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "nothing.keras"
+    assert main([verb, str(path)]) == cli.UNREADABLE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert str(path) in captured.err
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify", "plan"])
+def test_what_is_no_checkpoint_is_exit_code_3(verb: str, tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "picture.keras"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    assert main([verb, str(path)]) == cli.UNREADABLE
+    assert "picture.keras" in capsys.readouterr().err
+
+
+def test_an_error_is_a_json_document_too(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "nothing.keras"
+    assert main(["verify", str(path), "--json"]) == cli.UNREADABLE
+    data = json.loads(capsys.readouterr().out)
+    assert data["error"]["type"] == "CheckpointNotFoundError"
+    assert data["exit_code"] == cli.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["verify"],
+        ["verify", "a", "b"],
+        ["plan", "a", "--repair", "hope"],
+        ["plan", "a", "--rename", "old"],
+        ["plan", "a", "--model", "module_without_function"],
+        ["plan", "a", "--model", "no.such.module:function"],
+        ["plan", "a", "--model", "json:no_such_function"],
+        ["explain", "KG999"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
+    assert main(arguments) == cli.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ManifestMissingError("none"), cli.NO_MANIFEST),
+        (errors.ManifestError("cut"), cli.UNREADABLE),
+        (errors.UnsupportedManifestError("newer"), cli.UNREADABLE),
+        (errors.CorruptCheckpointError("a.keras", "truncated"), cli.UNREADABLE),
+        (errors.UnrepairableError("2 of 3", Report("plan", "a", "b")), cli.UNREPAIRABLE),
+        (errors.ArchitectureError("unknown class"), cli.UNREPAIRABLE),
+        (errors.ModelError("never built"), cli.USAGE),
+        (PermissionError(13, "Permission denied", "a.keras"), cli.UNREADABLE),
+        (ZeroDivisionError("a bug"), cli.INTERNAL),
+        (RecursionError("a bug"), cli.INTERNAL),
+    ],
+)
+def test_every_error_has_its_exit_code_and_no_traceback(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    _guard(monkeypatch, verify=_raising(error))
+    assert main(["verify", "a.keras"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert str(error) in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    _guard(monkeypatch, verify=_raising(ZeroDivisionError("a bug")))
+    assert main(["verify", "a.keras", "--debug"]) == cli.INTERNAL
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    _guard(monkeypatch, verify=interrupted)
+    assert main(["verify", "a.keras"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_names_in_a_file_cannot_move_the_cursor(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    _guard(monkeypatch, verify=_raising(errors.ManifestError("\x1b]0;owned\x07 is no key")))
+    main(["verify", "a.keras"])
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_explain_lists_all_codes_and_tells_one(capsys: Captured) -> None:
+    assert main(["explain"]) == cli.OK
+    assert "KG201" in capsys.readouterr().out
+    assert main(["explain", "kg201"]) == cli.OK
+    text = capsys.readouterr().out
+    assert text.startswith("KG201: ")
+    assert "When the repair is exact" in text
+    assert main(["explain", "KG201", "--json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["explanation"]["code"] == "KG201"
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m kerasguard explain | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 141)
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("no_color", [False, True])
+def test_on_a_terminal_tables_are_drawn_and_no_color_is_honoured(no_color: bool) -> None:
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    environment.pop("NO_COLOR", None)
+    if no_color:
+        environment["NO_COLOR"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasguard", "explain"],
+        stdin=subprocess.DEVNULL, stdout=theirs, env=environment, check=False,
+    )  # fmt: skip
+    os.close(theirs)
+    text = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "KG201" in text
+    assert ("\x1b[" in text) is True  # bold is no colour
+    assert ("\x1b[3" in text) is False
