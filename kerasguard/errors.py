@@ -15,7 +15,8 @@ stops the work.
     ├── ModelError                  the model given by the caller cannot take part (never built, ...)
     ├── UnrepairableError           some tensors have no allowed step; `.report`; nothing was assigned
     ├── RestoreError                assigning failed; the model was rolled back
-    └── PatchError                  somebody else patched the same method meanwhile
+    ├── PatchError                  somebody else patched the same method meanwhile
+    └── MissingPackageError         an extra is not installed (also an ImportError)
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "KerasguardError",
     "ManifestError",
     "ManifestMissingError",
+    "MissingPackageError",
     "ModelError",
     "PatchError",
     "RestoreError",
@@ -126,3 +128,7 @@ class RestoreError(KerasguardError):
 
 class PatchError(KerasguardError):
     """A patched method is no longer kerasguard's wrapper, so it cannot be taken back."""
+
+
+class MissingPackageError(KerasguardError, ImportError):
+    """What was asked for needs a package that only an extra of kerasguard installs."""
