@@ -100,16 +100,14 @@ def _called(reference: str) -> Any:
     module_name, _, name = reference.partition(":")
     sys.path.insert(0, "")  # as `python -m` does: the folder that one stands in
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # A module that is there and misses another one is the user's bug, told in full.
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise _UsageError(f"--model {reference}: {error}") from error
-        raise _UsageError(f"--model {reference}: there is no module {module_name!r}") from None
-    make = getattr(module, name, None)
-    if not callable(make):
-        raise _UsageError(f"--model {reference}: {module_name} has no function {name!r}")
-    return make()
+        make = getattr(importlib.import_module(module_name), name)
+        return make()
+    except errors.KerasguardError:
+        raise
+    except Exception as error:
+        # The user's own program: whatever it raises is no bug of kerasguard.
+        what = f"{type(error).__name__}: {error}"
+        raise _UsageError(f"--model {reference}: {what} (--debug shows where)") from error
 
 
 def _explain(options: argparse.Namespace, out: Output) -> int:
