@@ -19,7 +19,7 @@ from kerasguard.rules.transposed import transposed
 from kerasguard.rules.unexpected import unexpected
 from kerasguard.rules.unwritten import unwritten
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "VALUE_RULES"]
 
 RULES = (
     moved,
@@ -38,3 +38,6 @@ RULES = (
     container,
     nonfinite,
 )
+
+# What can be said of a checkpoint and its manifest without a model.
+VALUE_RULES = (stale, corrupt, container, nonfinite)

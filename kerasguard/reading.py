@@ -1,0 +1,168 @@
+"""One read of a checkpoint: what is hashed is what is loaded, and nothing is read twice.
+
+Where the manifest's skeleton digests show that every byte outside the tensors is as recorded, the
+recorded offsets are right and no container needs parsing; tensors are read and digested in threads
+meanwhile. Where they do not, or nobody recorded the checkpoint, the format's own reader is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kerasguard import sidecar
+from kerasguard.arena import Arena, skeleton_differences
+from kerasguard.errors import ManifestMissingError
+from kerasguard.formats import open_checkpoint
+from kerasguard.manifest import Manifest
+from kerasguard.opened import Checkpoint
+from kerasguard.repairs import Loss, Step, cast_loss
+from kerasguard.tensors import Array, Table, TensorRecord, count_nonfinite, digest
+
+__all__ = ["ManifestPolicy", "Reading"]
+
+ManifestPolicy = Literal["auto", "ignore", "require"]
+
+
+class Reading:
+    """A checkpoint being read; a context manager that closes its files.
+
+    Args:
+        path: of the checkpoint.
+        manifest: `auto` uses the sidecar if there is one, `require` insists, `ignore` reads the
+            checkpoint as if nobody had recorded it; or a manifest found elsewhere.
+    """
+
+    def __init__(self, path: Path, manifest: ManifestPolicy | Manifest = "auto") -> None:
+        self.path = path
+        self.manifest = _manifest(path, manifest)
+        self.checkpoint: Checkpoint = open_checkpoint(path)
+        try:
+            self.problems = self._problems()
+            self.table = self._table()
+            self._start()
+        except BaseException:
+            self.checkpoint.close()
+            raise
+        self._values: dict[str, Array] = {}
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.checkpoint.close()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a manifest vouches for what is read."""
+        return self.manifest is not None
+
+    def _problems(self) -> tuple[str, ...]:
+        """Damage outside the tensors: against the manifest, else what the container tells."""
+        if self.manifest is None:
+            check = getattr(self.checkpoint, "verify_container", None)
+            return tuple(check()) if check else ()
+        return tuple(
+            f"{name}: bytes outside the tensors differ from the manifest; the file changed after "
+            "it was recorded: take it from a copy, or load what is there by "
+            'manifest="ignore"'
+            for name in skeleton_differences(self.checkpoint.files(), self.manifest)
+        )
+
+    def _table(self) -> Table:
+        if self.manifest is not None and not self.problems:
+            return self.manifest.table
+        stored = self.checkpoint.table()
+        if self.manifest is None:
+            return stored
+        known = self.manifest.table
+        tensors = {
+            key: _enriched(record, known.tensors.get(key)) for key, record in stored.tensors.items()
+        }
+        return Table(tensors, {**stored.layers, **known.layers}, stored.addressing)
+
+    def _start(self) -> None:
+        records = [r for r in self.table.tensors.values() if r.extent is not None]
+        self._arena = Arena(
+            self.checkpoint.files(), records, count_nonfinite=self.manifest is None
+        )
+        self._arena.start()
+
+    def finish(self) -> Table:
+        """Wait for the last byte; the table with digests of what was read."""
+        for key, loaded in self._arena.wait().items():
+            self._values[key] = loaded.array
+        seen: dict[str, TensorRecord] = {}
+        loads = self._arena.wait()
+        for key, record in self.table.tensors.items():
+            if key in loads:
+                found = loads[key]
+                count = found.nonfinite
+                if count is None:  # equal bytes have equal counts; only damage makes it unknown
+                    count = record.nonfinite if found.digest == record.digest else None
+                seen[key] = replace(record, digest=found.digest, nonfinite=count)
+            else:
+                array = self.checkpoint.read(key)
+                self._values[key] = array
+                seen[key] = replace(
+                    record, digest=digest(array), nonfinite=count_nonfinite(array)
+                )
+        self.table = Table(seen, self.table.layers, self.table.addressing)
+        return self.table
+
+    def rehash(self) -> Iterator[str]:
+        """Files whose size or SHA-256 is not the recorded one; reads them once more."""
+        for record in self.manifest.files if self.manifest else ():
+            file = self.checkpoint.files().get(record.name)
+            if file is None:
+                yield f"{record.name}: is recorded and missing"
+            elif file.size != record.size:
+                yield f"{record.name}: has {file.size} bytes, {record.size} were recorded"
+            elif file.sha256() != record.sha256:
+                yield f"{record.name}: its SHA-256 is not the recorded one"
+
+    def values(self, steps: tuple[Step, ...]) -> dict[str, Array]:
+        """The arrays that the steps make, by target."""
+        return {s.target: s.apply([self._values[k] for k in s.sources]) for s in steps}
+
+    def loss(self, step: Step, dtype: str) -> Loss:
+        """What casting the step's result to `dtype` would lose."""
+        return cast_loss(step.apply([self._values[k] for k in step.sources]), dtype)
+
+    def architecture(self) -> Mapping[str, Any] | None:
+        """The stored Keras config, else the one in the manifest (weights-only formats)."""
+        stored = self.checkpoint.architecture()
+        if stored is not None:
+            return stored
+        return self.manifest.architecture if self.manifest else None
+
+    def writer(self) -> dict[str, str]:
+        """Versions of what wrote the checkpoint; the manifest knows more than the file."""
+        return {
+            "format": self.checkpoint.name,
+            **self.checkpoint.writer(),
+            **(self.manifest.versions if self.manifest else {}),
+        }
+
+
+def _manifest(path: Path, policy: ManifestPolicy | Manifest) -> Manifest | None:
+    if isinstance(policy, Manifest):
+        return policy
+    if policy == "ignore":
+        return None
+    found = sidecar.read(path)
+    if found is None and policy == "require":
+        raise ManifestMissingError(
+            "there is no manifest; record the checkpoint first (kerasguard.record)",
+            path=sidecar.sidecar_path(path),
+        )
+    return found
+
+
+def _enriched(stored: TensorRecord, known: TensorRecord | None) -> TensorRecord:
+    """A stored record with the names that the manifest knows; the bytes' place stays the file's."""
+    if known is None or known.spec != stored.spec:
+        return stored
+    return replace(known, digest=None, nonfinite=None, extent=stored.extent)

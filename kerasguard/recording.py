@@ -1,0 +1,234 @@
+"""The save pipeline: Keras writes, the bytes on disk are surveyed, checkpoint and manifest commit.
+
+The survey reads what Keras wrote, not what the model holds: a bad write is noticed while the
+previous checkpoint still lies there.
+"""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kerasguard import sidecar
+from kerasguard.arena import Arena, file_records
+from kerasguard.commit import staged
+from kerasguard.errors import KerasguardError
+from kerasguard.formats import open_checkpoint
+from kerasguard.manifest import Manifest
+from kerasguard.opened import Checkpoint
+from kerasguard.tensors import Table, TensorRecord, count_nonfinite, digest
+
+__all__ = ["Recorded", "record", "save", "survey_checkpoint"]
+
+_VERSIONED = ("kerasguard", "keras", "tensorflow", "numpy", "h5py", "ml_dtypes")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What an observer is told after a save: where the checkpoint lies and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+
+Observer = Callable[[Recorded], object]
+
+
+def save(
+    write: Callable[[Path], Any],
+    path: Path,
+    model: Any,
+    *,
+    training: Callable[[], Mapping[str, Any]] | None = None,
+    observers: Iterable[Observer] = (),
+    strict: bool = False,
+) -> Any:
+    """Let `write` save `model` to `path`, so that checkpoint and manifest appear together.
+
+    If recording fails the save still happens, with a warning (an exception with `strict`).
+
+    Args:
+        write: Keras' own save, told where to write.
+        path: where the user wants the checkpoint.
+        model: that is saved.
+        training: epoch, step and metrics, asked for after the write.
+        observers: told about the manifest after the commit.
+        strict: raise what recording raises.
+
+    Returns:
+        What `write` returned.
+    """
+    with staged(path) as stage:
+        result = write(stage.path)
+        manifest = None
+        try:
+            manifest = survey_checkpoint(
+                stage.path, model, training=training() if training else {}, previous=path
+            )
+        except Exception as error:
+            if strict:
+                raise
+            warnings.warn(
+                f"{path}: saved, but not recorded: {error}", UserWarning, stacklevel=4
+            )
+        stage.commit(manifest)
+    if manifest is not None:
+        _warn_unwritten(path, manifest)
+        notify(observers, Recorded(path, manifest))
+    return result
+
+
+def notify(observers: Iterable[Observer], recorded: Recorded) -> None:
+    """Tell every observer; none of them may disturb a save that has happened."""
+    for observer in observers:
+        try:
+            observer(recorded)
+        except Exception as error:  # noqa: BLE001  # an observer is foreign code
+            warnings.warn(
+                f"{recorded.path}: saved and recorded, but an observer failed: {error}",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def record(path: Any, model: Any = None) -> Manifest:
+    """Write a manifest for a checkpoint that exists.
+
+    Args:
+        path: of the checkpoint.
+        model: the model that it was saved from; adds the names of its variables and what Keras
+            did not write. Without it the manifest holds what the checkpoint itself tells.
+
+    Returns:
+        The manifest, which now lies beside the checkpoint.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    target = Path(path)
+    manifest = survey_checkpoint(target, model, training={}, previous=target)
+    sidecar.write(target, manifest)
+    _warn_unwritten(target, manifest)
+    return manifest
+
+
+def survey_checkpoint(
+    path: Path, model: Any, *, training: Mapping[str, Any], previous: Path
+) -> Manifest:
+    """Read a checkpoint's bytes from disk and describe them; writes nothing."""
+    with open_checkpoint(path) as checkpoint:
+        table = _digested(checkpoint)
+        manifest = Manifest(
+            format=checkpoint.name,
+            files=file_records(checkpoint, table),
+            table=table,
+            versions=_versions(checkpoint.writer() if model is None else {}),
+            training=dict(training),
+            checkpoint_id=secrets.token_hex(16),
+            previous_id=_previous_id(previous),
+        )
+        if model is None:
+            return manifest
+        return _with_model(manifest, model, stored_architecture=checkpoint.architecture())
+
+
+def _digested(checkpoint: Checkpoint) -> Table:
+    stored = checkpoint.table()
+    arena = Arena(
+        checkpoint.files(),
+        [r for r in stored.tensors.values() if r.extent is not None],
+        count_nonfinite=True,
+    )
+    arena.start()
+    loads = arena.wait()
+    tensors: dict[str, TensorRecord] = {}
+    for key, found in stored.tensors.items():
+        if key in loads:
+            load = loads[key]
+            tensors[key] = replace(found, digest=load.digest, nonfinite=load.nonfinite)
+        else:
+            array = checkpoint.read(key)
+            tensors[key] = replace(
+                found, digest=digest(array), nonfinite=count_nonfinite(array)
+            )
+    return Table(tensors, stored.layers, stored.addressing)
+
+
+def _with_model(
+    manifest: Manifest, model: Any, stored_architecture: Mapping[str, Any] | None
+) -> Manifest:
+    """Add what only the live model knows: names, roles, graph, environment, what is unwritten."""
+    from kerasguard.integrations import keras_model
+
+    live = keras_model.model_table(model)
+    table = manifest.table
+    tensors = {key: _named(r, live.tensors.get(key)) for key, r in table.tensors.items()}
+    same_keys = any(key in live.tensors for key in table.tensors)
+    architecture = None
+    if stored_architecture is None:
+        architecture = keras_model.architecture(model)
+    return replace(
+        manifest,
+        table=Table(tensors, live.layers if same_keys else table.layers, table.addressing),
+        unwritten=keras_model.unwritten(model),
+        architecture=architecture,
+        model=keras_model.describe(model),
+        optimizer=keras_model.describe_optimizer(model),
+        environment=keras_model.environment(model),
+    )
+
+
+def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:
+    if live is None or live.spec.shape != stored.spec.shape:
+        return stored
+    return replace(
+        live,
+        spec=stored.spec,
+        digest=stored.digest,
+        nonfinite=stored.nonfinite,
+        extent=stored.extent,
+    )
+
+
+def _warn_unwritten(path: Path, manifest: Manifest) -> None:
+    lost = [r.label for r in manifest.unwritten if r.role == "weight"]
+    if lost:
+        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+        warnings.warn(
+            f"{path}: Keras did not write {len(lost)} of the model's weights "
+            f"({', '.join(lost[:5])}{more}); they cannot be restored from this checkpoint. Hold "
+            "their layers in an attribute, list, tuple or dict.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _previous_id(path: Path) -> str | None:
+    try:
+        before = sidecar.read(path)
+    except (KerasguardError, OSError):
+        return None  # a broken old manifest must not stop a new save
+    return before.checkpoint_id if before else None
+
+
+def _versions(writer: Mapping[str, str]) -> dict[str, str]:
+    """Of the process that writes; of a file recorded later, what the file tells of its writer."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    if writer:
+        found = {name: v for name, v in found.items() if name in ("kerasguard", "python")} | writer
+    elif "keras" in sys.modules:
+        found["keras"] = sys.modules["keras"].__version__
+        found["backend"] = sys.modules["keras"].backend.backend()
+    return found
