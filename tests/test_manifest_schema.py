@@ -1,0 +1,121 @@
+"""The JSON Schema in the package says what `Manifest` writes and reads."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+import jsonschema
+import pytest
+
+from kerasguard.errors import ManifestError
+from kerasguard.manifest import SCHEMA, FileRecord, Manifest, MemberRecord
+from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec
+
+FULL = Manifest(
+    format="keras_zip",
+    files=(
+        FileRecord(
+            "größe.keras", 1234, "0" * 64, "xxh3:" + "1" * 32,
+            (MemberRecord("config.json", 12, 2**32 - 1, "f" * 64),),
+        ),
+    ),
+    table=Table(
+        {
+            "layers/dense/vars/0": TensorRecord(
+                "layers/dense/vars/0", TensorSpec((3, 4), "float32"), name="head/kernel",
+                variable="kernel", layer="layers/dense", trainable=True, digest="xxh3:" + "2" * 32,
+                nonfinite=0, extent=Extent("größe.keras", 64, 48),
+            ),
+            "optimizer/vars/1": TensorRecord(
+                "optimizer/vars/1", TensorSpec((), "bfloat16"), role="optimizer", slot="momentum",
+                slot_of="layers/dense/vars/0",
+            ),
+        },
+        {
+            "layers/input": LayerRecord("layers/input", "x", "InputLayer", "", ((),), 0),
+            "layers/dense": LayerRecord(
+                "layers/dense", "head", "Dense", "abc", ((("layers/input", 0, 0),),), 1
+            ),
+        },
+    ),
+    unwritten=(TensorRecord("seed", TensorSpec((2,), "uint32"), role="seed"),),
+    architecture={"class_name": "Functional", "config": {"layers": []}},
+    model={"class": "Functional", "name": "m", "config_digest": "abc"},
+    optimizer={"class": "Adam", "slots": ["momentum"], "iterations": 3},
+    versions={"keras": "3.15.1"},
+    environment={"dtype_policy": "float32", "strategy": "MirroredStrategy", "replicas": 2},
+    training={"epoch": 1, "step": 20, "metrics": {"loss": float("nan"), "accuracy": 0.5}},
+    checkpoint_id="c0ffee",
+    previous_id="0ff1ce",
+    probe={"seed": 0},
+)  # fmt: skip
+SMALL = Manifest("weights_h5", (), Table({}))
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    text = resources.files("kerasguard").joinpath("manifest.schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(loaded)
+    return loaded
+
+
+@pytest.mark.parametrize("manifest", [FULL, SMALL], ids=["full", "small"])
+def test_what_a_manifest_writes_fits_the_schema(
+    manifest: Manifest, schema: dict[str, Any]
+) -> None:
+    jsonschema.validate(json.loads(manifest.to_json()), schema)
+
+
+def test_the_schema_names_exactly_the_fields_that_a_manifest_writes(
+    schema: dict[str, Any],
+) -> None:
+    data = FULL.to_dict()
+    parts = schema["$defs"]
+    assert set(schema["properties"]) == set(schema["required"]) == set(data)
+    assert set(parts["file"]["properties"]) == set(data["files"][0])
+    assert set(parts["member"]["properties"]) == set(data["files"][0]["members"][0])
+    assert set(parts["tensor"]["properties"]) == {k for t in data["tensors"] for k in t}
+    assert set(parts["layer"]["properties"]) == {k for r in data["layers"] for k in r}
+    assert schema["properties"]["schema"]["const"] == SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("schema",), "kerasguard/manifest/2"),
+        (("format",), 3),
+        (("files",), {}),
+        (("files", 0, "size"), -1),
+        (("files", 0, "members", 0, "crc32"), "0"),
+        (("tensors", 0, "shape"), [3, -4]),
+        (("tensors", 0, "shape"), "3"),
+        (("tensors", 0, "role"), "passenger"),
+        (("tensors", 0, "trainable"), "yes"),
+        (("layers", 0, "key"), None),
+        (("versions",), []),
+        (("previous_id",), 7),
+    ],
+    ids=lambda value: str(value),
+)
+def test_what_the_schema_refuses_the_reader_refuses(
+    place: tuple[str | int, ...], value: object, schema: dict[str, Any]
+) -> None:
+    data = FULL.to_dict()
+    target: Any = data
+    for step in place[:-1]:
+        target = target[step]
+    target[place[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, schema)
+    with pytest.raises(ManifestError) as caught:
+        Manifest.from_dict(data)
+    assert caught.value.where.startswith(str(place[0]))
+
+
+def test_a_field_that_a_later_version_adds_is_ignored(schema: dict[str, Any]) -> None:
+    data = {**FULL.to_dict(), "colour": "blue"}
+    jsonschema.validate(data, schema)
+    assert Manifest.from_dict(data).format == FULL.format
