@@ -1,6 +1,6 @@
-"""What a code such as `KG201` means, in the words of the rule or migration that gives it.
+"""What a code such as `KG201` means, in the words of the module that gives it.
 
-A rule or migration module has `CODES`, from code to a one-line summary, and tells the rest in its
+A rule, layout or migration has `CODES`, from code to a one-line summary, and tells the rest in its
 docstring: what it looks like, why it happens, source, when the repair is exact.
 """
 
@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 from dataclasses import dataclass
 
-from kerasguard import migrations, rules
+from kerasguard import layouts, migrations, rules
 
 __all__ = ["Explanation", "explanations"]
 
@@ -36,7 +36,7 @@ class Explanation:
 def explanations() -> dict[str, Explanation]:
     """Every code that kerasguard can give, in order of the codes."""
     found = {}
-    for package in (rules, migrations):
+    for package in (rules, layouts, migrations):
         for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(info.name)
             text = inspect.getdoc(module) or ""
