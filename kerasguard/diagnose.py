@@ -49,11 +49,12 @@ class RepairPlan:
 
     def __str__(self) -> str:
         changed = [step for step in self.steps if step.ops or step.join]
-        lines = [
+        head = (
             f"{len(self.steps)} tensors to restore, {len(changed)} of them changed on the way, "
             f"{len(self.applied)} repairs, {len(self.unresolved)} unresolved, "
             f"{len(self.unused)} stored tensors unused"
-        ]
+        )
+        lines = [head]
         for finding in self.findings:
             if finding in self.applied:
                 state = "repaired"
@@ -171,5 +172,3 @@ def _first_draft(
 
 def _in_place(pairing: Pairing, e: str, s: str) -> bool:
     return pairing.evidence[e] in ("address", "renames") or e == s
-
-

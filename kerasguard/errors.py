@@ -12,8 +12,8 @@ stops the work.
     │   ├── ManifestMissingError        only where the caller demanded one
     │   └── UnsupportedManifestError    a newer schema
     ├── ArchitectureError           the stored config cannot be built; nothing was built
-    ├── ModelError                  the model given by the caller cannot take part (never built, ...)
-    ├── UnrepairableError           some tensors have no allowed step; `.report`; nothing was assigned
+    ├── ModelError                  the caller's model cannot take part (never built, ...)
+    ├── UnrepairableError           some tensors have no allowed step; see `.report`
     ├── RestoreError                assigning failed; the model was rolled back
     ├── PatchError                  somebody else patched the same method meanwhile
     └── MissingPackageError         an extra is not installed (also an ImportError)

@@ -49,8 +49,8 @@ def places(layers: Mapping[str, LayerRecord]) -> dict[str, Place]:
     own = {key: f"{layer.class_name}\0{layer.config_digest}" for key, layer in known.items()}
     up: dict[_Call, str] = {}
     for call in order:
-        inputs = [f"{up.get((k, i), '')}:{t}" for k, i, t in sources[call]]
-        up[call] = _digest(own[call[0]], *inputs)
+        fed = [f"{up.get((k, i), '')}:{t}" for k, i, t in sources[call]]
+        up[call] = _digest(own[call[0]], *fed)
     down: dict[_Call, str] = {}
     for call in reversed(order):
         outputs = [f"{down.get(c, '')}:{a}:{t}" for c, a, t in consumers[call]]

@@ -9,50 +9,18 @@ that looks like an answer.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from kerasguard.graph import Place, places
-from kerasguard.tensors import Table, TensorRecord, auto_named, snake_case
+from kerasguard.tensors import Table
+from kerasguard.units import Unit, alike, fits, members, units
 
-__all__ = ["Doubt", "Evidence", "Pairing", "Unit", "pair", "units"]
+__all__ = ["Doubt", "Evidence", "Pairing", "pair"]
 
 Evidence = Literal["renames", "address", "name", "graph", "shape"]
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A layer with weights, as far as identity is concerned.
-
-    Args:
-        key: of the layer in its table.
-        name: that the layer carries; empty where unknown.
-        kind: its class in snake case; empty where unknown.
-        weak: whether the name is one that Keras makes up.
-        members: the tensors, by their key relative to the layer.
-        place: in the graph, where known.
-    """
-
-    key: str
-    name: str
-    kind: str
-    weak: bool
-    members: Mapping[str, TensorRecord]
-    place: Place | None = None
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the members, in order."""
-        return tuple(record.spec.shape for record in self.members.values())
-
-    @property
-    def label(self) -> str:
-        """What messages call the layer."""
-        return self.name or self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +62,6 @@ class Pairing:
         return not self.doubts and all(e == "address" for e in self.evidence.values())
 
 
-def units(table: Table) -> dict[str, Unit]:
-    """The layers with weights of a table, in table order."""
-    groups: dict[str, dict[str, TensorRecord]] = {}
-    for record in table.tensors.values():
-        if record.role != "weight":
-            continue
-        key = _unit_key(record)
-        relative = record.key[len(key) :].lstrip("/") if record.key.startswith(key) else record.key
-        groups.setdefault(key, {})[relative] = record
-    found = places(table.layers)
-    result: dict[str, Unit] = {}
-    for key, members in groups.items():
-        layer = table.layers.get(key)
-        kind = snake_case(layer.class_name) if layer and layer.class_name else _kind_of_key(key)
-        name = layer.name if layer else ""
-        weak = not name or auto_named(name, layer.class_name if layer else "") or (
-            re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) is not None if kind else False
-        )
-        result[key] = Unit(key, name, kind, weak, members, found.get(key))
-    return result
-
-
-def _unit_key(record: TensorRecord) -> str:
-    """The layer whose tensors stay together: the innermost element of a model's `layers`."""
-    match = re.match(r"((?:.*/)?layers/[^/]+)/", record.key)
-    return match.group(1) if match else record.layer
-
-
-def _kind_of_key(key: str) -> str:
-    """`layers/dense_1` -> `dense`: Keras 3 numbers layers of a class within their container."""
-    last = key.rsplit("/", 1)[-1]
-    return re.sub(r"_\d+$", "", last) if "layers/" in key else ""
-
-
 def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = None) -> Pairing:
     """Decide which stored weight each expected weight gets.
 
@@ -149,13 +83,11 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
     against = {e for e, s in address.items() for w in witnesses if w.get(e, s) != s}
     taken = {s: e for w in witnesses for e, s in w.items()}
     against |= {e for e, s in address.items() if s in taken and taken[s] != e}
-    if total and not against and all(_fits(ours[e], theirs[s]) for e, s in address.items()):
+    if total and not against and all(fits(ours[e], theirs[s]) for e, s in address.items()):
         _claim(address, "address", claimed, evidence)
     else:
         _decide(ours, theirs, address, witnesses, claimed, evidence, doubts)
-    tensors = {
-        a: b for e, s in claimed.items() for a, b in _members(ours[e], theirs[s]).items()
-    }
+    tensors = {a: b for e, s in claimed.items() for a, b in members(ours[e], theirs[s]).items()}
     return Pairing(claimed, evidence, tensors, doubts, ours, theirs)
 
 
@@ -180,7 +112,12 @@ def _renamed(stored: Table, renames: Mapping[str, str]) -> Table:
             target = _substitute(layer.name, old, new) or _substitute(key, old, new)
             if target is not None:
                 layers[key] = type(layer)(
-                    key, target, layer.class_name, layer.config_digest, layer.inbound, layer.position
+                    key,
+                    target,
+                    layer.class_name,
+                    layer.config_digest,
+                    layer.inbound,
+                    layer.position,
                 )
     return Table(stored.tensors, layers, stored.addressing)
 
@@ -278,7 +215,7 @@ def _decide(
 def _fitting(
     pairs: Mapping[str, str], ours: Mapping[str, Unit], theirs: Mapping[str, Unit]
 ) -> dict[str, str]:
-    return {e: s for e, s in pairs.items() if _fits(ours[e], theirs[s])}
+    return {e: s for e, s in pairs.items() if fits(ours[e], theirs[s])}
 
 
 def _rest(
@@ -304,11 +241,11 @@ def _rest(
         same = {e: address[e] for e in wanting if address.get(e) in offered}
         one = {wanting[0]: offered[0]} if len(wanting) == len(offered) == 1 else {}
         whole = len(same) == len(wanting) == len(offered) and not set(same) & set(doubts)
-        if one and _alike(ours[wanting[0]], theirs[offered[0]]):
+        if one and alike(ours[wanting[0]], theirs[offered[0]]):
             doubts.pop(wanting[0], None)
             why: Evidence = "address" if same == one else "shape"
             _claim(one, why, claimed, evidence)
-        elif whole and all(_alike(ours[e], theirs[s]) for e, s in same.items()):
+        elif whole and all(alike(ours[e], theirs[s]) for e, s in same.items()):
             # Every layer of this class and these shapes is where the format puts it.
             _claim(same, "address", claimed, evidence)
         elif offered:
@@ -316,52 +253,3 @@ def _rest(
             for rank, e in enumerate(wanting):
                 likely = sorted(offered, key=lambda s, r=rank: abs(offered.index(s) - r))  # type: ignore[misc]
                 doubts.setdefault(e, Doubt(tuple(likely), reason))
-
-
-def _alike(a: Unit, b: Unit) -> bool:
-    """Whether nothing known of the two says that they are different classes."""
-    return not a.kind or not b.kind or a.kind == b.kind
-
-
-def _fits(a: Unit, b: Unit) -> bool:
-    """Whether the members could be the same tensors: equal counts, equal numbers of elements."""
-    if not _alike(a, b):
-        return False
-    sizes = [Counter(r.spec.size for r in unit.members.values()) for unit in (a, b)]
-    return sizes[0] == sizes[1] or bool(_members(a, b))
-
-
-def _members(ours: Unit, theirs: Unit) -> dict[str, str]:
-    """Pairs of tensor keys within one layer: by the variables' names, else by position."""
-    mine, other = list(ours.members.values()), list(theirs.members.values())
-    a, b = _variables(ours.members), _variables(theirs.members)
-    if a and b:
-        pairs = {a[v].key: b[v].key for v in a if v in b}
-        left = [r for v, r in a.items() if v not in b]
-        right = [r for v, r in b.items() if v not in a]
-        strong = any(_telling(r.variable) for r in (*left, *right))
-        if len(left) == len(right) and not strong:
-            pairs |= {x.key: y.key for x, y in zip(left, right, strict=True)}
-        return pairs
-    if set(ours.members) == set(theirs.members):
-        return {r.key: theirs.members[k].key for k, r in ours.members.items()}
-    if len(mine) == len(other):
-        return {x.key: y.key for x, y in zip(mine, other, strict=True)}
-    return {}
-
-
-def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
-    """Members by (sublayer, variable's name); empty unless that names each of them."""
-    named = {
-        f"{re.sub(r'(^|/)vars/[^/]+$', '', key) if '/vars/' in '/' + key else ''}/{r.variable}": r
-        for key, r in members.items()
-        if r.variable
-    }
-    return named if len(named) == len(members) else {}
-
-
-def _telling(variable: str) -> bool:
-    """Whether a variable's name was chosen by the layer's author (`gamma`, not `variable_3`)."""
-    return re.fullmatch(r"(variable|var|kernel_variable)?(_?\d+)?", variable) is None
-
-

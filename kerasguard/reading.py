@@ -85,9 +85,7 @@ class Reading:
 
     def _start(self) -> None:
         records = [r for r in self.table.tensors.values() if r.extent is not None]
-        self._arena = Arena(
-            self.checkpoint.files(), records, count_nonfinite=self.manifest is None
-        )
+        self._arena = Arena(self.checkpoint.files(), records, count_nonfinite=self.manifest is None)
         self._arena.start()
 
     def finish(self) -> Table:
@@ -106,9 +104,7 @@ class Reading:
             else:
                 array = self.checkpoint.read(key)
                 self._values[key] = array
-                seen[key] = replace(
-                    record, digest=digest(array), nonfinite=count_nonfinite(array)
-                )
+                seen[key] = replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
         self.table = Table(seen, self.table.layers, self.table.addressing)
         return self.table
 

@@ -75,9 +75,7 @@ def save(
         except Exception as error:
             if strict:
                 raise
-            warnings.warn(
-                f"{path}: saved, but not recorded: {error}", UserWarning, stacklevel=4
-            )
+            warnings.warn(f"{path}: saved, but not recorded: {error}", UserWarning, stacklevel=4)
         stage.commit(manifest)
     if manifest is not None:
         _warn_unwritten(path, manifest)
@@ -155,9 +153,7 @@ def _digested(checkpoint: Checkpoint) -> Table:
             tensors[key] = replace(found, digest=load.digest, nonfinite=load.nonfinite)
         else:
             array = checkpoint.read(key)
-            tensors[key] = replace(
-                found, digest=digest(array), nonfinite=count_nonfinite(array)
-            )
+            tensors[key] = replace(found, digest=digest(array), nonfinite=count_nonfinite(array))
     return Table(tensors, stored.layers, stored.addressing)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -150,9 +150,7 @@ class Sum:
         """The spec without the axis."""
         if self.axis >= len(spec.shape):
             raise ValueError(f"{spec} has no axis {self.axis}")
-        return TensorSpec(
-            (*spec.shape[: self.axis], *spec.shape[self.axis + 1 :]), spec.dtype
-        )
+        return TensorSpec((*spec.shape[: self.axis], *spec.shape[self.axis + 1 :]), spec.dtype)
 
     def apply(self, array: Array) -> Array:
         """The sums, in the array's own dtype."""
@@ -180,8 +178,10 @@ class Concat:
         return np.concatenate(arrays, axis=self.axis)
 
 
-Op = Union[Cast, Transpose, Reshape, Flip, Pick, Sum]
-_KINDS = {kind.__name__.lower(): kind for kind in (Cast, Transpose, Reshape, Flip, Pick, Sum, Concat)}
+Op = Cast | Transpose | Reshape | Flip | Pick | Sum
+_KINDS = {
+    kind.__name__.lower(): kind for kind in (Cast, Transpose, Reshape, Flip, Pick, Sum, Concat)
+}
 
 
 def op_to_dict(op: Op | Concat) -> dict[str, Any]:

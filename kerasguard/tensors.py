@@ -241,9 +241,7 @@ def survey(source: TensorSource) -> Iterator[TensorRecord]:
     """Read every tensor once and yield what was learned of it."""
     for key, spec in source.specs().items():
         array = source.read(key)
-        yield TensorRecord(
-            key, spec, digest=digest(array), nonfinite=count_nonfinite(array)
-        )
+        yield TensorRecord(key, spec, digest=digest(array), nonfinite=count_nonfinite(array))
 
 
 def snake_case(class_name: str) -> str:

@@ -36,9 +36,7 @@ def ambiguous(draft: Draft) -> Iterator[Finding]:
             theirs = list(pairing.stored[likely].members.values())
             mine = list(ours.members.values())
             if [r.spec.shape for r in mine] == [r.spec.shape for r in theirs]:
-                steps = tuple(
-                    Step(a.key, (b.key,)) for a, b in zip(mine, theirs, strict=True)
-                )
+                steps = tuple(Step(a.key, (b.key,)) for a, b in zip(mine, theirs, strict=True))
         example = f'renames={{"{pairing.stored[doubt.candidates[0]].label}": "{ours.label}"}}'
         yield Finding(
             "KG105",

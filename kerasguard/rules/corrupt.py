@@ -27,9 +27,12 @@ def corrupt(draft: Draft) -> Iterator[Finding]:
         if before is None or before.digest is None or record.digest is None:
             continue
         if before.digest != record.digest:
-            where = f" (bytes {record.extent.offset} to " \
-                f"{record.extent.offset + record.extent.length} of {record.extent.file})" \
-                if record.extent else ""
+            where = (
+                f" (bytes {record.extent.offset} to "
+                f"{record.extent.offset + record.extent.length} of {record.extent.file})"
+                if record.extent
+                else ""
+            )
             yield Finding(
                 "KG302",
                 key,

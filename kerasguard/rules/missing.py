@@ -30,8 +30,10 @@ def missing(draft: Draft) -> Iterator[Finding]:
     for key, record in draft.expected.tensors.items():
         if record.role in ("optimizer", "metric") or key in draft.steps or key in doubted:
             continue
-        why = "Keras did not write it when the model was saved" if record.name in unwritten else (
-            "the checkpoint has no such tensor"
+        why = (
+            "Keras did not write it when the model was saved"
+            if record.name in unwritten
+            else ("the checkpoint has no such tensor")
         )
         yield Finding(
             "KG101",

@@ -1,0 +1,237 @@
+"""The parts of a manifest and their JSON form: files, tensors, layers.
+
+Parsing is strict: every value is checked for its type where it stands, and an error names the
+place (`tensors[3].shape`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
+
+from kerasguard.errors import ManifestError
+from kerasguard.tensors import Extent, LayerRecord, Role, TensorRecord, TensorSpec
+
+__all__ = [
+    "FileRecord",
+    "MemberRecord",
+    "Node",
+    "file_from",
+    "file_to_dict",
+    "layer_from",
+    "layer_to_dict",
+    "plain",
+    "tensor_from",
+    "tensor_to_dict",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecord:
+    """One member of a zip file: its name, size in bytes, CRC-32 and SHA-256 (hexadecimal)."""
+
+    name: str
+    size: int
+    crc32: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of a checkpoint.
+
+    Args:
+        name: relative to the checkpoint's folder, `/` between parts.
+        size: in bytes.
+        sha256: of the whole file, hexadecimal.
+        skeleton: digest of the bytes outside all recorded extents, in ascending order. With the
+            tensors' digests it covers every byte once, so a load verifies what it reads and
+            nothing is read twice.
+        members: of a zip file.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    skeleton: str
+    members: tuple[MemberRecord, ...] = ()
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's own types; NaN and infinities as strings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    item = getattr(value, "item", None)
+    return plain(item()) if callable(item) else str(value)
+
+
+def file_to_dict(record: FileRecord) -> dict[str, Any]:
+    """JSON form of a file record."""
+    data = {name: getattr(record, name) for name in ("name", "size", "sha256", "skeleton")}
+    if record.members:
+        data["members"] = [
+            {name: getattr(m, name) for name in ("name", "size", "crc32", "sha256")}
+            for m in record.members
+        ]
+    return data
+
+
+_OPTIONAL: tuple[tuple[str, Any], ...] = (
+    ("name", ""),
+    ("variable", ""),
+    ("layer", ""),
+    ("role", "weight"),
+    ("trainable", None),
+    ("digest", None),
+    ("nonfinite", None),
+    ("slot", ""),
+    ("slot_of", ""),
+)
+
+
+def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
+    """JSON form of a tensor record; what has its default is left out."""
+    data: dict[str, Any] = {
+        "key": record.key,
+        "shape": list(record.spec.shape),
+        "dtype": record.spec.dtype,
+    }
+    for name, default in _OPTIONAL:
+        value = getattr(record, name)
+        if value != default:
+            data[name] = value
+    if record.extent is not None:
+        e = record.extent
+        data["file"], data["offset"], data["length"] = e.file, e.offset, e.length
+    return data
+
+
+def layer_to_dict(record: LayerRecord) -> dict[str, Any]:
+    """JSON form of a layer record; what is unknown is left out."""
+    data: dict[str, Any] = {"key": record.key, "name": record.name}
+    if record.class_name:
+        data["class"] = record.class_name
+    if record.config_digest:
+        data["config_digest"] = record.config_digest
+    if record.inbound is not None:
+        data["inbound"] = [[list(source) for source in call] for call in record.inbound]
+    if record.position >= 0:
+        data["position"] = record.position
+    return data
+
+
+class Node:
+    """A place in the parsed JSON that knows its path, for messages."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise ManifestError(f"must be an object, got {type(value).__name__}", where=where)
+        self.value, self.where = value, where
+
+    def get(self, name: str, *types: type, default: Any = ...) -> Any:
+        """The value under `name`, of one of `types`; the default must not be checked."""
+        value = self.value.get(name, default)
+        place = f"{self.where}.{name}" if self.where else name
+        if value is ...:
+            raise ManifestError("is missing", where=place)
+        # bool is an int to isinstance, and never what a number's place should hold.
+        if value is not default and (
+            not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+        ):
+            names = " or ".join(t.__name__ for t in types)
+            raise ManifestError(f"must be {names}, got {value!r:.80}", where=place)
+        return value
+
+    def items(self, name: str) -> list[Node]:
+        """The objects in the list under `name`."""
+        return [Node(v, f"{self.where}{name}[{i}]") for i, v in enumerate(self.get(name, list))]
+
+    def natural(self, name: str) -> int:
+        """The non-negative integer under `name`."""
+        value = self.get(name, int)
+        if value < 0:
+            raise ManifestError(f"must not be negative, got {value}", where=f"{self.where}.{name}")
+        return int(value)
+
+    def build(self, make: Callable[[], T]) -> T:
+        """What `make` returns; its complaint about a value becomes a ManifestError here."""
+        try:
+            return make()
+        except (TypeError, ValueError) as error:
+            raise ManifestError(f"is not valid: {error}", where=self.where) from None
+
+
+def file_from(node: Node) -> FileRecord:
+    """Inverse of `file_to_dict`; raises ManifestError."""
+    members = tuple(
+        MemberRecord(
+            m.get("name", str), m.natural("size"), m.natural("crc32"), m.get("sha256", str)
+        )
+        for m in (node.items("members") if "members" in node.value else ())
+    )
+    return FileRecord(
+        node.get("name", str),
+        node.natural("size"),
+        node.get("sha256", str),
+        node.get("skeleton", str),
+        members,
+    )
+
+
+def tensor_from(node: Node) -> TensorRecord:
+    """Inverse of `tensor_to_dict`; raises ManifestError."""
+    shape = node.get("shape", list)
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in shape):
+        raise ManifestError(
+            f"shape must be a list of non-negative integers, got {shape!r:.80}",
+            where=f"{node.where}.shape",
+        )
+    spec = TensorSpec(tuple(shape), node.get("dtype", str))
+    node.build(lambda: spec.nbytes)
+    role = node.get("role", str, default="weight")
+    if role not in get_args(Role):
+        raise ManifestError(f"unknown role {role!r}", where=f"{node.where}.role")
+    extent = None
+    if "file" in node.value:
+        extent = Extent(node.get("file", str), node.natural("offset"), node.natural("length"))
+    text = {
+        n: node.get(n, str, default="") for n in ("name", "variable", "layer", "slot", "slot_of")
+    }
+    return TensorRecord(
+        node.get("key", str),
+        spec,
+        role=role,
+        trainable=node.get("trainable", bool, default=None),
+        digest=node.get("digest", str, default=None),
+        nonfinite=node.get("nonfinite", int, default=None),
+        extent=extent,
+        **text,
+    )
+
+
+def layer_from(node: Node) -> LayerRecord:
+    """Inverse of `layer_to_dict`; raises ManifestError."""
+    calls = node.get("inbound", list, default=None)
+    inbound = None
+    if calls is not None:
+        inbound = node.build(
+            lambda: tuple(tuple((str(k), int(n), int(t)) for k, n, t in call) for call in calls)
+        )
+    return LayerRecord(
+        node.get("key", str),
+        node.get("name", str),
+        node.get("class", str, default=""),
+        node.get("config_digest", str, default=""),
+        inbound,
+        node.get("position", int, default=-1),
+    )

@@ -1,0 +1,130 @@
+"""The unit of identity: a layer with its tensors, which travel together.
+
+Also which tensor is which within one layer, once two layers are known to be the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kerasguard.graph import Place, places
+from kerasguard.tensors import Table, TensorRecord, auto_named, snake_case
+
+__all__ = ["Unit", "alike", "fits", "members", "units"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A layer with weights, as far as identity is concerned.
+
+    Args:
+        key: of the layer in its table.
+        name: that the layer carries; empty where unknown.
+        kind: its class in snake case; empty where unknown.
+        weak: whether the name is one that Keras makes up.
+        members: the tensors, by their key relative to the layer.
+        place: in the graph, where known.
+    """
+
+    key: str
+    name: str
+    kind: str
+    weak: bool
+    members: Mapping[str, TensorRecord]
+    place: Place | None = None
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the members, in order."""
+        return tuple(record.spec.shape for record in self.members.values())
+
+    @property
+    def label(self) -> str:
+        """What messages call the layer."""
+        return self.name or self.key
+
+
+def units(table: Table) -> dict[str, Unit]:
+    """The layers with weights of a table, in table order."""
+    groups: dict[str, dict[str, TensorRecord]] = {}
+    for record in table.tensors.values():
+        if record.role != "weight":
+            continue
+        key = _unit_key(record)
+        relative = record.key[len(key) :].lstrip("/") if record.key.startswith(key) else record.key
+        groups.setdefault(key, {})[relative] = record
+    found = places(table.layers)
+    result: dict[str, Unit] = {}
+    for key, members in groups.items():
+        layer = table.layers.get(key)
+        kind = snake_case(layer.class_name) if layer and layer.class_name else _kind_of_key(key)
+        name = layer.name if layer else ""
+        weak = (
+            not name
+            or auto_named(name, layer.class_name if layer else "")
+            or (re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) is not None if kind else False)
+        )
+        result[key] = Unit(key, name, kind, weak, members, found.get(key))
+    return result
+
+
+def _unit_key(record: TensorRecord) -> str:
+    """The layer whose tensors stay together: the innermost element of a model's `layers`."""
+    match = re.match(r"((?:.*/)?layers/[^/]+)/", record.key)
+    return match.group(1) if match else record.layer
+
+
+def _kind_of_key(key: str) -> str:
+    """`layers/dense_1` -> `dense`: Keras 3 numbers layers of a class within their container."""
+    last = key.rsplit("/", 1)[-1]
+    return re.sub(r"_\d+$", "", last) if "layers/" in key else ""
+
+
+def alike(a: Unit, b: Unit) -> bool:
+    """Whether nothing known of the two says that they are different classes."""
+    return not a.kind or not b.kind or a.kind == b.kind
+
+
+def fits(a: Unit, b: Unit) -> bool:
+    """Whether the members could be the same tensors: equal counts, equal numbers of elements."""
+    if not alike(a, b):
+        return False
+    sizes = [Counter(r.spec.size for r in unit.members.values()) for unit in (a, b)]
+    return sizes[0] == sizes[1] or bool(members(a, b))
+
+
+def members(ours: Unit, theirs: Unit) -> dict[str, str]:
+    """Pairs of tensor keys within one layer: by the variables' names, else by position."""
+    mine, other = list(ours.members.values()), list(theirs.members.values())
+    a, b = _variables(ours.members), _variables(theirs.members)
+    if a and b:
+        pairs = {a[v].key: b[v].key for v in a if v in b}
+        left = [r for v, r in a.items() if v not in b]
+        right = [r for v, r in b.items() if v not in a]
+        strong = any(_telling(r.variable) for r in (*left, *right))
+        if len(left) == len(right) and not strong:
+            pairs |= {x.key: y.key for x, y in zip(left, right, strict=True)}
+        return pairs
+    if set(ours.members) == set(theirs.members):
+        return {r.key: theirs.members[k].key for k, r in ours.members.items()}
+    if len(mine) == len(other):
+        return {x.key: y.key for x, y in zip(mine, other, strict=True)}
+    return {}
+
+
+def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
+    """Members by (sublayer, variable's name); empty unless that names each of them."""
+    named = {
+        f"{re.sub(r'(^|/)vars/[^/]+$', '', key) if '/vars/' in '/' + key else ''}/{r.variable}": r
+        for key, r in members.items()
+        if r.variable
+    }
+    return named if len(named) == len(members) else {}
+
+
+def _telling(variable: str) -> bool:
+    """Whether a variable's name was chosen by the layer's author (`gamma`, not `variable_3`)."""
+    return re.fullmatch(r"(variable|var|kernel_variable)?(_?\d+)?", variable) is None
