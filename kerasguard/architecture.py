@@ -1,0 +1,259 @@
+"""What a stored Keras architecture tells about its layers, without Keras.
+
+An architecture is JSON: `{"class_name": ..., "config": ...}` as in a `.keras` file's
+`config.json`. `layer_records` reads the layers, their keys, graph and config digests out of it;
+`integrations/keras_model.py` takes the same out of a live model, with the functions of this
+module, so that the two can be compared.
+
+A config digest leaves out what cannot change a prediction (initialisers, regularisers,
+constraints, seeds, whether a layer is trainable), what the tensors' specs already tell (dtype
+policies, shapes) and every name. Entries that are None or False are left out too: newer writers
+add options that are off by default, and those must not make an old config look different.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import xxhash
+
+from kerasguard.tensors import LayerRecord, Node, snake_case
+
+__all__ = [
+    "config_digest",
+    "graph_digest",
+    "layer_records",
+    "unique_name",
+]
+
+_DROPPED_KEYS = frozenset(
+    {
+        "activity_regularizer",
+        "batch_input_shape",
+        "batch_shape",
+        "build_config",
+        "build_input_shape",
+        "compile_config",
+        "dtype",
+        "input_shape",
+        "module",
+        "name",
+        "registered_name",
+        "seed",
+        "shared_object_id",
+        "trainable",
+    }
+)
+_DROPPED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+_OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
+
+Called = list[list[tuple[str, int, int]]]
+
+
+def config_digest(class_name: str, config: Any) -> str:
+    """Digest of what a layer computes, as far as its config tells.
+
+    Args:
+        class_name: of the layer, without its module.
+        config: JSON; nested layers' configs may be in it.
+    """
+    return _digest([class_name, _essence(config)])
+
+
+def graph_digest(
+    class_name: str, nodes: Iterable[tuple[str, Called]], outputs: Sequence[Any]
+) -> str:
+    """Digest of a model that is a graph of layers.
+
+    Args:
+        class_name: `Functional` or `Sequential`, or a subclass's name.
+        nodes: per layer, in graph order, its config digest and its calls; in the calls a
+            producer is named by its rank.
+        outputs: the model's output tensors, as (rank, call, index).
+    """
+    return _digest([class_name, [list(node) for node in nodes], list(outputs)])
+
+
+def unique_name(name: str, used: dict[str, int]) -> str:
+    """`name` the first time, then `name_1`, `name_2`; counts in `used`."""
+    used[name] = used.get(name, -1) + 1
+    return f"{name}_{used[name]}" if used[name] else name
+
+
+def layer_records(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
+    """Every layer that the architecture spells out, by its key in the checkpoint.
+
+    Layers inside a wrapper or inside a class of the user's own are not spelled out and have no
+    record. Operations that are no layers (`keras.ops.add` on symbolic tensors) are part of the
+    graph and get keys of their own, `operations/add`.
+
+    Args:
+        architecture: of the whole model; not changed.
+
+    Returns:
+        Records in graph order, a nested model's layers after the model itself. Empty where the
+        model is no graph of layers.
+    """
+    records: dict[str, LayerRecord] = {}
+    if _entries(architecture) is not None:
+        _read_graph(architecture, "", records)
+    return records
+
+
+def _read_graph(
+    architecture: Mapping[str, Any], prefix: str, records: dict[str, LayerRecord]
+) -> str:
+    """Record the layers of a graph under `prefix`; the graph's digest."""
+    entries = _entries(architecture) or []
+    keys = _keys(entries, prefix)
+    names = [_name(entry) for entry in entries]
+    calls = _calls(architecture, entries)
+    rank = {name: index for index, name in enumerate(names)}
+    by_name = dict(zip(names, keys, strict=True))
+    nodes: list[tuple[str, Called]] = []
+    for index, (entry, key) in enumerate(zip(entries, keys, strict=True)):
+        called = calls[index]
+        inbound = tuple(tuple((by_name.get(n, n), i, j) for n, i, j in call) for call in called)
+        record = LayerRecord(key, names[index], _class(entry), "", inbound, index)
+        records[key] = record
+        digest = _layer_digest(entry, key, records)
+        records[key] = LayerRecord(key, names[index], _class(entry), digest, inbound, index)
+        nodes.append((digest, _ranked(called, rank)))
+    return graph_digest(_class(architecture), nodes, _outputs(architecture, entries, rank))
+
+
+def _layer_digest(entry: Mapping[str, Any], key: str, records: dict[str, LayerRecord]) -> str:
+    if _entries(entry) is not None:
+        return _read_graph(entry, key, records)
+    return config_digest(_class(entry), entry.get("config"))
+
+
+def _entries(architecture: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The layers' own architectures, without a Sequential's input layer; None if no graph."""
+    config = architecture.get("config")
+    if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
+        return None
+    entries = config["layers"]
+    if not all(isinstance(entry, Mapping) and "class_name" in entry for entry in entries):
+        return None
+    if "input_layers" in config:
+        return list(entries)
+    if not all("inbound_nodes" not in entry for entry in entries):
+        return None
+    return [entry for entry in entries if entry["class_name"] != "InputLayer"]
+
+
+def _keys(entries: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
+    used: dict[str, dict[str, int]] = {"layers": {}, "operations": {}}
+    keys = []
+    for entry in entries:
+        module = str(entry.get("module") or "")
+        kind = "operations" if module.startswith(_OPERATION_MODULES) else "layers"
+        name = unique_name(snake_case(_class(entry)), used[kind])
+        keys.append("/".join(filter(None, (prefix, kind, name))))
+    return keys
+
+
+def _calls(
+    architecture: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> list[Called]:
+    if "input_layers" not in architecture["config"]:
+        names = [_name(entry) for entry in entries]
+        return [[[(name, 0, 0)] if name else []] for name in ["", *names[:-1]]]
+    calls = [[list(_tensors(call)) for call in entry.get("inbound_nodes", ())] for entry in entries]
+    shift = _shifted(entries, calls)
+    return [[[(n, i - shift.get(n, 0), j) for n, i, j in c] for c in called] for called in calls]
+
+
+def _shifted(entries: Sequence[Mapping[str, Any]], calls: Sequence[Called]) -> dict[str, int]:
+    """By name, how far the writer counts a nested model's calls too high.
+
+    Some versions of Keras count a model's own construction as its call number zero.
+    """
+    count = {_name(entry): len(entry.get("inbound_nodes", ())) for entry in entries}
+    lowest: dict[str, int] = {}
+    highest: dict[str, int] = {}
+    for called in calls:
+        for name, index, _ in (tensor for call in called for tensor in call):
+            lowest[name] = min(index, lowest.get(name, index))
+            highest[name] = max(index, highest.get(name, index))
+    return {n: 1 for n in lowest if lowest[n] > 0 and highest[n] >= max(count.get(n, 0), 1)}
+
+
+def _outputs(
+    architecture: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], rank: dict[str, int]
+) -> list[list[int]]:
+    config = architecture["config"]
+    if "input_layers" not in config:
+        return []
+    nested = {_name(e): len(e.get("inbound_nodes", ())) for e in entries if _entries(e) is not None}
+    found = []
+    for name, index, tensor in _tensors(config.get("output_layers", ())):
+        shift = 1 if name in nested and index >= max(nested[name], 1) else 0
+        found.append([rank.get(name, -1), index - shift, tensor])
+    return found
+
+
+def _ranked(called: Called, rank: Mapping[str, int]) -> Any:
+    return [[[rank.get(name, -1), index, tensor] for name, index, tensor in c] for c in called]
+
+
+def _tensors(value: Any) -> Iterator[tuple[str, int, int]]:
+    """The (layer name, call index, tensor index) in a call's arguments, in Keras' order."""
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            name, call, tensor = value["config"]["keras_history"][:3]
+            yield str(name), int(call), int(tensor)
+        else:
+            for key in sorted(value):
+                yield from _tensors(value[key])
+    elif isinstance(value, (list, tuple)):
+        if len(value) in (3, 4) and isinstance(value[0], str) and isinstance(value[1], int):
+            yield value[0], value[1], int(value[2])
+            yield from _tensors(value[3:])
+        else:
+            for item in value:
+                yield from _tensors(item)
+
+
+def _class(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("class_name", "")).rsplit(">", 1)[-1]
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    config = entry.get("config")
+    named = config.get("name") if isinstance(config, Mapping) else None
+    return str(entry.get("name") or named or "")
+
+
+def _essence(value: Any) -> Any:
+    """`value` without what a config digest leaves out; plain JSON."""
+    if isinstance(value, Mapping):
+        if _entries(value) is not None:
+            return _read_graph(value, "", {})
+        if "class_name" in value and "config" in value:
+            return [str(value["class_name"]).rsplit(">", 1)[-1], _essence(value["config"])]
+        return {
+            str(key): _essence(item)
+            for key, item in value.items()
+            if item is not None and item is not False and not _dropped(str(key))
+        }
+    if isinstance(value, (list, tuple)):
+        return [_essence(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return repr(value)
+        return int(value) if value.is_integer() else value
+    return value
+
+
+def _dropped(key: str) -> bool:
+    return key in _DROPPED_KEYS or key.endswith(_DROPPED_ENDINGS)
+
+
+def _digest(essence: Any) -> str:
+    text = json.dumps(essence, sort_keys=True, separators=(",", ":"))
+    return f"xxh3:{xxhash.xxh3_128_hexdigest(text.encode())}"

@@ -1,0 +1,163 @@
+"""The layers of a live Keras 3 model: their graph and the digests of their configs.
+
+The same that `kerasguard.architecture.layer_records` reads from a stored architecture, so that
+the two can be compared; `tests/integrations/test_keras_graph.py` holds them together.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kerasguard.architecture import config_digest, graph_digest, unique_name
+from kerasguard.integrations.keras_shortcuts import Tensor, graph_calls, graph_outputs, object_type
+from kerasguard.integrations.keras_walk import Visit
+from kerasguard.tensors import LayerRecord, Node, snake_case
+
+__all__ = ["is_graph", "records_of"]
+
+_PLAIN = (str, int, float, type(None))
+_FUNCTIONAL_ARGUMENTS = ["self", "inputs", "outputs", "name"]
+
+
+def records_of(visits: Sequence[Visit]) -> dict[str, LayerRecord]:
+    """A record of every layer among `visits`, and of the operations in their graphs.
+
+    Args:
+        visits: all of a walk, the model itself first.
+    """
+    survey = _Survey(visits)
+    records = {v.path: survey.record(v) for v in visits if v.path and _is_layer(v.object)}
+    return {**records, **survey.operations}
+
+
+class _Survey:
+    """What is learned once of a model and asked for by each of its layers."""
+
+    def __init__(self, visits: Sequence[Visit]) -> None:
+        self.keys = {id(visit.object): visit.path for visit in visits}
+        self.digests: dict[int, str] = {}
+        self.inbound: dict[int, tuple[tuple[Node, ...], int]] = {}
+        self.operations: dict[str, LayerRecord] = {}
+        self.opaque = tuple(
+            f"{visit.path}/" for visit in visits if visit.path and _is_opaque(visit.object)
+        )
+        for visit in visits:
+            if is_graph(visit.object):
+                self.place(visit.object, visit.path)
+
+    def record(self, visit: Visit) -> LayerRecord:
+        """The record of a layer; a part of one of Keras' own layers gets no digest."""
+        layer = visit.object
+        inbound, position = self.inbound.get(id(layer), (None, -1))
+        hidden = bool(self.opaque) and visit.path.startswith(self.opaque)
+        digest = "" if hidden else self.digest(layer)
+        return LayerRecord(
+            visit.path, layer.name, type(layer).__name__, digest, inbound, position
+        )
+
+    def place(self, model: Any, path: str) -> None:
+        """Learn one model's graph and record its operations that are no layers."""
+        operations, used = _operations(model), dict[str, int]()
+        for operation in operations:
+            if not _is_layer(operation):
+                name = unique_name(snake_case(type(operation).__name__), used)
+                key = f"{path}/operations/{name}" if path else f"operations/{name}"
+                self.keys[id(operation)] = key
+        for position, (operation, calls) in enumerate(
+            zip(operations, _calls(model, operations), strict=True)
+        ):
+            inbound = tuple(
+                tuple((self.keys.get(id(o), o.name), i, j) for o, i, j in call) for call in calls
+            )
+            self.inbound.setdefault(id(operation), (inbound, position))
+            if not _is_layer(operation):
+                key, kind = self.keys[id(operation)], type(operation).__name__
+                digest = self.digest(operation)
+                record = LayerRecord(key, operation.name, kind, digest, inbound, position)
+                self.operations[key] = record
+
+    def digest(self, operation: Any) -> str:
+        """Digest of what the operation computes; empty where it has no usable config."""
+        known = self.digests.get(id(operation))
+        if known is None:
+            own = self.graph_digest if is_graph(operation) else _config_digest
+            known = self.digests[id(operation)] = own(operation)
+        return known
+
+    def graph_digest(self, model: Any) -> str:
+        """Digest of a model that is a graph, out of its layers' digests."""
+        operations = _operations(model)
+        rank = {id(operation): index for index, operation in enumerate(operations)}
+
+        def ranked(tensors: Sequence[Tensor]) -> Any:
+            return [[rank.get(id(o), -1), i, j] for o, i, j in tensors]
+
+        nodes = [
+            (self.digest(operation), [ranked(call) for call in calls])
+            for operation, calls in zip(operations, _calls(model, operations), strict=True)
+        ]
+        ends = [] if object_type(model) == "Sequential" else graph_outputs(model)
+        return graph_digest(type(model).__name__, nodes, ranked(ends))
+
+
+def is_graph(model: Any) -> bool:
+    """Whether the model's config spells out its layers."""
+    if not isinstance(model, keras.Model):
+        return False
+    kind, cls = object_type(model), type(model)
+    if kind == "Sequential":
+        return bool(cls.get_config is keras.Sequential.get_config)
+    stock = next((base for base in cls.__mro__ if base.__name__ == kind == "Functional"), None)
+    if stock is None or cls.get_config is not stock.get_config:
+        return False
+    arguments = inspect.getfullargspec(cls.__init__)
+    passes_all = arguments.varargs is not None and arguments.varkw is not None
+    return passes_all or arguments.args == _FUNCTIONAL_ARGUMENTS
+
+
+def _operations(model: Any) -> list[Any]:
+    return list(model.layers if object_type(model) == "Sequential" else model.operations)
+
+
+def _calls(model: Any, operations: Sequence[Any]) -> list[list[list[Tensor]]]:
+    if object_type(model) == "Sequential":
+        return [[[(before, 0, 0)] if before else []] for before in [None, *operations[:-1]]]
+    return graph_calls(model)
+
+
+def _is_layer(item: Any) -> bool:
+    return isinstance(item, keras.Layer)
+
+
+def _is_opaque(item: Any) -> bool:
+    """One of Keras' own layers: its config tells all about the layers inside it."""
+    own = type(item).__module__.startswith("keras.")
+    return own and _is_layer(item) and not isinstance(item, keras.Model)
+
+
+def _config_digest(operation: Any) -> str:
+    try:
+        config = operation.get_config()
+    except NotImplementedError:
+        return ""
+    try:
+        return config_digest(type(operation).__name__, _serialised(config))
+    except TypeError:
+        return ""
+
+
+def _serialised(value: Any) -> Any:
+    """`value` as Keras would write it to JSON."""
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, dict):
+        return {key: _serialised(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_serialised(item) for item in value]
+    if inspect.isfunction(value) and value.__name__ == "<lambda>":
+        raise TypeError("a lambda has no digest")
+    return keras.saving.serialize_keras_object(value)

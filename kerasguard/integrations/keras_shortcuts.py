@@ -1,0 +1,147 @@
+"""Every name of Keras that is not public and that kerasguard reads.
+
+Each function says what it expects of Keras' insides and what it does where they look otherwise.
+What makes loading fast by putting something else in the place of Keras' own lies in
+`keras_fast_build.py` and `keras_placeholders.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+__all__ = [
+    "Tensor",
+    "attribute_skipset",
+    "graph_calls",
+    "graph_outputs",
+    "object_type",
+    "saveable_class",
+    "sharing_scope",
+]
+
+Tensor = tuple[Any, int, int]
+"""A symbolic tensor: the operation that made it, in which call, as which output."""
+
+_skipsets: dict[str, frozenset[str]] = {}
+_lock = threading.Lock()
+
+
+def saveable_class() -> type:
+    """The class of everything that Keras' saving follows, `KerasSaveable`.
+
+    Falls back to what is public and has state: layers, optimizers, metrics and losses.
+    """
+    for base in keras.Layer.__mro__:
+        if base.__name__ == "KerasSaveable":
+            return base
+    return keras.Layer
+
+
+def object_type(item: Any) -> str:
+    """`Functional`, `Sequential`, `Layer`, `Optimizer`, ...: how Keras' saving treats the object."""
+    kind = getattr(item, "_obj_type", None)
+    if callable(kind):
+        return str(kind())
+    for name, cls in _public_kinds().items():
+        if isinstance(item, cls):
+            return name
+    return "Operation"
+
+
+def attribute_skipset(kind: str) -> frozenset[str]:
+    """Names of the attributes that Keras' saving does not follow in an object of this kind.
+
+    Keras makes a throwaway object to find them, each time; here they are found once.
+    """
+    with _lock:
+        if kind not in _skipsets:
+            _skipsets[kind] = frozenset(_keras_skipset(kind))
+        return _skipsets[kind]
+
+
+def _keras_skipset(kind: str) -> set[str]:
+    try:
+        from keras.src.saving.saving_lib import get_attr_skipset
+    except ImportError:
+        return _derived_skipset(kind)
+    return set(get_attr_skipset(kind))
+
+
+def _derived_skipset(kind: str) -> set[str]:
+    """The same from public classes: what a plain object of the kind has as attributes."""
+    makers: dict[str, Callable[[], Any]] = {
+        "Operation": keras.Operation,
+        "Metric": keras.metrics.Metric,
+        "Optimizer": lambda: keras.optimizers.Optimizer(1.0),
+        "Loss": keras.losses.Loss,
+    }
+    names = {"_self_unconditional_dependency_names", *dir(makers.get(kind, keras.Layer)())}
+    if kind == "Functional":
+        names |= {"operations", "_operations"}
+    elif kind == "Sequential":
+        names |= {"_functional"}
+    elif kind == "Optimizer":
+        names.discard("variables")
+    return names
+
+
+def _public_kinds() -> dict[str, type]:
+    return {
+        "Sequential": keras.Sequential,
+        "Layer": keras.Layer,
+        "Optimizer": keras.optimizers.Optimizer,
+        "Metric": keras.metrics.Metric,
+        "Loss": keras.losses.Loss,
+    }
+
+
+def sharing_scope() -> contextlib.AbstractContextManager[Any]:
+    """Where layers that are shared between models are read and written as one.
+
+    Falls back to no scope, under which a shared layer is two layers.
+    """
+    try:
+        from keras.src.saving.serialization_lib import ObjectSharingScope
+    except ImportError:
+        return contextlib.nullcontext()
+    return ObjectSharingScope()  # type: ignore[no-any-return]
+
+
+def graph_calls(model: Any) -> list[list[list[Tensor]]]:
+    """Per operation of a Functional model, per call inside this model, the tensors it was given.
+
+    A call's number counts only the calls inside this model, as in the model's config.
+    """
+    numbers = _call_numbers(model)
+    result = []
+    for operation in model.operations:
+        nodes = [operation._inbound_nodes[index] for index in numbers[id(operation)]]
+        calls = [[_numbered(tensor, numbers) for tensor in node.input_tensors] for node in nodes]
+        result.append([call for call in calls if call])
+    return result
+
+
+def graph_outputs(model: Any) -> list[Tensor]:
+    """The output tensors of a Functional model, in the order of its flat outputs."""
+    numbers = _call_numbers(model)
+    return [_numbered(tensor, numbers) for tensor in model.outputs]
+
+
+def _call_numbers(model: Any) -> dict[int, dict[int, int]]:
+    """By operation, from the number of a call anywhere to its number inside `model`."""
+    inside = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    numbers = {}
+    for operation in model.operations:
+        indices = [i for i, node in enumerate(operation._inbound_nodes) if id(node) in inside]
+        numbers[id(operation)] = {index: number for number, index in enumerate(indices)}
+    return numbers
+
+
+def _numbered(tensor: Any, numbers: dict[int, dict[int, int]]) -> Tensor:
+    operation, call, index = tensor._keras_history
+    return operation, numbers.get(id(operation), {}).get(call, call), index

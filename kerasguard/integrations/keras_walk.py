@@ -1,0 +1,168 @@
+"""The walk over a live Keras 3 model that Keras' saving makes, without writing anything.
+
+Keras addresses a variable by the attributes that lead to it. `walk` visits the same objects in
+the same order under the same paths, so that the keys made of them equal the keys of the HDF5
+file that Keras writes. It is faster in that it looks only at attributes that can lead somewhere.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kerasguard.architecture import unique_name
+from kerasguard.integrations.keras_shortcuts import attribute_skipset, object_type, saveable_class
+from kerasguard.tensors import snake_case
+
+__all__ = ["Visit", "walk"]
+
+_CONTAINERS = (list, dict, tuple)
+_NO_STATE = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    staticmethod,
+    classmethod,
+    str,
+    int,
+    float,
+    type(None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One object that Keras' saving would visit.
+
+    Args:
+        path: where it lies in the file, `layers/dense`; empty for the model itself.
+        object: the layer, optimizer, operation, ...
+        names: the names of the layers on the way to it, below the model, its own included.
+    """
+
+    path: str
+    object: Any
+    names: tuple[str, ...]
+
+    def key(self, variable: str) -> str:
+        """Key of one of the object's tensors."""
+        return f"{self.path}/vars/{variable}" if self.path else f"vars/{variable}"
+
+    def values(self) -> dict[str, Any]:
+        """What the object would store of its own, by the name that it would store it under.
+
+        Keras variables as themselves where it stores them as such, arrays elsewhere.
+        """
+        if not hasattr(self.object, "save_own_variables"):
+            return {}
+        store: dict[str, Any] = {}
+        if _saves_like_stock(self.object):
+            return {str(index): value for index, value in enumerate(self.object.variables)}
+        self.object.save_own_variables(store)
+        return store
+
+
+def walk(model: Any) -> Iterator[Visit]:
+    """Visit `model` and everything below it that Keras' saving would visit, in its order."""
+    yield from _Walk().visit(model, "", ())
+
+
+class _Walk:
+    """State of one walk: what was visited, and which attributes of a class may hold state."""
+
+    def __init__(self) -> None:
+        self.visited: set[int] = set()
+        self.saveable = saveable_class()
+        self.class_attributes: dict[type, tuple[frozenset[str], dict[str, bool]]] = {}
+
+    def visit(self, item: Any, path: str, names: tuple[str, ...]) -> Iterator[Visit]:
+        if id(item) in self.visited:
+            return
+        self.visited.add(id(item))
+        if path and isinstance(item, keras.Layer):
+            names = (*names, str(item.name))
+        yield Visit(path, item, names)
+        for attribute, child in self.children(item):
+            child_path = f"{path}/{attribute}" if path else attribute
+            if isinstance(child, self.saveable):
+                yield from self.visit(child, child_path, names)
+            else:
+                yield from self.container(child, child_path, names, set())
+
+    def container(
+        self, items: Any, path: str, names: tuple[str, ...], seen: set[int]
+    ) -> Iterator[Visit]:
+        if id(items) in seen:
+            return
+        seen.add(id(items))
+        used: dict[str, int] = {}
+        for item in list(items.values()) if isinstance(items, dict) else items:
+            if isinstance(item, self.saveable):
+                name = unique_name(snake_case(type(item).__name__), used)
+                yield from self.visit(item, f"{path}/{name}", names)
+            elif isinstance(item, _CONTAINERS):
+                name = unique_name("container", used)
+                yield from self.container(item, f"{path}/{name}", names, seen)
+
+    def children(self, item: Any) -> Iterator[tuple[str, Any]]:
+        kind = object_type(item)
+        skipped, from_class = self.attributes_of(type(item), kind)
+        if kind in ("Sequential", "Functional"):
+            yield "layers", item.layers
+        wanted = (self.saveable, *_CONTAINERS)
+        own = vars(item) if hasattr(item, "__dict__") else {}
+        candidates = [
+            name
+            for name, value in own.items()
+            if isinstance(value, wanted)
+            and name not in skipped
+            and name not in from_class
+            and not name.startswith("__")
+        ]
+        candidates += from_class
+        for name in sorted(candidates, key=_private_last):
+            try:
+                child = getattr(item, name)
+            except Exception:  # noqa: BLE001  a property may raise anything; Keras passes over it
+                continue
+            if isinstance(child, wanted):
+                yield name, child
+
+    def attributes_of(self, cls: type, kind: str) -> tuple[frozenset[str], dict[str, bool]]:
+        """Names never followed, and the class' own names that may lead to state."""
+        known = self.class_attributes.get(cls)
+        if known is None:
+            skipped = attribute_skipset(kind)
+            names: dict[str, bool] = {}
+            for name in dir(cls):
+                if not name.startswith("__") and name not in skipped and _may_hold_state(cls, name):
+                    names[name] = True
+            known = self.class_attributes[cls] = (skipped, names)
+        return known
+
+
+def _may_hold_state(cls: type, name: str) -> bool:
+    """Whether the attribute that `cls` defines could be a saveable object or hold one."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return not isinstance(vars(base)[name], _NO_STATE)
+    return True
+
+
+def _private_last(name: str) -> str:
+    return f"~{name}" if name.startswith("_") else name
+
+
+def _saves_like_stock(item: Any) -> bool:
+    """An optimizer that saves as Keras' own do: a copy of each of its variables, in order."""
+    stock: Mapping[str, Any] = vars(keras.optimizers.Optimizer)
+    saving = stock.get("save_own_variables") or keras.optimizers.Optimizer.save_own_variables
+    return (
+        isinstance(item, keras.optimizers.Optimizer)
+        and type(item).save_own_variables is saving
+    )
