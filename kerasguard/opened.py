@@ -13,17 +13,18 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import xxhash
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, CorruptCheckpointError
+from kerasguard.manifest import MemberRecord
 from kerasguard.tensors import Array, Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Checkpoint", "OpenedFile"]
+__all__ = ["Archive", "Checkpoint", "OpenedFile", "first_bytes"]
 
 # One read: large enough to cost no time by itself, small enough to stay in the cache.
 _PIECE = 1 << 20
@@ -230,6 +231,26 @@ class Checkpoint(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+@runtime_checkable
+class Archive(Protocol):
+    """A checkpoint inside one archive file, which tells of its own members' integrity."""
+
+    def member_records(self) -> tuple[MemberRecord, ...]:
+        """Size, CRC-32 and SHA-256 of every member; reads them all."""
+
+    def verify_container(self) -> list[str]:
+        """What the archive's own checksums find, a line each; reads every member."""
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """Up to `count` bytes from the start of a file; none where there is no readable file."""
+    try:
+        with OpenedFile(path) as file:
+            return file.pread(0, min(count, file.size))
+    except CheckpointError:
+        return b""
 
 
 def _gaps(extents: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:

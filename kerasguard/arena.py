@@ -1,0 +1,275 @@
+"""Every byte of a checkpoint, read once: tensors into aligned memory, the rest into digests.
+
+`Arena` reads tensors whose place is known in threads, straight into the arrays that the model
+will hold, and digests each while it is in the cache. `file_records` and `skeleton_differences`
+cover what lies around the tensors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from kerasguard.errors import ManifestError
+from kerasguard.manifest import FileRecord, Manifest
+from kerasguard.opened import Archive, Checkpoint, OpenedFile
+from kerasguard.tensors import (
+    Array,
+    Extent,
+    Table,
+    TensorRecord,
+    count_nonfinite,
+    digest,
+    numpy_dtype,
+)
+
+__all__ = ["Arena", "Loaded", "file_records", "skeleton_differences"]
+
+# TensorFlow copies arrays that do not begin at a multiple of this.
+_ALIGNMENT = 64
+# What is read and digested at a time: fits the second-level cache.
+_PIECE = 1 << 20
+# Tensors below this size share a system call and an allocation.
+_SMALL = 1 << 16
+# Linux takes at most 1024 buffers per call; every tensor may bring a gap along.
+_PER_CALL = 500
+
+_Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A tensor in memory.
+
+    Args:
+        array: 64-byte aligned, C-ordered, writable.
+        digest: of its bytes.
+        nonfinite: number of NaN and infinite elements; None where nobody asked.
+    """
+
+    array: Array
+    digest: str
+    nonfinite: int | None
+
+
+class Arena:
+    """Tensors being read in threads.
+
+    Args:
+        files: of the checkpoint, by name; they stay open until `wait` has returned.
+        records: tensors to read; each has an extent as long as its spec says.
+        count_nonfinite: whether to count NaN and infinite elements as well.
+        threads: by default one per processor, two at most: reading is bound by memory.
+
+    Raises:
+        ManifestError: an extent contradicts its tensor's spec or names no file.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, OpenedFile],
+        records: Iterable[TensorRecord],
+        *,
+        count_nonfinite: bool,
+        threads: int | None = None,
+    ) -> None:
+        self._count = count_nonfinite
+        self._threads = threads or min(2, os.cpu_count() or 1)
+        placed = [(record, _extent(record)) for record in records]
+        self._files = _renamed(files, {extent.file for _, extent in placed})
+        self._work = _share(placed)
+        self._futures: list[Future[dict[str, Loaded]]] = []
+        self._loaded: dict[str, Loaded] | None = None
+
+    def start(self) -> None:
+        """Begin to read; returns at once."""
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kerasguard-arena")
+        self._futures = [pool.submit(self._read, batch) for batch in self._work]
+        pool.shutdown(wait=False)
+
+    def wait(self) -> dict[str, Loaded]:
+        """All tensors by key, once the last one is read; asking again costs nothing.
+
+        Raises:
+            CheckpointError: the file cannot be read or ends before a tensor does.
+        """
+        if self._loaded is None:
+            try:
+                self._loaded = {
+                    k: v for future in self._futures for k, v in future.result().items()
+                }
+            finally:
+                self.close()
+        return self._loaded
+
+    def close(self) -> None:
+        """Read no further; tensors being read are finished first."""
+        for future in self._futures:
+            future.cancel()
+        for future in self._futures:
+            if not future.cancelled():
+                future.exception()
+        self._futures = []
+
+    def _read(self, batch: Sequence[tuple[TensorRecord, Extent]]) -> dict[str, Loaded]:
+        if len(batch) == 1:
+            record, extent = batch[0]
+            return {record.key: self._read_large(record, extent)}
+        return self._read_small(batch)
+
+    def _read_large(self, record: TensorRecord, extent: Extent) -> Loaded:
+        dtype = numpy_dtype(record.spec.dtype)
+        data = _aligned(extent.length)
+        file = self._files[extent.file]
+        state, nonfinite = xxhash.xxh3_128(), 0
+        for start in range(0, extent.length, _PIECE):
+            piece = data[start : start + _PIECE]
+            file.read_into(piece.data, extent.offset + start)
+            state.update(piece.data)
+            if self._count:
+                nonfinite += count_nonfinite(piece.view(dtype))
+        return Loaded(
+            data.view(dtype).reshape(record.spec.shape),
+            f"xxh3:{state.hexdigest()}",
+            nonfinite if self._count else None,
+        )
+
+    def _read_small(self, batch: Sequence[tuple[TensorRecord, Extent]]) -> dict[str, Loaded]:
+        starts = np.cumsum([0, *(_rounded(extent.length) for _, extent in batch)]).tolist()
+        data = _aligned(starts[-1])
+        parts = [
+            data[start : start + extent.length]
+            for start, (_, extent) in zip(starts, batch, strict=False)
+        ]
+        _scatter(self._files[batch[0][1].file], parts, [extent for _, extent in batch])
+        loaded = {}
+        for (record, _), part in zip(batch, parts, strict=True):
+            array = part.view(numpy_dtype(record.spec.dtype)).reshape(record.spec.shape)
+            nonfinite = count_nonfinite(array) if self._count else None
+            loaded[record.key] = Loaded(array, digest(part), nonfinite)
+        return loaded
+
+
+def file_records(checkpoint: Checkpoint, table: Table) -> tuple[FileRecord, ...]:
+    """Survey the files of a checkpoint: sizes, SHA-256, skeletons, zip members; in threads.
+
+    Args:
+        checkpoint: opened.
+        table: its own; tells which bytes are tensors.
+    """
+    extents = _by_file(table)
+    files = checkpoint.files()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        whole = {name: pool.submit(file.sha256) for name, file in files.items()}
+        members = checkpoint.member_records() if isinstance(checkpoint, Archive) else ()
+        return tuple(
+            FileRecord(
+                name,
+                file.size,
+                sha256=whole[name].result(),
+                skeleton=file.skeleton(extents.get(name, ())),
+                members=members,
+            )
+            for name, file in files.items()
+        )
+
+
+def skeleton_differences(files: Mapping[str, OpenedFile], manifest: Manifest) -> list[str]:
+    """Recorded names of the files that are gone or whose bytes outside the tensors differ.
+
+    Reads those bytes only and parses nothing: if nothing differs, the recorded extents are right.
+    """
+    extents = _by_file(manifest.table)
+    found = _renamed(files, {record.name for record in manifest.files})
+    return [
+        record.name
+        for record in manifest.files
+        if (file := found.get(record.name)) is None
+        or file.size != record.size
+        or file.skeleton(extents.get(record.name, ())) != record.skeleton
+    ]
+
+
+def _by_file(table: Table) -> dict[str, list[tuple[int, int]]]:
+    extents: dict[str, list[tuple[int, int]]] = {}
+    for record in table.tensors.values():
+        if (extent := record.extent) is not None:
+            extents.setdefault(extent.file, []).append((extent.offset, extent.length))
+    return extents
+
+
+def _renamed(files: Mapping[str, OpenedFile], names: set[str]) -> Mapping[str, OpenedFile]:
+    """The files by recorded name; a single file may have been renamed since."""
+    if len(files) == len(names) == 1:
+        return dict(zip(names, files.values(), strict=True))
+    return files
+
+
+def _extent(record: TensorRecord) -> Extent:
+    extent = record.extent
+    if extent is None or extent.length != record.spec.nbytes:
+        raise ManifestError(
+            f"{record.label} is {record.spec}, {record.spec.nbytes} bytes; its place in the file "
+            f"is {extent}; record the checkpoint again"
+        )
+    return extent
+
+
+def _share(
+    placed: list[tuple[TensorRecord, Extent]],
+) -> list[list[tuple[TensorRecord, Extent]]]:
+    """Pieces of work: large tensors first and alone, small neighbours together."""
+    large = [item for item in placed if item[1].length > _SMALL]
+    small = [item for item in placed if item[1].length <= _SMALL]
+    work = [[item] for item in sorted(large, key=lambda item: -item[1].length)]
+    batch: list[tuple[TensorRecord, Extent]] = []
+    total = 0
+    for item in sorted(small, key=lambda item: (item[1].file, item[1].offset)):
+        total += item[1].length
+        if not batch or len(batch) >= _PER_CALL or total > _PIECE or _apart(batch[-1][1], item[1]):
+            batch, total = [], item[1].length
+            work.append(batch)
+        batch.append(item)
+    return work
+
+
+def _apart(before: Extent, after: Extent) -> bool:
+    """Whether one system call cannot read both, or would read too much between them."""
+    gap = after.offset - before.offset - before.length
+    return before.file != after.file or not 0 <= gap <= _SMALL
+
+
+def _scatter(file: OpenedFile, parts: Sequence[_Bytes], extents: Sequence[Extent]) -> None:
+    """Fill each part from its extent; neighbours in ascending order, with small gaps."""
+    waste = memoryview(bytearray(_SMALL))
+    buffers: list[memoryview] = []
+    position = start = extents[0].offset
+    for part, extent in zip(parts, extents, strict=True):
+        if extent.offset > position:
+            buffers.append(waste[: extent.offset - position])
+        buffers.append(part.data)
+        position = extent.offset + extent.length
+    while buffers:
+        count = file.scatter(buffers, start)
+        start += count
+        while buffers and count >= len(buffers[0]):
+            count -= len(buffers.pop(0))
+        if count:
+            buffers[0] = buffers[0][count:]
+
+
+def _aligned(length: int) -> _Bytes:
+    """Uninitialised bytes that begin at a multiple of 64."""
+    data = np.empty(length + _ALIGNMENT, np.uint8)
+    shift = -data.ctypes.data % _ALIGNMENT
+    return data[shift : shift + length]
+
+
+def _rounded(length: int) -> int:
+    return -(-length // _ALIGNMENT) * _ALIGNMENT

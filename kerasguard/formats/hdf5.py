@@ -1,0 +1,220 @@
+"""Walk an HDF5 file of strangers: what it holds, without reading a tensor.
+
+Only what Keras writes is let through: groups and datasets by hard links, plain numbers, the four
+harmless filters. Everything that would make libhdf5 open another file (soft and external links,
+external storage, virtual datasets), load a plugin or follow a pointer is refused by its
+description, before it is used.
+"""
+
+from __future__ import annotations
+
+import io
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from h5py import h5d, h5g, h5l, h5o, h5s, h5t
+
+from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
+from kerasguard.formats.hdf5_dataset import StoredDataset, attribute, describe, text
+from kerasguard.opened import OpenedFile
+from kerasguard.tensors import Array, numpy_dtype
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Hdf5File", "StoredDataset", "is_hdf5", "root_attributes"]
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MAX_DEPTH = 100
+_MAX_OBJECTS = 2_000_000
+_COPY_AGAIN = "the file is damaged: copy or download it again"
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the file has HDF5's signature where HDF5 looks for it; False if unreadable."""
+    try:
+        with OpenedFile(path) as file:
+            offset = 0
+            while offset + len(_SIGNATURE) <= file.size:
+                if file.pread(offset, len(_SIGNATURE)) == _SIGNATURE:
+                    return True
+                offset = max(512, offset * 2)
+    except CheckpointError:
+        return False
+    return False
+
+
+def root_attributes(path: Path) -> frozenset[str]:
+    """Names of the root's attributes and members; empty where HDF5 cannot open the file."""
+    try:
+        with OpenedFile(path) as file, Hdf5File(file) as content:
+            return frozenset(content.names())
+    except KerasguardError:
+        return frozenset()
+
+
+class Hdf5File:
+    """The groups and datasets of one HDF5 file, or of one inside another file.
+
+    Args:
+        file: what holds it.
+        offset: its first byte there.
+        length: its size in bytes; to the end by default.
+        data: its bytes, where they lie nowhere as they are (a compressed zip member).
+
+    Raises:
+        CorruptCheckpointError: HDF5 cannot open it.
+    """
+
+    def __init__(
+        self,
+        file: OpenedFile,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        data: bytes | None = None,
+    ) -> None:
+        self._path, self._base, self._in_place = file.path, offset, data is None
+        if data is not None:
+            raw: io.IOBase = io.BytesIO(data)
+            self.size = len(data)
+        else:
+            self.size = file.size - offset if length is None else length
+            raw = file.fileobj(offset, self.size)
+        with self._guarded("the HDF5 file cannot be opened"):
+            # A file-like driver keeps to the descriptor that was opened and hashed. Its object
+            # must outlive the library's handle, at the interpreter's exit too.
+            h5 = h5py.File(raw, "r", driver="fileobj", rdcc_nbytes=1 << 20)
+        self._root = h5
+        self._finalizer = weakref.finalize(self, _close, h5, raw)
+
+    def attribute(self, path: str, name: str) -> Any:
+        """A text, number or array in the attribute `name` of the object at `path`, or None.
+
+        Args:
+            path: of a group or dataset that `walk` returned; empty for the root.
+            name: of the attribute.
+        """
+        with self._guarded(f"attribute {name!r} of {path or '/'!r} cannot be read"):
+            place = h5o.open(self._root.id, path.encode() or b"/")
+            return attribute(place, name.encode())
+
+    def names(self) -> set[str]:
+        """Names of the root's attributes and of what lies directly in it; nothing is opened."""
+        with self._guarded("the root cannot be listed"):
+            return {*self._root.attrs.keys(), *self._root.keys()}
+
+    def walk(self) -> tuple[dict[str, str], dict[str, StoredDataset]]:
+        """All groups by path, with the text of their `name` attribute or "", and all datasets.
+
+        Raises:
+            CorruptCheckpointError: anything that Keras does not write, or a description that the
+                file's bytes cannot hold.
+        """
+        groups: dict[str, str] = {}
+        datasets: dict[str, StoredDataset] = {}
+        seen = {0}
+        # Iterative, because the depth is the file's to choose.
+        open_groups = [("", self._root.id, 0)]
+        while open_groups:
+            path, group, depth = open_groups.pop()
+            if depth > _MAX_DEPTH or len(seen) > _MAX_OBJECTS:
+                raise self._broken(f"{path!r} lies too deep, or the file has too many objects")
+            with self._guarded(f"group {path or '/'!r} cannot be listed"):
+                groups[path] = text(attribute(group, b"name"))
+                for name, child in self._children(group, path, seen):
+                    inner = f"{path}/{name}" if path else name
+                    if isinstance(child, h5g.GroupID):
+                        open_groups.append((inner, child, depth + 1))
+                    else:
+                        datasets[inner] = self._described(inner, child)
+        self._check_overlaps(datasets)
+        return groups, datasets
+
+    def read(self, dataset: StoredDataset) -> Array:
+        """The elements, little-endian and C-ordered, by way of libhdf5."""
+        dtype = numpy_dtype(dataset.spec.dtype)
+        array = np.empty(dataset.spec.shape, dtype)
+        if array.size:
+            with self._guarded(f"dataset {dataset.path!r} cannot be read"):
+                place = h5d.open(self._root.id, dataset.path.encode())
+                kind = place.get_type()
+                if dtype.kind == "V" or kind.get_class() in (h5t.OPAQUE, h5t.ENUM):
+                    # Same bytes under another name; there is nothing to convert.
+                    raw = array.view(np.dtype((np.void, dtype.itemsize)))
+                    place.read(h5s.ALL, h5s.ALL, raw, mtype=kind)
+                else:
+                    place.read(h5s.ALL, h5s.ALL, array, mtype=h5t.py_create(dtype))
+        return array
+
+    def close(self) -> None:
+        """Close it; the file that holds it stays open."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _children(
+        self, group: h5g.GroupID, path: str, seen: set[int]
+    ) -> Iterator[tuple[str, h5g.GroupID | h5d.DatasetID]]:
+        for raw in group:
+            name = raw.decode("utf-8")
+            link = group.links.get_info(raw)
+            if link.type != h5l.TYPE_HARD:
+                raise self._broken(
+                    f"{path}/{name} is a link to elsewhere, which Keras never writes; kerasguard "
+                    "does not follow it"
+                )
+            if link.u in seen:
+                raise self._broken(f"{path}/{name} is reachable by two paths")
+            seen.add(link.u)
+            child = h5o.open(group, raw)
+            if not isinstance(child, (h5g.GroupID, h5d.DatasetID)):
+                raise self._broken(f"{path}/{name} is neither a group nor a dataset")
+            yield name, child
+
+    def _described(self, path: str, place: h5d.DatasetID) -> StoredDataset:
+        try:
+            dataset = describe(path, place, self.size)
+        except ValueError as error:
+            raise self._broken(f"{path} {error}") from None
+        if dataset.offset is None or not self._in_place:
+            return replace(dataset, offset=None)
+        return replace(dataset, offset=dataset.offset + self._base)
+
+    def _check_overlaps(self, datasets: dict[str, StoredDataset]) -> None:
+        """Bytes told twice would make a small file a large model."""
+        end, before = 0, ""
+        placed = [(d.offset, d) for d in datasets.values() if d.offset is not None]
+        for offset, dataset in sorted(placed, key=lambda item: item[0]):
+            if offset < end:
+                raise self._broken(f"{before} and {dataset.path} lie on the same bytes")
+            end, before = offset + dataset.spec.nbytes, dataset.path
+
+    def _broken(self, what: str) -> CorruptCheckpointError:
+        return CorruptCheckpointError(self._path, f"{what}; {_COPY_AGAIN}")
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        """libhdf5 tells of one and the same damage by many exception types."""
+        try:
+            yield
+        except KerasguardError:
+            raise
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
+            reason = " ".join(str(error).split())
+            raise self._broken(f"{what} ({reason:.200})") from error
+
+
+def _close(h5: h5py.File, raw: io.IOBase) -> None:
+    h5.close()
+    raw.close()
