@@ -14,37 +14,34 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401  see _at_exit
-import hashlib
 import importlib
 import os
-import re
 import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from kerasguard.errors import MissingPackageError
+from kerasguard.integrations.mlflow_layout import (
+    DIGEST_TAG,
+    FOLDER,
+    MANIFEST_TAG,
+    artifact_name,
+    by_digest,
+)
 from kerasguard.manifest import Manifest
 
 __all__ = [
-    "DIGEST_TAG",
-    "MANIFEST_TAG",
     "MlflowObserver",
     "Recorded",
-    "artifact_name",
-    "by_digest",
     "flush",
     "observer_for",
     "require",
 ]
 
-FOLDER = "kerasguard"
-DIGEST_TAG = "kerasguard.weights_digest"
-MANIFEST_TAG = "kerasguard.manifest"
 PATIENCE = 10.0
 LIMIT = 32
 
@@ -77,27 +74,6 @@ def require(purpose: str) -> Any:
             f"{purpose}: needs MLflow, which does not import here ({error}); "
             "install it by: pip install kerasguard[mlflow]"
         ) from error
-
-
-def artifact_name(checkpoint: str) -> str:
-    """The manifest's artifact name; `#`, `?` and `%` would cut the name short over HTTP."""
-    return re.sub(r"[^\w.+=@ -]", "_", checkpoint) + ".manifest.json"
-
-
-def by_digest(files: Iterable[tuple[int, str]]) -> str:
-    """The artifact name by content, without its ending.
-
-    Starts with the SHA-256 of the biggest file, which a finder can compute without knowing which
-    files belong together; the rest tells saves apart that differ only in the smaller ones.
-
-    Args:
-        files: size and SHA-256 (hexadecimal) of each file of the checkpoint.
-    """
-    ranked = sorted(files, reverse=True)
-    biggest = ranked[0][1][:16]
-    if len(ranked) == 1:
-        return biggest
-    return f"{biggest}-{hashlib.sha256(repr(ranked).encode()).hexdigest()[:8]}"
 
 
 def observer_for(log_to_mlflow: bool | Literal["auto"]) -> MlflowObserver | None:
