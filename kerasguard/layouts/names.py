@@ -1,0 +1,54 @@
+"""How Keras 1, 2 and 3 spelled the names of weights, and when two spellings mean one variable."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["expected_parts", "matches_name", "same_variable", "split_weight_name"]
+
+# Keras 1 glued layer and variable with `_`; TensorFlow may have added `_1` behind it.
+_KERAS1 = re.compile(
+    r"^(?P<layer>.*?)_(?P<leaf>[WU](?:_(?:[ifcozrh]|carry))?|b(?:_(?:[ifcozrh]|carry))?"
+    r"|(?:depthwise|pointwise)_kernel|gamma|beta|running_mean|running_std|alphas?|betas"
+    r"|[ta]_(?:left|right))(?:_\d+)?$"
+)
+_ALIASES = {
+    "W": {"kernel", "embeddings"},
+    "U": {"recurrent_kernel"},
+    "b": {"bias"},
+    "running_mean": {"moving_mean"},
+    "running_std": {"moving_variance"},
+    "alphas": {"alpha"},
+    "depthwise_kernel": {"kernel"},
+    "sn_u": {"vector_u"},
+}
+
+
+def split_weight_name(name: str, keras1: bool = False) -> tuple[tuple[str, ...], str]:
+    """The scopes in front of a stored weight name, and its variable.
+
+    `encoder/dense_1/kernel:0` -> `(("encoder", "dense_1"), "kernel")`; in Keras 1
+    `forward_lstm_1_W_i` -> `(("forward_lstm_1",), "W_i")`.
+    """
+    *scopes, leaf = re.sub(r":\d+$", "", name).split("/")
+    match = _KERAS1.match(leaf) if keras1 and not scopes else None
+    if match:
+        return (match["layer"],), match["leaf"]
+    return tuple(scopes), leaf
+
+
+def expected_parts(name: str, variable: str) -> tuple[str, ...]:
+    """The scopes in front of an expected variable's path."""
+    parts = name.split("/")
+    return tuple(parts[:-1] if parts and parts[-1] == variable else parts)
+
+
+def same_variable(stored: str, expected: str) -> bool:
+    """Whether a stored variable's name is an older spelling of an expected one's."""
+    plain = re.sub(r"_\d+$", "", stored)
+    return expected in (stored, plain) or expected in _ALIASES.get(plain, ())
+
+
+def matches_name(scope: str, name: str) -> bool:
+    """Whether `scope` is `name`, or `name` with a number that TensorFlow or Keras added."""
+    return re.fullmatch(rf"{re.escape(name)}(_\d+)?", scope) is not None

@@ -1,0 +1,121 @@
+"""One layer of a legacy file with layers inside: which stored tensors belong to which of them.
+
+A group of a legacy file holds the weights of a whole nested model or wrapper in one row: first all
+that are trainable, then all that are not, each in layer order. So freezing an inner layer moves
+its weights, and only the stored names, or the same row built from the model, tell them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kerasguard.layouts.leaf import Leaf
+from kerasguard.layouts.names import matches_name, split_weight_name
+from kerasguard.layouts.origin import Origin
+from kerasguard.tensors import TensorRecord
+
+__all__ = ["Split", "splits"]
+
+Split = tuple[tuple[TensorRecord, ...], ...]
+_BY_NATURE = ("moving_mean", "moving_variance", "mean", "variance", "vector_u")
+
+
+def splits(
+    leaves: Sequence[Leaf], stored: Sequence[TensorRecord], origin: Origin
+) -> Iterator[tuple[Split, bool]]:
+    """Ways to deal the stored tensors out to the leaves, most certain first; may repeat.
+
+    Yields:
+        The tensors of each leaf in order, and whether names alone decided.
+    """
+    if len(leaves) == 1:
+        yield (tuple(stored),), True
+        return
+    groups: dict[tuple[str, ...], list[TensorRecord]] = {}
+    for record in stored:
+        groups.setdefault(scopes_of(record, origin), []).append(record)
+    if len(groups) == len(leaves):
+        by_name = _by_name(leaves, list(groups))
+        if by_name:
+            yield tuple(tuple(groups[scope]) for scope in by_name), True
+        for order in _orders(leaves):
+            dealt = dict(zip(order, groups.values(), strict=True))
+            yield tuple(tuple(dealt[i]) for i in range(len(leaves))), False
+    for flags in _flags(leaves):
+        row = _row(leaves, flags)
+        if len(row) == len(stored):
+            hands: list[list[TensorRecord]] = [[] for _ in leaves]
+            for i, record in zip(row, stored, strict=True):
+                hands[i].append(record)
+            yield tuple(tuple(hand) for hand in hands), False
+
+
+def scopes_of(record: TensorRecord, origin: Origin) -> tuple[str, ...]:
+    """The scopes of a stored tensor's name, behind the name of its group."""
+    weight_name = record.name.removeprefix(f"{record.layer.rsplit('/', 1)[-1]}/")
+    return split_weight_name(weight_name, origin.major < 2)[0]
+
+
+def _by_name(
+    leaves: Sequence[Leaf], scopes: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]] | None:
+    """The scope of each leaf, where names leave exactly one way."""
+    ours = _telling([leaf.scopes for leaf in leaves])
+    theirs = dict(zip(scopes, _telling(scopes), strict=True))
+    exact = {parts[-1]: scope for scope, parts in theirs.items() if parts}
+    if len(exact) == len(leaves) and {o[-1] for o in ours if o} == set(exact):
+        return [exact[o[-1]] for o in ours]
+    open_ = {
+        i: {s for s, parts in theirs.items() if _alike(parts, names)}
+        for i, names in enumerate(ours)
+    }
+    found: dict[int, tuple[str, ...]] = {}
+    while open_:
+        sure = [i for i, candidates in open_.items() if len(candidates) == 1]
+        if not sure:
+            return None
+        found[sure[0]] = scope = open_.pop(sure[0]).pop()
+        for candidates in open_.values():
+            candidates.discard(scope)
+    return [found[i] for i in range(len(leaves))]
+
+
+def _telling(paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Each path without the parts that all paths have in common."""
+    shared = set(paths[0]).intersection(*map(set, paths))
+    return [tuple(part for part in path if part not in shared) for path in paths]
+
+
+def _alike(scope: tuple[str, ...], names: tuple[str, ...]) -> bool:
+    return any(matches_name(part, name) for part in scope for name in names)
+
+
+def _flags(leaves: Sequence[Leaf]) -> list[list[list[bool]]]:
+    """Whether each variable was trainable: as the model says, by nature, or frozen throughout."""
+    told = [
+        [r.trainable if r.trainable is not None else _natural(r) for r in leaf.expected]
+        for leaf in leaves
+    ]
+    natural = [[_natural(r) for r in leaf.expected] for leaf in leaves]
+    frozen = [[False] * len(leaf.expected) for leaf in leaves]
+    return [told, natural, frozen]
+
+
+def _natural(record: TensorRecord) -> bool:
+    return record.variable not in _BY_NATURE
+
+
+def _row(leaves: Sequence[Leaf], flags: Sequence[Sequence[bool]]) -> list[int]:
+    """The leaf of each tensor in the row: the trainable ones, then the others."""
+    return [
+        i
+        for wanted in (True, False)
+        for i in range(len(leaves))
+        for flag in flags[i]
+        if flag is wanted
+    ]
+
+
+def _orders(leaves: Sequence[Leaf]) -> list[list[int]]:
+    """Orders in which the leaves first appear in the row, under each assumption on freezing."""
+    return [list(dict.fromkeys(_row(leaves, flags))) for flags in _flags(leaves)]
