@@ -1,0 +1,134 @@
+"""One file per checkpoint format; recognised by content, never by name.
+
+`FORMATS` is the registry, in the order in which they are asked. A new format is one file with a
+class that satisfies `Checkpoint`, one entry here, and its place in the conformance test.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownFormatError
+from kerasguard.formats.keras_directory import KerasDirectory
+from kerasguard.formats.keras_zip import KerasZip
+from kerasguard.formats.legacy_h5 import LegacyH5
+from kerasguard.formats.sharded_h5 import ShardedH5
+from kerasguard.formats.weights_h5 import WeightsH5
+from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
+
+__all__ = ["FORMATS", "open_checkpoint"]
+
+FORMATS: tuple[type[Checkpoint], ...] = (
+    KerasZip,
+    KerasDirectory,
+    LegacyH5,
+    WeightsH5,
+    ShardedH5,
+)
+
+_KNOWN = (
+    "Formats: .keras (file or folder), .weights.h5, .weights.json with shards, .h5, TF checkpoint, "
+    "SavedModel."
+)
+_LOOKS = (
+    (b"\x89PNG", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x1f\x8b", "gzip; unpack it first"),
+    (b"BZh", "bzip2; unpack it first"),
+    (b"\xfd7zXZ", "xz; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "zstd; unpack it first"),
+    (b"Rar!", "RAR; unpack it first"),
+    (b"7z\xbc\xaf", "7-Zip; unpack it first"),
+    (b"PK\3\4", "a zip archive without a Keras config or weights in it"),
+    (b"PK\5\6", "an empty zip archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"%PDF", "PDF"),
+    (b"GGUF", "GGUF"),
+    (b"version https://git-lfs", "a Git LFS pointer; run `git lfs pull` to get the file itself"),
+    (b"<", "HTML or XML; perhaps an error page was saved in place of the file"),
+    (b"{", "JSON; a config alone has no weights"),
+    (b"\x80\2", "a Python pickle, which kerasguard never reads"),
+    (b"\x80\3", "a Python pickle, which kerasguard never reads"),
+    (b"\x80\4", "a Python pickle, which kerasguard never reads"),
+    (b"\x80\5", "a Python pickle, which kerasguard never reads"),
+)
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Open whatever kind of checkpoint lies at `path`.
+
+    Args:
+        path: a file, a folder, or the prefix of a TF checkpoint.
+
+    Raises:
+        CheckpointNotFoundError: nothing lies there.
+        UnknownFormatError: the content is none of `FORMATS`.
+        CorruptCheckpointError: it is of a known format and damaged.
+        CheckpointError: it cannot be opened.
+    """
+    place = Path(path)
+    for kind in FORMATS:
+        if kind.recognises(place):
+            return kind(place)
+    raise _unknown(place)
+
+
+def _unknown(path: Path) -> CheckpointError:
+    if _is_folder(path):
+        return _unknown_folder(path)
+    try:
+        with OpenedFile(path) as file:
+            size = file.size
+    except CheckpointNotFoundError as error:
+        return _missing(path, error)
+    except CheckpointError as error:
+        return error
+    if not size:
+        return UnknownFormatError(
+            path, "is empty; the save or the copy was interrupted: restore it from another copy"
+        )
+    start = first_bytes(path, 64)
+    looks = next((f" look like {what}" for mark, what in _LOOKS if start.startswith(mark)), "")
+    if start[4:8] == b"TFL3":
+        looks = " look like TensorFlow Lite"
+    elif start[8:10] == b'{"':
+        looks = " look like safetensors"
+    elif not any(start):
+        looks = " are all zero; the save or the copy was interrupted"
+    return UnknownFormatError(
+        path,
+        f"not a checkpoint that kerasguard can read (first bytes {start[:4].hex()}{looks}). "
+        f"{_KNOWN}",
+    )
+
+
+def _unknown_folder(path: Path) -> CheckpointError:
+    try:
+        names = sorted(os.listdir(path))  # noqa: PTH208  # names only, of any encoding
+    except OSError as error:
+        return CheckpointError(path, f"the folder cannot be listed: {error.strerror}")
+    some = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return UnknownFormatError(
+        path,
+        f"a folder without a checkpoint of its own (it holds {some or 'nothing'}); pass one of "
+        f"the checkpoints in it. {_KNOWN}",
+    )
+
+
+def _missing(path: Path, error: CheckpointNotFoundError) -> CheckpointError:
+    try:
+        names = os.listdir(path.parent)  # noqa: PTH208
+    except (OSError, ValueError):
+        return error
+    near = sorted(name for name in names if name.startswith(path.name) and path.name)[:3]
+    if not near:
+        return error
+    return CheckpointNotFoundError(path, f"no such file; beside it there is {', '.join(near)}")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,139 @@
+"""From paths in a Keras 3 weights file to the keys that today's Keras would use, and a `Table`.
+
+Keras 2.12 to 2.15 wrote the same layout under other names. They called the container of layers
+`_layer_checkpoint_dependencies`; 2.12 met every layer with weights there twice and numbered it
+`dense`, `dense_2`, `dense_4`; on Windows, some joined the parts of a path by backslashes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kerasguard.architecture import layer_records, unique_name
+from kerasguard.tensors import (
+    Extent,
+    LayerRecord,
+    Role,
+    Table,
+    TensorRecord,
+    TensorSpec,
+    snake_case,
+)
+
+__all__ = ["canonical_keys", "natural", "weights_table"]
+
+_OLD_CONTAINER = "_layer_checkpoint_dependencies"
+_SEEDS = ("seed_generator", "_random_generator")
+
+
+def canonical_keys(paths: Iterable[str]) -> dict[str, str]:
+    """For each path (of all groups and datasets of a file) the path that Keras 3 would use.
+
+    Law: paths of Keras 3 map to themselves.
+    """
+    split = {path: path.replace("\\", "/").split("/") for path in paths}
+    if not any(_OLD_CONTAINER in parts for parts in split.values()):
+        return {path: "/".join(parts) for path, parts in split.items()}
+    children: dict[tuple[str, ...], set[str]] = {}
+    for parts in split.values():
+        for depth, part in enumerate(parts[:-1]):
+            if part == _OLD_CONTAINER:
+                children.setdefault(tuple(parts[: depth + 1]), set()).add(parts[depth + 1])
+    renamed = {place: _renumbered(names) for place, names in children.items()}
+    return {path: "/".join(_modern(parts, renamed)) for path, parts in split.items()}
+
+
+def natural(key: str) -> list[tuple[list[str | int], ...] | list[str | int]]:
+    """Sorts `vars/2` before `vars/10`."""
+    return [
+        [int(p) if p.isdecimal() and p.isascii() else p for p in re.split(r"([0-9]+)", part)]
+        for part in key.split("/")
+    ]
+
+
+def weights_table(
+    tensors: Mapping[str, tuple[TensorSpec, Extent | None]],
+    groups: Mapping[str, str],
+    architecture: Mapping[str, Any] | None,
+) -> Table:
+    """A table of what a weights file holds.
+
+    Args:
+        tensors: spec and place by canonical key.
+        groups: by canonical path, the `name` attribute of the file's groups, empty where none.
+        architecture: the model's stored config, which names layers that the file does not.
+    """
+    layers = {} if architecture is None else dict(layer_records(architecture))
+    for path, told in sorted(groups.items(), key=lambda item: natural(item[0])):
+        key, _, last = path.rpartition("/")
+        if last != "vars" or not key or _role(key) == "metric":
+            continue
+        if key == "optimizer":
+            layers |= _optimizer(told, architecture)
+        elif key not in layers:
+            layers[key] = LayerRecord(key, told or key.rpartition("/")[2])
+        elif told:
+            layers[key] = replace(layers[key], name=told)
+    rank = {key: index for index, key in enumerate(layers)}
+    records = [_record(key, *found, layers) for key, found in tensors.items()]
+    records.sort(key=lambda r: (r.role == "optimizer", _rank(r.layer, rank), natural(r.key)))
+    return Table.of(records, layers=layers)
+
+
+def _record(
+    key: str, spec: TensorSpec, extent: Extent | None, layers: Mapping[str, LayerRecord]
+) -> TensorRecord:
+    owner, _, last = key.rpartition("vars/")
+    owner = owner.rstrip("/")
+    known = layers.get(owner)
+    name = f"{known.name if known else owner.rpartition('/')[2]}/{last}".lstrip("/")
+    return TensorRecord(key, spec, name=name, layer=owner, role=_role(owner), extent=extent)
+
+
+def _role(owner: str) -> Role:
+    first, _, _ = owner.partition("/")
+    if first == "optimizer":
+        return "optimizer"
+    if first in ("metrics", "_metrics"):
+        return "metric"
+    last = owner.rpartition("/")[2]
+    return (
+        "seed" if last.lstrip("_").startswith(("seed_generator", "random_generator")) else "weight"
+    )
+
+
+def _rank(owner: str, rank: Mapping[str, int]) -> int:
+    """Of the layer itself or of the nearest one around it; unknown ones last."""
+    while owner:
+        if owner in rank:
+            return rank[owner]
+        owner = owner.rpartition("/")[0]
+    return len(rank)
+
+
+def _optimizer(told: str, architecture: Mapping[str, Any] | None) -> dict[str, LayerRecord]:
+    """The optimizer as a record, if the file or the compile config tells its name."""
+    compiled = (architecture or {}).get("compile_config")
+    stored = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
+    found = stored.get("class_name") if isinstance(stored, Mapping) else stored
+    class_name = found.rpartition(">")[2] if isinstance(found, str) else ""
+    name = told or snake_case(class_name)
+    return {"optimizer": LayerRecord("optimizer", name, class_name)} if name else {}
+
+
+def _renumbered(names: Iterable[str]) -> dict[str, str]:
+    """`dense`, `dense_2`, `dense_4` -> `dense`, `dense_1`, `dense_2`."""
+    used: dict[str, int] = {}
+    ordered = sorted(names, key=natural)
+    return {name: unique_name(re.sub(r"_[0-9]+$", "", name), used) for name in ordered}
+
+
+def _modern(parts: list[str], renamed: Mapping[tuple[str, ...], Mapping[str, str]]) -> list[str]:
+    result = []
+    for depth, part in enumerate(parts):
+        names = renamed.get(tuple(parts[:depth]))
+        result.append("layers" if part == _OLD_CONTAINER else names[part] if names else part)
+    return result

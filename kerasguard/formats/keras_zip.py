@@ -1,0 +1,182 @@
+"""`.keras`: config, weights and assets in one zip archive, as Keras 2.12 on writes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kerasguard.errors import CorruptCheckpointError, KerasguardError
+from kerasguard.formats.keras_weights import (
+    KerasWeights,
+    WeightsFile,
+    parse_config,
+    parse_versions,
+)
+from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
+from kerasguard.manifest import MemberRecord
+from kerasguard.opened import OpenedFile
+from kerasguard.tensors import Array, Table, TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["KerasZip", "safe_asset"]
+
+CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
+_FIXED = {CONFIG, METADATA, WEIGHTS}
+_MAX_CONFIG, _MAX_METADATA, _MAX_ASSETS, _MAX_WEIGHTS = 64 << 20, 1 << 20, 1 << 30, 1 << 40
+
+
+class KerasZip:
+    """A `.keras` file.
+
+    Args:
+        path: the file, whatever its name.
+
+    Raises:
+        CheckpointError: it cannot be opened, is damaged, or holds what Keras does not write.
+    """
+
+    name: ClassVar[str] = "keras_zip"
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._file = OpenedFile(self.path)
+        try:
+            self._archive = ZipArchive(self._file)
+            self._check_members()
+            self._config = parse_config(self.path, self._archive.read(CONFIG, _MAX_CONFIG))
+        except BaseException:
+            self._file.close()
+            raise
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is a zip archive with a Keras config or weights, or the stump of one."""
+        if not looks_like_zip(path):
+            return False
+        try:
+            with OpenedFile(path) as file:
+                try:
+                    return bool(ZipArchive(file).members.keys() & _FIXED)
+                except CorruptCheckpointError:
+                    # Truncated or tampered with: the first or last bytes still tell what it was.
+                    ends = (
+                        file.pread(0, min(file.size, 256)),
+                        file.pread(max(0, file.size - 1024), min(file.size, 1024)),
+                    )
+                    return any(name.encode() in end for name in _FIXED for end in ends)
+        except KerasguardError:
+            return False
+
+    def files(self) -> Mapping[str, OpenedFile]:
+        """The one file."""
+        return {self.path.name: self._file}
+
+    def table(self) -> Table:
+        """All tensors; layers from the config and from the weights."""
+        return self._weights.table
+
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Spec of every tensor by key."""
+        return {key: record.spec for key, record in self.table().tensors.items()}
+
+    def read(self, key: str) -> Array:
+        """One tensor."""
+        return self._weights.read(key)
+
+    def architecture(self) -> dict[str, Any] | None:
+        """The stored config."""
+        return self._config
+
+    def writer(self) -> dict[str, str]:
+        """The version of Keras, if the archive tells."""
+        if METADATA not in self._archive.members:
+            return {}
+        return parse_versions(self.path, self._archive.read(METADATA, _MAX_METADATA))
+
+    def assets(self) -> Mapping[str, bytes]:
+        """Every file under `assets/`."""
+        return self._assets
+
+    def member_records(self) -> tuple[MemberRecord, ...]:
+        """Size, CRC-32 and SHA-256 of every member; reads them all."""
+        return tuple(
+            MemberRecord(m.name, m.size, m.crc32, self._archive.sha256(m.name))
+            for m in self._archive.members.values()
+        )
+
+    def verify_container(self) -> list[str]:
+        """Members whose bytes do not have the CRC-32 that the archive tells."""
+        return [
+            f"{self.path.name}: member {name} does not have the CRC-32 that the archive tells; it "
+            "changed after it was saved: take the file from a copy"
+            for name, member in self._archive.members.items()
+            if self._archive.crc32(name) != member.crc32
+        ]
+
+    def close(self) -> None:
+        """Close the file."""
+        if "_weights" in self.__dict__:
+            self._weights.close()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def _weights(self) -> KerasWeights:
+        member = self._archive.members[WEIGHTS]
+        if member.stored:
+            part = WeightsFile(self.path.name, self._file, member.offset, member.size)
+        else:
+            data = self._archive.read(WEIGHTS, _MAX_WEIGHTS)
+            part = WeightsFile(self.path.name, self._file, data=data)
+        return KerasWeights(self.path, [part], self._config)
+
+    @cached_property
+    def _assets(self) -> dict[str, bytes]:
+        names = [name for name in self._archive.members if not name.endswith("/")]
+        return {
+            name.removeprefix(ASSETS): self._archive.read(name, _MAX_ASSETS)
+            for name in names
+            if name.startswith(ASSETS)
+        }
+
+    def _check_members(self) -> None:
+        members = self._archive.members
+        for name in members:
+            if name not in _FIXED and not safe_asset(name):
+                if name.startswith("model.weights"):
+                    raise self._broken(f"keeps its weights in {name}; kerasguard reads {WEIGHTS}")
+                raise self._broken(f"member {name!r:.120} is none that Keras writes")
+        missing = [name for name in (CONFIG, WEIGHTS) if name not in members]
+        if missing:
+            raise self._broken(f"has no member {' and no '.join(missing)}")
+        if sum(m.size for n, m in members.items() if n.startswith(ASSETS)) > _MAX_ASSETS:
+            raise self._broken(f"has more than {_MAX_ASSETS} bytes of assets")
+
+    def _broken(self, what: str) -> CorruptCheckpointError:
+        return CorruptCheckpointError(
+            self.path, f"{what}; save the model again with Keras, as .keras"
+        )
+
+
+def safe_asset(name: str) -> bool:
+    """Whether a member's name is a path below `assets/` on every system, or a folder on it."""
+    if not name.startswith(ASSETS):
+        return False
+    parts = name.removesuffix("/").split("/")
+    return all(
+        part not in ("", ".", "..")
+        and part == part.strip()
+        and not part.endswith(".")
+        and not re.search(r'[\\:*?"<>|\x00-\x1f\x7f]', part)
+        for part in parts
+    )
