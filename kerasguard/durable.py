@@ -1,0 +1,230 @@
+"""What `commit` needs of the file system: flush, lock, exchange, and whose folder is whose.
+
+Nothing here knows a checkpoint or a manifest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
+import os
+import re
+import shutil
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = [
+    "claim",
+    "exchange",
+    "is_abandoned",
+    "link",
+    "locked",
+    "put",
+    "signature",
+    "sync",
+    "sync_tree",
+    "token_of",
+    "write_durably",
+]
+
+_OWNER_NAME = "owner"
+_NAME = re.compile(r"\.kg-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})")
+_ABANDONED_AFTER = 24 * 3600.0  # seconds; for what another machine or container left behind
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+# What a file system answers that does not have the call at all.
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.ENOLCK, errno.EBADF)
+
+
+def sync(path: Path) -> None:
+    """Flush a file's bytes or a folder's names; a file system that cannot is left alone."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file below `folder`, then the folders, innermost first."""
+    for inner, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(inner, name)
+            if stat.S_ISREG(path.lstat().st_mode):
+                sync(path)
+        sync(Path(inner))
+
+
+def signature(path: Path) -> tuple[int, ...] | None:
+    """Changes when a file, or one of a directory's entries, is written; None without either."""
+    try:
+        status = path.stat()
+        entries = [e.stat().st_mtime_ns for e in path.iterdir()] if path.is_dir() else []
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, max([status.st_mtime_ns, *entries])
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Create a file that was not there, and flush it."""
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Exclude every other process and thread that locks `folder`; no lock file is left.
+
+    On a file system without locks the block runs unprotected.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def put(source: Path, target: Path, aside: Path) -> None:
+    """Move `source` to `target`, in the place of what lies there, with its mode and owner.
+
+    A directory is exchanged with the one at `target` in one step; files that only the old one
+    holds are kept. Afterwards the old directory is at `source` or at `aside`.
+
+    Raises:
+        OSError: nothing was moved (or, without the exchange, the old directory is at `aside`).
+    """
+    if target.exists():
+        _imitate(source, target)
+    if not source.is_dir():
+        source.replace(target)
+    elif not target.is_dir():
+        source.rename(target)
+    else:
+        _carry_over(target, source)
+        if not exchange(source, target):
+            target.rename(aside)
+            source.rename(target)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one step; False where the system or file system cannot."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_EXCHANGE)) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNSUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; a copy where the file system has no hard links."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOSPC):
+            raise
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _imitate(source: Path, target: Path) -> None:
+    old, new = target.stat(), source.stat()
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.chown(source, old.st_uid, old.st_gid)
+    source.chmod(stat.S_IMODE(old.st_mode))
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Link into `new` what only `old` holds: a save into a directory never removed anything."""
+    with os.scandir(old) as entries:
+        for entry in entries:
+            twin = new / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if not os.path.lexists(twin):
+                    twin.mkdir()
+                    shutil.copystat(entry.path, twin)
+                if twin.is_dir():
+                    _carry_over(Path(entry.path), twin)
+            elif not os.path.lexists(twin):
+                link(Path(entry.path), twin)
+
+
+def claim(folder: Path) -> None:
+    """Note in a folder called `...kg-<pid>-<token>` which process it belongs to."""
+    (folder / _OWNER_NAME).write_text(f"{_here()}\n{_born(os.getpid())}", encoding="utf-8")
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether the process that claimed `folder` is gone.
+
+    Only a process of this machine (and container) can be asked for; what others left counts as
+    abandoned a day after its last change.
+    """
+    match = _NAME.search(folder.name)
+    if match is None:
+        return False
+    try:
+        where, _, born = (folder / _OWNER_NAME).read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        where = born = ""
+    if where == _here():
+        return born != _born(int(match["pid"]))
+    try:
+        return time.time() - folder.stat().st_mtime > _ABANDONED_AFTER
+    except OSError:
+        return False  # gone meanwhile
+
+
+def token_of(folder: Path) -> str:
+    """The random part of a staging folder's name; empty for any other name."""
+    match = _NAME.search(folder.name)
+    return match["token"] if match else ""
+
+
+@functools.lru_cache(maxsize=1)
+def _here() -> str:
+    """This boot of this machine, and the container whose process numbers are valid."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return f"{uuid.getnode():x}"
+
+
+def _born(pid: int) -> str:
+    """When a process started, so that a number given anew is told apart; empty if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = status.rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"

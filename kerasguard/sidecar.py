@@ -1,0 +1,266 @@
+"""Where the manifest of a checkpoint lies, and how it is read and written.
+
+The sidecar is the file `<checkpoint>.manifest.json`, beside the checkpoint. A save moves the
+checkpoint and its manifest into place one after the other (see `commit`), so after a kill between
+the two the new manifest still waits in the save's staging folder: it is *pending*. `read` returns
+the manifest that describes the checkpoint that is there, be it in place or pending.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from kerasguard import durable
+from kerasguard.errors import CheckpointError, ManifestError
+from kerasguard.manifest import FileRecord, Manifest
+from kerasguard.opened import OpenedFile
+
+__all__ = [
+    "PENDING_NAME",
+    "SUFFIX",
+    "clear_abandoned",
+    "describes",
+    "place_of",
+    "promote",
+    "read",
+    "sidecar_path",
+    "staging_prefix",
+    "write",
+]
+
+SUFFIX = ".manifest.json"
+PENDING_NAME = "manifest.json"
+SIZE_LIMIT = 64 * 1024 * 1024
+_LONGEST_NAME = 200  # bytes; leaves room below 255 for what a staging folder's name adds
+
+
+def sidecar_path(checkpoint: Path) -> Path:
+    """The manifest's file: `07.keras` -> `07.keras.manifest.json`.
+
+    For a TF checkpoint give the prefix (`ckpt-3`), for a directory the directory: its manifest
+    lies beside it, not inside.
+    """
+    path = Path(checkpoint)
+    if path.name in ("", ".."):
+        path = path.resolve()
+    return path.with_name(path.name + SUFFIX)
+
+
+def place_of(checkpoint: Path) -> Path:
+    """Where the manifest of `checkpoint` is, or would be written.
+
+    Beside the path as given; where that is a symbolic link without a manifest of its own, beside
+    the file that it leads to.
+    """
+    beside = sidecar_path(checkpoint)
+    if checkpoint.is_symlink() and not os.path.lexists(beside):
+        return sidecar_path(Path(os.path.realpath(checkpoint)))
+    return beside
+
+
+def staging_prefix(name: str) -> str:
+    """What the names of all staging folders for a checkpoint called `name` start with.
+
+    The same for `m.weights.h5` and `m.weights.json`: asked to shard, Keras writes the latter.
+    """
+    if name.endswith((".weights.h5", ".weights.json")):
+        name = name[: name.rindex(".")]
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return f".{name}.kg-"
+
+
+def read(checkpoint: Path) -> Manifest | None:
+    """The manifest that describes `checkpoint`, or None where nobody recorded it.
+
+    Nothing but the sidecar is opened, unless a save was cut short or is under way: then the
+    checkpoint's files are digested to tell which manifest is theirs. A manifest in place that
+    describes other bytes is returned all the same; the verification says what differs.
+
+    Raises:
+        ManifestError: the sidecar cannot be read, is empty, cut, not JSON, or of wrong types;
+            `.path` and `.where` name the place.
+        UnsupportedManifestError: it was written under a newer schema.
+    """
+    # Pending manifests are looked for first: a save that ends meanwhile takes its own away,
+    # and the manifest in place is then the new one.
+    waiting = list(_pending(checkpoint))
+    place = place_of(checkpoint)
+    if not waiting:
+        return _parse(place)
+    digests: dict[Path, str] = {}
+    problem: ManifestError | None = None
+    settled: Manifest | None = None
+    try:
+        settled = _parse(place)
+    except ManifestError as error:
+        problem = error
+    if settled is not None and describes(settled, checkpoint, digests):
+        return settled
+    found = _matching(waiting, checkpoint, digests)
+    if found is not None:
+        return found[1]
+    if problem is not None:
+        raise problem
+    return settled
+
+
+def promote(checkpoint: Path) -> None:
+    """Put a pending manifest into place where only that one describes the checkpoint."""
+    waiting = list(_pending(checkpoint))
+    if not waiting:
+        return
+    digests: dict[Path, str] = {}
+    place = place_of(checkpoint)
+    with contextlib.suppress(ManifestError):
+        settled = _parse(place)
+        if settled is not None and describes(settled, checkpoint, digests):
+            return
+    found = _matching(waiting, checkpoint, digests)
+    if found is not None:
+        found[0].replace(place)
+
+
+def clear_abandoned(target: Path) -> None:
+    """Remove what killed saves to `target` left, after completing what they had begun."""
+    prefix = staging_prefix(target.name)
+    folders = [path for path in target.parent.iterdir() if path.name.startswith(prefix)]
+    folders = [folder for folder in folders if durable.is_abandoned(folder)]
+    if not folders:
+        return
+    with durable.locked(target.parent):
+        for folder in folders:
+            if (folder / "old").exists() and not target.exists():
+                (folder / "old").rename(target)
+        for checkpoint in (target, target.with_suffix(".json")):
+            promote(checkpoint)
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.unlink() if folder.is_file() else shutil.rmtree(folder)
+
+
+def write(checkpoint: Path, manifest: Manifest) -> Path:
+    """Write the manifest beside a checkpoint that exists; readers see the old or the new one.
+
+    Returns:
+        The file written.
+
+    Raises:
+        OSError: the folder cannot be written to; the manifest that was there is untouched.
+    """
+    place = place_of(checkpoint)
+    prefix = staging_prefix(place.name.removesuffix(SUFFIX))
+    draft = place.with_name(f"{prefix}{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        durable.write_durably(draft, manifest.to_json())
+        draft.replace(place)
+    finally:
+        draft.unlink(missing_ok=True)
+    return place
+
+
+def describes(manifest: Manifest, checkpoint: Path, digests: dict[Path, str] | None = None) -> bool:
+    """Whether size and SHA-256 of every file of `checkpoint` are as the manifest says.
+
+    Args:
+        manifest: the recorded files.
+        checkpoint: may have been renamed since, where it is a single file.
+        digests: remembers what was digested, for further calls.
+    """
+    known = {} if digests is None else digests
+    located = _located(manifest, checkpoint)
+    return bool(located) and all(_is_as_recorded(r, path, known) for r, path in located.items())
+
+
+def _located(manifest: Manifest, checkpoint: Path) -> Mapping[FileRecord, Path]:
+    """Each recorded file's place; empty where the manifest is of another kind of checkpoint."""
+    names = [record.name for record in manifest.files]
+    if any(PurePosixPath(n).is_absolute() or ".." in PurePosixPath(n).parts for n in names):
+        return {}
+    if checkpoint.is_dir():
+        return {record: checkpoint / record.name for record in manifest.files}
+    if checkpoint.is_file():
+        if len(names) == 1:  # it may have been renamed since
+            return {manifest.files[0]: checkpoint}
+        if checkpoint.name not in names:
+            return {}
+    elif not all(name.startswith(checkpoint.name) for name in names):
+        return {}
+    return {record: checkpoint.with_name(record.name) for record in manifest.files}
+
+
+def _is_as_recorded(record: FileRecord, path: Path, known: dict[Path, str]) -> bool:
+    try:
+        if path.stat().st_size != record.size:
+            return False
+        if path not in known:
+            with OpenedFile(path) as file:
+                known[path] = file.sha256()
+    except (OSError, CheckpointError):
+        return False  # not even readable, so it proves nothing; opening it will say why
+    return known[path] == record.sha256
+
+
+def _pending(checkpoint: Path) -> Iterator[Path]:
+    home = Path(os.path.realpath(checkpoint))
+    prefix = staging_prefix(home.name)
+    try:
+        folders = sorted(path for path in home.parent.iterdir() if path.name.startswith(prefix))
+    except OSError:
+        return  # whoever opens the checkpoint will say what is wrong with its folder
+    for folder in folders:
+        if (folder / PENDING_NAME).is_file():
+            yield folder / PENDING_NAME
+
+
+def _matching(
+    waiting: list[Path], checkpoint: Path, digests: dict[Path, str]
+) -> tuple[Path, Manifest] | None:
+    for path in waiting:
+        with contextlib.suppress(ManifestError):  # cut short as well: it was never complete
+            manifest = _parse(path)
+            if manifest is not None and describes(manifest, checkpoint, digests):
+                return path, manifest
+    return None
+
+
+def _parse(path: Path) -> Manifest | None:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
+            raise ManifestError("manifest is not a regular file; move it away", path=path)
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ManifestError(
+            f"manifest cannot be read: {error.strerror or error}; give this user the right to "
+            "read it, or move it away to load unverified",
+            path=path,
+        ) from error
+    if not data.strip():
+        raise ManifestError(
+            "manifest is empty; restore it from a backup, or delete it and record the checkpoint "
+            "anew if you trust it",
+            path=path,
+        )
+    if len(data) > SIZE_LIMIT:
+        raise ManifestError(
+            f"manifest is larger than {SIZE_LIMIT >> 20} MiB, which no checkpoint needs", path=path
+        )
+    try:
+        return Manifest.from_json(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"manifest is not UTF-8 text (byte {error.start}): it was damaged", path=path
+        ) from None
+    except ManifestError as error:
+        error.path = path
+        raise
