@@ -1,0 +1,135 @@
+"""Layers as the object graph tells of them: which object they are, and what they are called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from kerasguard.formats.object_graph import Node
+from kerasguard.tensors import LayerRecord
+
+__all__ = ["ELEMENT", "CONTAINERS", "Layers", "Told"]
+
+# How Keras 1.x in TensorFlow 1 and Keras 2 number the layers of a Sequential or functional model,
+ELEMENT = re.compile(r"layer(?:_with_weights)?-(\d+)")
+# and where Keras 3 keeps them.
+CONTAINERS = ("_operations", "_functional")
+
+
+class Told(NamedTuple):
+    """What a stored config tells of an object."""
+
+    class_name: str
+    name: str
+
+
+class Layers:
+    """Collects layers while their tensors are described.
+
+    Args:
+        nodes: the object graph.
+        told: class and name of the objects whose config is stored, by node.
+    """
+
+    def __init__(self, nodes: Sequence[Node], told: Mapping[int, Told]) -> None:
+        self._nodes, self._told = nodes, told
+        self._children: dict[int, dict[str, int]] = {}
+        self._places: dict[str, int] = {}
+        self._positions: dict[str, int] = {}
+        self._names: dict[str, Counter[str]] = {}
+        self._sharing: dict[tuple[str, str], set[str]] = {}
+
+    def add(self, root: int, parts: tuple[str, ...], full_name: str) -> str:
+        """Note the layers on the way from `root` to a variable; the key of the one it belongs to.
+
+        Args:
+            root: the node where the path starts.
+            parts: the path's edges, the variable's included.
+            full_name: the variable's name in TensorFlow, `dense/kernel`.
+
+        Returns:
+            The innermost layer of a Sequential or functional model on the way: what is inside such
+            a layer, a cell or a wrapped layer, stays with it. Without one, the object that owns
+            the variable.
+        """
+        owner = parts[:-2] if len(parts) > 1 and parts[-1].isdigit() else parts[:-1]
+        node = root
+        unit = 0
+        for depth, edge in enumerate(owner, 1):
+            parent, node = node, self._child(node, edge)
+            key = "/".join(owner[:depth])
+            if key not in self._places:
+                self._places[key] = node
+                self._positions[key] = self._position(parent, edge)
+            if _is_element(owner, depth - 1):
+                unit = depth
+        scope = full_name.split("/")[:-1]
+        for key, name in _named(owner, unit, scope):
+            self._names.setdefault(key, Counter())[name] += 1
+        if owner and not unit:
+            around, own = "/".join(owner[:-1]), "/".join(owner)
+            self._sharing.setdefault((around, "/".join(scope)), set()).add(own)
+        return "/".join(owner[:unit] if unit else owner)
+
+    def records(self) -> dict[str, LayerRecord]:
+        """All layers met so far, those around others first, without Keras' own containers."""
+        shared = {key for keys in self._sharing.values() if len(keys) > 1 for key in keys}
+        result = {}
+        for key, node in self._places.items():
+            if key.rsplit("/", 1)[-1] in CONTAINERS:
+                continue
+            names = self._names.get(key)
+            guess = names.most_common(1)[0][0] if names and key not in shared else ""
+            told = self._told.get(node, Told("", guess))
+            result[key] = LayerRecord(
+                key, told.name or guess, told.class_name, position=self._positions[key]
+            )
+        return result
+
+    def _child(self, node: int, edge: str) -> int:
+        children = self._children.get(node)
+        if children is None:
+            children = self._children[node] = dict(reversed(self._nodes[node].children))
+        return children[edge]
+
+    def _position(self, parent: int, edge: str) -> int:
+        """Rank in graph order, layers without weights counted where the graph tells of them."""
+        element = ELEMENT.fullmatch(edge)
+        if edge.isdigit():
+            return int(edge)
+        if element is None:
+            return -1
+        node = self._child(parent, edge)
+        for other, child in self._nodes[parent].children:
+            if child == node and re.fullmatch(r"layer-\d+", other):
+                return int(other.removeprefix("layer-"))
+        return int(element[1])
+
+
+def _is_element(parts: Sequence[str], at: int) -> bool:
+    """Whether the edge leads to a layer of a Sequential or functional model."""
+    numbered = at > 0 and parts[at].isdigit() and parts[at - 1] == "_operations"
+    return numbered or ELEMENT.fullmatch(parts[at]) is not None
+
+
+def _named(
+    owner: tuple[str, ...], unit: int, scope: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Names that a variable's scopes give to the objects around it, aligned at the innermost.
+
+    TensorFlow 1 named a cell's variables after the layer around it (`lstm/kernel`), so scopes may
+    be fewer than objects; then only the layer itself gets a name.
+    """
+    if not owner or not scope:
+        return
+    if not unit:
+        yield "/".join(owner), scope[-1]
+        return
+    inside = len(owner) - unit
+    if len(scope) <= inside:
+        yield "/".join(owner[:unit]), scope[0]
+        return
+    for depth, name in enumerate(scope[len(scope) - inside - 1 :], unit):
+        yield "/".join(owner[:depth]), name

@@ -1,0 +1,227 @@
+"""From an object graph and its tensors to a table: which layer owns what, and what each is for.
+
+Keys are the checkpoint's own, relative to the Keras model and without their suffix
+(`layer_with_weights-0/kernel`). Keras 2 numbers the layers with weights of a model in graph
+order; Keras 3 keeps all of them under `_operations`; what a subclassed model holds goes by its
+attributes, which are the keys of Keras 3 as well. Records come in the order in which Keras 3
+would save the same model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+from kerasguard.formats.object_graph import Node, Rank, Reached, path, reach
+from kerasguard.formats.object_layers import CONTAINERS, ELEMENT, Layers, Told
+from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
+from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.tensors import Role, Table, TensorRecord
+
+__all__ = ["ObjectTable", "object_table"]
+
+_METRIC_VARIABLES = frozenset(
+    "total count accumulator true_positives true_negatives false_positives false_negatives"
+    " total_confusion_matrix num_samples squared_sum".split()
+)
+_METRIC_EDGE = re.compile(r"(_?compile_metrics|compiled_metrics|metrics|_metrics|_loss_tracker)")
+_SEED = re.compile(r"(_random_generator|_generator|_?seed_generator)/|seed_generator_state")
+
+
+@dataclass(frozen=True)
+class ObjectTable:
+    """A table, and how to get from it to the bundle.
+
+    Args:
+        table: the records.
+        names: the bundle's name of every tensor, by key.
+        root: the node of the Keras model.
+        prefix: where it hangs below the saved object, `model`; empty where it is that object.
+    """
+
+    table: Table
+    names: Mapping[str, str] = field(default_factory=dict)
+    root: int = 0
+    prefix: str = ""
+
+
+class _Variable(NamedTuple):
+    node: int
+    parts: tuple[str, ...]
+    rank: Rank
+    name: str
+    full_name: str
+
+
+def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]) -> ObjectTable:
+    """The table of an object-based checkpoint.
+
+    Args:
+        bundle: the tensors.
+        nodes: the object graph; the first is the saved object.
+        told: class and name of the objects whose config is stored, by node.
+
+    Raises:
+        WireError: the graph is no graph of a model.
+    """
+    reached = reach(nodes, 0)
+    root, prefix = _model(nodes, reached)
+    variables = [
+        _Variable(index, path(reached, index), here.rank, value.key, value.full_name)
+        for index, here in reached.items()
+        if (value := nodes[index].value) is not None
+        and value.key in bundle.entries
+        and bundle.spec(value.key) is not None
+    ]
+    named, keys = Layers(nodes, told), _keys(variables, prefix)
+    records: dict[str, TensorRecord] = {}
+    names: dict[str, str] = {}
+    for variable in sorted(variables, key=lambda v: _save_order(v, nodes, reached)):
+        key = keys[variable.node]
+        outside = bool(prefix) and variable.parts[0] != prefix
+        record = _record(bundle, variable, key, outside=outside)
+        if record.role in ("weight", "metric", "seed"):
+            parts = variable.parts[bool(prefix) :] if not outside else variable.parts
+            record = replace(record, layer=named.add(root if not outside else 0, parts, record.name))
+        records[key], names[key] = record, variable.name
+    _append_slots(bundle, nodes, reached, keys, prefix, records, names)
+    _append_others(bundle, nodes, records, names)
+    layers = named.records()
+    if (optimizer := optimizer_layer(records.values())) is not None:
+        layers[optimizer.key] = optimizer
+    table = Table(with_slots(records), layers, _addressing(records))
+    return ObjectTable(table, names, root, prefix)
+
+
+def _model(nodes: Sequence[Node], reached: Mapping[int, Reached]) -> tuple[int, str]:
+    """The Keras model's node and the edge that leads to it from a `tf.train.Checkpoint`."""
+    edges = {name for name, _ in nodes[0].children}
+    holders = set()
+    for index, here in reached.items():
+        if nodes[index].value is not None and here.rank is Rank.MODEL:
+            parts = path(reached, index)
+            if len(parts) > 1:
+                holders.add(parts[0])
+    if _is_container(edges) or len(holders) != 1:
+        return 0, ""
+    edge = holders.pop()
+    child = dict(nodes[0].children)[edge]
+    below = {name for name, _ in nodes[child].children}
+    made_by_hand = "save_counter" in edges
+    if made_by_hand or (edge in ("model", "root") and _is_container(below)):
+        return child, edge
+    return 0, ""
+
+
+def _is_container(edges: set[str]) -> bool:
+    """Whether the object is a Sequential or functional model."""
+    return any(ELEMENT.fullmatch(e) or e in CONTAINERS for e in edges)
+
+
+def _keys(variables: Sequence[_Variable], prefix: str) -> dict[int, str]:
+    """Keys by node, relative to the model; what would collide stays relative to the root."""
+    full = {v.node: "/".join(v.parts) for v in variables}
+    if not prefix:
+        return full
+    short = {node: key.removeprefix(f"{prefix}/") for node, key in full.items()}
+    count = Counter(short.values())
+    return {node: key if count[key] == 1 else full[node] for node, key in short.items()}
+
+
+def _record(bundle: Bundle, variable: _Variable, key: str, *, outside: bool) -> TensorRecord:
+    spec = bundle.spec(variable.name)
+    assert spec is not None, variable
+    full_name = variable.full_name.removesuffix(":0")
+    edge, last = variable.parts[-1].lstrip("_"), full_name.rsplit("/", 1)[-1]
+    uniquified = edge and re.fullmatch(re.escape(edge) + r"_\d+", last)
+    leaf = edge if uniquified or not last else last
+    role = _role(variable, leaf, outside=outside)
+    extent = bundle.extent(variable.name)
+    return TensorRecord(key, spec, full_name or key, leaf, role=role, extent=extent)
+
+
+def _role(variable: _Variable, leaf: str, *, outside: bool) -> Role:
+    if variable.rank is Rank.OPTIMIZER:
+        return "optimizer"
+    if leaf == "save_counter" or (outside and len(variable.parts) == 1):
+        return "state"
+    where = "/".join(variable.parts)
+    if any(map(_METRIC_EDGE.fullmatch, variable.parts[:-1])) or (
+        leaf in _METRIC_VARIABLES and "/" in where
+    ):
+        return "metric"
+    return "seed" if _SEED.search(f"{where} {variable.full_name}") else "weight"
+
+
+def _save_order(
+    variable: _Variable, nodes: Sequence[Node], reached: Mapping[int, Reached]
+) -> tuple[object, ...]:
+    """Sorts as Keras 3 visits: own variables, then layers in graph order, then attributes."""
+    parent = reached[variable.node].parent
+    children = nodes[parent].children if parent >= 0 else ()
+    rank = next((n for n, (_, child) in enumerate(children) if child == variable.node), 0)
+    order: list[tuple[int, int, str]] = [_edge_order(edge) for edge in variable.parts[:-1]]
+    return (variable.rank is Rank.OPTIMIZER, *order, (0, rank, ""))
+
+
+def _edge_order(edge: str) -> tuple[int, int, str]:
+    if element := ELEMENT.fullmatch(edge):
+        return 1, int(element[1]), ""
+    if edge.isdigit():
+        return 1, int(edge), ""
+    if edge in CONTAINERS:
+        return 1, -1, ""
+    return (3 if edge.startswith("_") else 2), 0, edge
+
+
+def _append_slots(
+    bundle: Bundle,
+    nodes: Sequence[Node],
+    reached: Mapping[int, Reached],
+    keys: Mapping[int, str],
+    prefix: str,
+    records: dict[str, TensorRecord],
+    names: dict[str, str],
+) -> None:
+    """The slots that optimizers before TensorFlow 2.11 keep beside their weights."""
+    for index in reached:
+        for slot in nodes[index].slots:
+            value = nodes[slot.value].value
+            weight = keys.get(slot.weight)
+            if value is None or weight is None or value.key not in bundle.entries:
+                continue
+            spec, extent = bundle.spec(value.key), bundle.extent(value.key)
+            if spec is None:
+                continue
+            owner = "/".join(path(reached, index)).removeprefix(f"{prefix}/")
+            key = f"{weight}/.OPTIMIZER_SLOT/{owner}/{slot.name}"
+            records[key] = TensorRecord(
+                key, spec, value.full_name or key, slot.name,
+                role="optimizer", extent=extent, slot=slot.name, slot_of=weight,
+            )  # fmt: skip
+            names[key] = value.key
+
+
+def _append_others(
+    bundle: Bundle,
+    nodes: Sequence[Node],
+    records: dict[str, TensorRecord],
+    names: dict[str, str],
+) -> None:
+    """Tensors that are no variable of an object: lookup tables, what only the bundle knows."""
+    known = set(names.values())
+    for name in bundle.entries:
+        spec = bundle.spec(name)
+        if name not in known and spec is not None:
+            records[name] = TensorRecord(name, spec, name, role="state", extent=bundle.extent(name))
+            names[name] = name
+
+
+def _addressing(records: Mapping[str, TensorRecord]) -> Literal["order", "key"]:
+    """`order` where every layer is in a Sequential or functional model, else `key`."""
+    units = {r.layer for r in records.values() if r.role == "weight"}
+    ordered = all(ELEMENT.match(u) or u.split("/")[0] in CONTAINERS for u in units)
+    return "order" if ordered and units else "key"

@@ -1,0 +1,214 @@
+"""TensorFlow checkpoints, read without TensorFlow: `<prefix>.index` and its data files.
+
+Two kinds: *object-based* ones (`save_weights(save_format="tf")` of Keras in TensorFlow 1.10 to
+2.15, `tf.train.Checkpoint`) store the object graph and address a tensor by the path of objects
+that leads to it; *name-based* ones (`tf.train.Saver`) know only names of variables.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
+from kerasguard.formats.object_graph import Node, parse
+from kerasguard.formats.object_layers import CONTAINERS, Told
+from kerasguard.formats.object_table import ObjectTable, object_table
+from kerasguard.formats.protobuf_wire import WireError
+from kerasguard.formats.saver_table import saver_table
+from kerasguard.formats.sorted_table import is_table
+from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.opened import OpenedFile
+from kerasguard.tensors import Array, Table, TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["TFCheckpoint", "checkpoint_prefix"]
+
+_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_CONFIG = "OBJECT_CONFIG_JSON"
+_DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
+_LONGEST_STATE = 1 << 20
+
+
+def checkpoint_prefix(path: Path) -> Path | None:
+    """The prefix that `path` stands for: itself, its `.index`, or a folder's latest checkpoint.
+
+    A prefix may look like any other file (`weights.hdf5`): what counts is `<prefix>.index`. None
+    where there is no index.
+    """
+    if path.is_dir():
+        prefix = _latest(path / "checkpoint")
+    elif path.name == "checkpoint" and path.is_file():
+        prefix = _latest(path)
+    elif path.suffix == ".index":
+        prefix = path.with_suffix("")
+    elif not path.exists():
+        prefix = path
+    else:
+        prefix = path.with_name(_DATA_FILE.sub("", path.name))
+        prefix = prefix if prefix != path else None
+    if prefix is None or not is_table(prefix.with_name(f"{prefix.name}.index")):
+        return None
+    return prefix
+
+
+class TFCheckpoint:
+    """A checkpoint in TensorFlow's own format.
+
+    Args:
+        path: the prefix, the `.index` or a data file, or a folder with a `checkpoint` file.
+
+    Raises:
+        CheckpointNotFoundError: no index lies there.
+        CorruptCheckpointError: the index or the object graph is damaged, a data file is missing.
+        UnknownFormatError: it is big-endian, compressed or of a newer version.
+    """
+
+    name: ClassVar[str] = "tf_checkpoint"
+
+    def __init__(self, path: Path) -> None:
+        prefix = checkpoint_prefix(path)
+        if prefix is None:
+            raise CheckpointNotFoundError(
+                path, "no TensorFlow checkpoint: neither it nor its .index is a tensor index"
+            )
+        self.path = prefix
+        self.bundle = Bundle(prefix)
+        try:
+            self._nodes = self._graph()
+        except BaseException:
+            self.bundle.close()
+            raise
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether a tensor index lies at `path`, beside it, or in it as a folder's latest."""
+        try:
+            return checkpoint_prefix(Path(path)) is not None
+        except OSError:
+            return False
+
+    def files(self) -> Mapping[str, OpenedFile]:
+        """The index and the data files, by name."""
+        return self.bundle.files
+
+    def table(self) -> Table:
+        """All tensors, weights first; layers as far as the object graph and the names tell."""
+        return self._objects.table
+
+    @property
+    def root(self) -> str:
+        """The attribute of a `tf.train.Checkpoint` that is the model; keys are relative to it."""
+        return self._objects.prefix
+
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Spec of every tensor by key."""
+        return {key: record.spec for key, record in self.table().tensors.items()}
+
+    def read(self, key: str) -> Array:
+        """One tensor, its checksum verified.
+
+        Raises:
+            CorruptCheckpointError: its bytes do not have the checksum stored with them.
+        """
+        return self.bundle.read(self._objects.names[key])
+
+    def stored_crc(self, key: str) -> int | None:
+        """CRC32C of the tensor's bytes when it was written; None for a partitioned variable."""
+        return self.bundle.stored_crc(self._objects.names[key])
+
+    def verify_container(self) -> list[str]:
+        """A line for every tensor whose bytes do not have their checksum. Reads all bytes."""
+        return list(self.bundle.problems())
+
+    def architecture(self) -> dict[str, Any] | None:
+        """The model's config as TensorFlow 1.10 to 1.13 stored it; None for all later ones."""
+        return self._config(self._objects.root) if self._nodes else None
+
+    def writer(self) -> dict[str, str]:
+        """What gives the writer away: the major version of Keras, and TensorFlow as backend."""
+        if not self._nodes:
+            return {"backend": "tensorflow"}
+        edges = {name for node in self._nodes for name, _ in node.children}
+        return {"keras": "3" if edges & set(CONTAINERS) else "2", "backend": "tensorflow"}
+
+    def assets(self) -> Mapping[str, bytes]:
+        """None: the format has no place for them."""
+        return {}
+
+    def close(self) -> None:
+        """Close all files; a second call does nothing."""
+        self.bundle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def _objects(self) -> ObjectTable:
+        if not self._nodes:
+            table = saver_table(self.bundle)
+            return ObjectTable(table, {key: key for key in table.tensors})
+        try:
+            return object_table(self.bundle, self._nodes, dict(self._told()))
+        except WireError as error:
+            raise self._damaged(error) from error
+
+    def _graph(self) -> Sequence[Node]:
+        """The object graph; empty for a name-based checkpoint."""
+        if _GRAPH not in self.bundle.entries:
+            return ()
+        try:
+            return parse(b"".join(self.bundle.strings(_GRAPH)))
+        except WireError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: WireError) -> CorruptCheckpointError:
+        return CorruptCheckpointError(
+            self.path, f"its object graph cannot be read: {error}; it is damaged: copy it again"
+        )
+
+    def _told(self) -> Iterator[tuple[int, Told]]:
+        for index in range(len(self._nodes)):
+            config = self._config(index)
+            if config is not None:
+                inner = config.get("config")
+                name = inner.get("name", "") if isinstance(inner, dict) else ""
+                yield index, Told(str(config.get("class_name", "")), str(name))
+
+    def _config(self, node: int) -> dict[str, Any] | None:
+        """The Keras config that is stored of an object."""
+        for attribute in self._nodes[node].attributes:
+            if attribute.name == _CONFIG and attribute.key in self.bundle.entries:
+                text = b"".join(self.bundle.strings(attribute.key))
+                try:
+                    config = json.loads(text)
+                except ValueError as error:
+                    raise CorruptCheckpointError(
+                        self.path, f"{attribute.key} is no JSON: {error}; copy the file again"
+                    ) from error
+                return config if isinstance(config, dict) else None
+        return None
+
+
+def _latest(state: Path) -> Path | None:
+    """The prefix that a folder's `checkpoint` file names, taken to lie in that folder."""
+    try:
+        with state.open("rb") as stream:
+            text = stream.read(_LONGEST_STATE).decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    match = re.search(r'^model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
+    if match is None:
+        return None
+    # A folder that was moved still names its old place; the file itself moved along.
+    told = match[1].replace("\\\\", "\\").replace('\\"', '"')
+    return state.parent / re.split(r"[/\\]", told)[-1]
