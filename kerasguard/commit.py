@@ -1,13 +1,9 @@
 """A save that is all or nothing: write aside, then rename the checkpoint and its manifest.
 
 The checkpoint is written into a staging folder `.<name>.kg-<pid>-<random>` beside its target, under
-the target's own name. When it is complete, flushed to the disk and surveyed, it is moved into place
-and its manifest after it. A kill at any moment leaves
-
-- before the checkpoint's rename: the old checkpoint and the old manifest;
-- between the renames: the new checkpoint, with its manifest still in the staging folder, where
-  `sidecar.read` finds it;
-- afterwards: the new checkpoint and the new manifest.
+the target's own name. When it is complete, surveyed and flushed to the disk, it is moved into place
+and its manifest after it. A kill leaves the old pair or the new one; between the two renames the
+new manifest is still in the staging folder, where `sidecar.read` finds it.
 
 What a dead process left is cleared away by the next save to the same path. A directory is exchanged
 with the old one in one call; new shards get names of their own, so that renaming the `.json` that
@@ -176,8 +172,11 @@ class Stage:
             OSError: the save's own, as without kerasguard; or the manifest could not be placed.
         """
         checkpoint = self.checkpoint
-        if checkpoint is None or self.folder is None:
-            return self._describe(manifest) if checkpoint else None
+        if checkpoint is None:
+            return
+        if self.folder is None:
+            self._describe(manifest)
+            return
         durable.sync_tree(self.path.parent)
         if manifest is not None:
             durable.write_durably(self.folder / sidecar.PENDING_NAME, manifest.to_json())
