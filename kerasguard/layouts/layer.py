@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from kerasguard.layouts.leaf import Leaf, leaf_steps
 from kerasguard.layouts.names import expected_parts
@@ -11,9 +12,18 @@ from kerasguard.layouts.origin import Ordering, Origin
 from kerasguard.repairs import Step
 from kerasguard.tensors import LayerRecord, TensorRecord
 
-__all__ = ["layer_ways", "leaves_of", "legacy_steps"]
+__all__ = ["Ways", "in_order", "layer_ways", "leaves_of", "legacy_steps"]
 
 Ways = dict[Ordering, tuple[Step, ...]]
+# Keras' saving walks attributes in alphabetical order; these were made in this one.
+_MADE = {
+    "forward_layer": 0,
+    "backward_layer": 1,
+    "query_dense": 0,
+    "key_dense": 1,
+    "value_dense": 2,
+    "output_dense": 3,
+}
 
 
 def legacy_steps(
@@ -37,7 +47,8 @@ def legacy_steps(
     """
     origin = Origin.of(writer, config)
     leaves = leaves_of(expected, layers or {})
-    ways, sure = layer_ways(leaves, stored, origin, told=config is not None)
+    known = in_order(leaves, layers or {})
+    ways, sure = layer_ways(leaves, stored, origin, told=config is not None, ordered=known)
     return next(iter(ways.values())) if sure and len(ways) == 1 else None
 
 
@@ -51,10 +62,10 @@ def leaves_of(
     rank = {key: n for n, key in enumerate(layers)}
 
     def place(key: str) -> tuple[int, ...]:
-        parts = key.split("/")
-        around = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
-        known = [k for k in around if k in layers]
-        return tuple(p if (p := layers[k].position) >= 0 else rank[k] for k in known)
+        return tuple(
+            layers[k].position if layers[k].position >= 0 else _MADE.get(_last(k), rank[k])
+            for k in _around(key, layers)
+        )
 
     return tuple(
         Leaf(
@@ -67,33 +78,68 @@ def leaves_of(
     )
 
 
+def in_order(leaves: Sequence[Leaf], layers: Mapping[str, LayerRecord]) -> bool:
+    """Whether the leaves' order is known to be the one in which Keras lists their weights.
+
+    It is not where a layer of a user's own has several layers in attributes: the expected table
+    has them by the attributes' names, the writer had them as they were made.
+    """
+    inside: dict[str, set[str]] = {}
+    for leaf in leaves:
+        chain = _around(leaf.key, layers)
+        for outer, inner in pairwise(chain):
+            if inner.count("/") == outer.count("/") + 1:
+                inside.setdefault(outer, set()).add(_last(inner))
+    return all(len(names) == 1 or names <= set(_MADE) for names in inside.values())
+
+
+def _around(key: str, layers: Mapping[str, LayerRecord]) -> list[str]:
+    """The layers around `key`, outermost first, itself last."""
+    parts = key.split("/")
+    return [k for n in range(1, len(parts) + 1) if (k := "/".join(parts[:n])) in layers]
+
+
+def _last(key: str) -> str:
+    return key.rsplit("/", 1)[-1]
+
+
 def _scopes(record: TensorRecord, layer: LayerRecord | None) -> tuple[str, ...]:
     parts = expected_parts(record.name, record.variable)
     return parts if layer is None or layer.name in parts else (*parts, layer.name)
 
 
 def layer_ways(
-    leaves: Sequence[Leaf], stored: Sequence[TensorRecord], origin: Origin, *, told: bool
+    leaves: Sequence[Leaf],
+    stored: Sequence[TensorRecord],
+    origin: Origin,
+    *,
+    told: bool,
+    ordered: bool = True,
 ) -> tuple[Ways, bool]:
     """Every way from a group's tensors to all leaves, by Keras 1 ordering of the kernels.
 
     Args:
+        leaves: of the expected layer.
+        stored: the group's tensors, in order.
+        origin: the writer.
         told: whether the model says truly which of its layers were frozen when it was saved.
+        ordered: whether the leaves' order is the writer's, see `in_order`.
 
     Returns:
         The ways, empty where nothing fits, and whether no other reading fits as well.
     """
     first: Ways = {}
     for split, by_name in splits(leaves, stored, origin):
-        ways = _combined([leaf_steps(leaf, s, origin) for leaf, s in zip(leaves, split, strict=True)])
+        parts = [leaf_steps(leaf, s, origin) for leaf, s in zip(leaves, split, strict=True)]
+        ways = _combined(parts)
         if not ways:
             continue
-        if by_name or (told and not first):
+        if by_name or (told and ordered):
             return ways, True
         if first and ways != first:
             return first, False
         first = ways
-    return first, True
+    return first, ordered or not first
 
 
 def _combined(parts: Sequence[Ways]) -> Ways:

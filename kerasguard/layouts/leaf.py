@@ -64,17 +64,13 @@ def _plain(
     pairs = match_variables(stored, leaf.expected)
     if pairs is None:
         return {}
-    found = [
-        kernel_layouts(leaf.class_name, e.variable, s.spec, e.spec, origin) for s, e in pairs
-    ]
+    found = [kernel_layouts(leaf.class_name, e.variable, s.spec, e.spec, origin) for s, e in pairs]
     orderings: set[Ordering] = {o for ways in found for o in ways if o} or {""}
     results: dict[Ordering, tuple[Step, ...]] = {}
     for ordering in sorted(orderings, reverse=True):
         ops: list[tuple[Op, ...] | None] = [w.get(ordering, w.get("")) for w in found]
         steps = tuple(
-            Step(e.key, (s.key,), o)
-            for (s, e), o in zip(pairs, ops, strict=True)
-            if o is not None
+            Step(e.key, (s.key,), o) for (s, e), o in zip(pairs, ops, strict=True) if o is not None
         )
         if len(steps) == len(pairs) and steps not in results.values():
             results[ordering] = steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["expected_parts", "matches_name", "same_variable", "split_weight_name"]
+__all__ = ["expected_parts", "matches_name", "numbered", "same_variable", "split_weight_name"]
 
 # Keras 1 glued layer and variable with `_`; TensorFlow may have added `_1` behind it.
 _KERAS1 = re.compile(
@@ -52,3 +52,9 @@ def same_variable(stored: str, expected: str) -> bool:
 def matches_name(scope: str, name: str) -> bool:
     """Whether `scope` is `name`, or `name` with a number that TensorFlow or Keras added."""
     return re.fullmatch(rf"{re.escape(name)}(_\d+)?", scope) is not None
+
+
+def numbered(name: str) -> tuple[str, int]:
+    """A name without the number that Keras or TensorFlow added, and that number (0 for none)."""
+    match = re.fullmatch(r"(.*?)_(\d+)", name)
+    return (match[1], int(match[2])) if match else (name, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kerasguard.layouts.leaf import Leaf
-from kerasguard.layouts.names import matches_name, split_weight_name
+from kerasguard.layouts.names import matches_name, numbered, split_weight_name
 from kerasguard.layouts.origin import Origin
 from kerasguard.tensors import TensorRecord
 
@@ -26,7 +26,7 @@ def splits(
     """Ways to deal the stored tensors out to the leaves, most certain first; may repeat.
 
     Yields:
-        The tensors of each leaf in order, and whether names alone decided.
+        The tensors of each leaf in order, and whether names decided.
     """
     if len(leaves) == 1:
         yield (tuple(stored),), True
@@ -35,7 +35,7 @@ def splits(
     for record in stored:
         groups.setdefault(scopes_of(record, origin), []).append(record)
     if len(groups) == len(leaves):
-        by_name = _by_name(leaves, list(groups))
+        by_name = _by_name(leaves, list(groups)) or _by_rank(leaves, list(groups))
         if by_name:
             yield tuple(tuple(groups[scope]) for scope in by_name), True
         for order in _orders(leaves):
@@ -78,6 +78,29 @@ def _by_name(
         for candidates in open_.values():
             candidates.discard(scope)
     return [found[i] for i in range(len(leaves))]
+
+
+def _by_rank(
+    leaves: Sequence[Leaf], scopes: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]] | None:
+    """The scope of each leaf by class and number: Keras counts layers of a class as it makes them.
+
+    The numbers drift (`dense_3` in one process, `dense` in another), their order does not.
+    """
+    ours = _ranks([leaf.scopes for leaf in leaves])
+    theirs = dict(zip(_ranks(scopes), scopes, strict=True))
+    return [theirs[rank] for rank in ours] if set(ours) == set(theirs) else None
+
+
+def _ranks(paths: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], int]]:
+    """Each path without numbers, and its place among the paths that are then equal."""
+    split = [[numbered(part) for part in path] for path in _telling(paths)]
+    stems = [tuple(stem for stem, _ in parts) for parts in split]
+    numbers = [tuple(number for _, number in parts) for parts in split]
+    return [
+        (stem, sum(s == stem and n < own for s, n in zip(stems, numbers, strict=True)))
+        for stem, own in zip(stems, numbers, strict=True)
+    ]
 
 
 def _telling(paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:

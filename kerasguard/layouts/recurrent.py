@@ -47,7 +47,9 @@ def gate_steps(
     return {"": results["tf"]} if same and "tf" in results else results
 
 
-def _gates(stored: Sequence[TensorRecord]) -> tuple[str, dict[tuple[str, str], TensorRecord]] | None:
+def _gates(
+    stored: Sequence[TensorRecord],
+) -> tuple[str, dict[tuple[str, str], TensorRecord]] | None:
     """The cell's kind and its arrays by (part, gate): by name, or by position without names."""
     for cell, (old, _) in _GATES.items():
         if len(stored) != 3 * len(old):
@@ -90,7 +92,11 @@ def cudnn_steps(
     if set(wanted) != set(_PARTS) or set(have) != set(_PARTS):
         return ()
     kernel, recurrent, bias = (wanted[v].spec.shape for v in _PARTS)
-    if len(kernel) != 2 or recurrent[1] % recurrent[0] or have["bias"].spec.shape != (2 * kernel[1],):
+    if (
+        len(kernel) != 2
+        or recurrent[1] % recurrent[0]
+        or have["bias"].spec.shape != (2 * kernel[1],)
+    ):
         return ()
     gates = recurrent[1] // recurrent[0]
     if bias == (2, kernel[1]):

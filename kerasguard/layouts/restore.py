@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kerasguard.findings import Finding, Severity
-from kerasguard.layouts.layer import Ways, layer_ways, leaves_of
-from kerasguard.layouts.leaf import Leaf
+from kerasguard.layouts.layer import Ways, layer_ways
 from kerasguard.layouts.origin import Ordering, Origin, layer_configs
-from kerasguard.repairs import Step
-from kerasguard.tensors import LayerRecord, Table, TensorRecord
+from kerasguard.layouts.pairing import Group, Pairs, pairings, stored_groups
+from kerasguard.repairs import Safety, Step
+from kerasguard.tensors import Table
 
 __all__ = ["CODES", "restore_table"]
 
@@ -21,22 +19,6 @@ CODES = {
     "KG205": "a legacy file's kernels fit the model in two ways",
     "KG109": "a legacy file's order and its names contradict each other",
 }
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A top-level layer with weights, of either side."""
-
-    record: LayerRecord
-    tensors: tuple[TensorRecord, ...]
-    leaves: tuple[Leaf, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.record.name
-
-
-_Pairs = list[tuple[_Group, _Group]]
 
 
 def restore_table(
@@ -58,92 +40,29 @@ def restore_table(
         A step per weight that is settled, and a finding per layer that is not. Weights that
         appear in neither have no counterpart in the file.
     """
-    files, models = _stored_groups(stored), _expected_groups(expected)
+    files = stored_groups(stored)
+    wanted = sum(r.role == "weight" for r in expected.tensors.values())
     configs = {c.get("name"): {"config": c} for _, c in layer_configs(architecture)}
+    told = architecture is not None
     best: tuple[int, list[Step | Finding]] | None = None
-    for pairs in _pairings(files, models, own=architecture is not None):
+    for pairs, certain in pairings(files, expected, own=told):
         results = []
         for theirs, ours in pairs:
             origin = Origin.of(writer, configs.get(theirs.name, architecture))
-            told = architecture is not None
-            results.append(layer_ways(ours.leaves, theirs.tensors, origin, told=told))
-        misfits = sum(not ways for ways, _ in results)
-        if best is None or misfits < best[0]:
-            best = misfits, _settled(pairs, results, writer)
-        if misfits == 0:
+            ways, sure = layer_ways(
+                ours.leaves, theirs.tensors, origin, told=told, ordered=ours.ordered
+            )
+            results.append((ways, sure and certain))
+        reached = sum(len(o.tensors) for (_, o), (ways, _) in zip(pairs, results) if ways)
+        if best is None or reached > best[0]:
+            best = reached, _settled(pairs, results, writer)
+        if reached == wanted:
             break
     return best[1] if best else []
 
 
-def _stored_groups(table: Table) -> list[_Group]:
-    members = table.members()
-    return [
-        _Group(layer, tuple(r for r in members[key] if r.role == "weight"))
-        for key, layer in table.layers.items()
-        if any(r.role == "weight" for r in members.get(key, ()))
-    ]
-
-
-def _expected_groups(table: Table) -> list[_Group]:
-    """Top-level layers of a model that own weights themselves or through layers inside."""
-    owned: dict[str, list[TensorRecord]] = {}
-    for record in table.tensors.values():
-        if record.role == "weight":
-            owned.setdefault(_top(record.layer, table.layers), []).append(record)
-    rank = {key: n for n, key in enumerate(table.layers)}
-    groups = [
-        _Group(
-            table.layers.get(key) or LayerRecord(key, key.rsplit("/", 1)[-1]),
-            tuple(records),
-            leaves_of(records, table.layers),
-        )
-        for key, records in owned.items()
-    ]
-
-    def place(group: _Group) -> int:
-        position = group.record.position
-        return position if position >= 0 else rank.get(group.record.key, len(rank))
-
-    return sorted(groups, key=place)
-
-
-def _top(key: str, layers: Mapping[str, LayerRecord]) -> str:
-    """The outermost layer around `key`."""
-    parts = key.split("/")
-    around = ("/".join(parts[:n]) for n in range(1, len(parts)))
-    return next((k for k in around if k in layers), key)
-
-
-def _pairings(files: Sequence[_Group], models: Sequence[_Group], *, own: bool) -> list[_Pairs]:
-    """Ways to pair the layers, best first: by name where names are the file's own, by order."""
-    named = _by_name(files, models)
-    ordered = list(zip(files, models, strict=True)) if len(files) == len(models) else []
-    total = len(named) == len(models)
-    given = {m.name for _, m in named if not m.record.auto_named}
-    contradicted = any(f.name != m.name and (m.name in given) for f, m in ordered)
-    if own and total or not ordered or (contradicted and total):
-        return [named, ordered] if ordered else [named]
-    return [ordered, named]
-
-
-def _by_name(files: Sequence[_Group], models: Sequence[_Group]) -> _Pairs:
-    """Layers of equal names; characters that Keras 3 does not allow in names count as equal."""
-    for spelled in (str, lambda name: re.sub(r"\W", "_", name)):
-        by_name: dict[str, list[_Group]] = {}
-        for group in files:
-            by_name.setdefault(spelled(group.name), []).append(group)
-        pairs = [
-            (hits[0], model)
-            for model in models
-            if len(hits := by_name.get(spelled(model.name), [])) == 1
-        ]
-        if len(pairs) == len(models):
-            break
-    return pairs
-
-
 def _settled(
-    pairs: _Pairs, results: Sequence[tuple[Ways, bool]], writer: Mapping[str, str]
+    pairs: Pairs, results: Sequence[tuple[Ways, bool]], writer: Mapping[str, str]
 ) -> list[Step | Finding]:
     """One reading of all kernels, and what remains open."""
     ordering, both = _common(ways for ways, _ in results)
@@ -170,26 +89,34 @@ def _common(results: Iterable[Ways]) -> tuple[Ordering, bool]:
     return ("th" if "th" in allowed else "tf"), len(allowed) > 1
 
 
-def _misfit(theirs: _Group, ours: _Group) -> list[Step | Finding]:
+def _misfit(theirs: Group, ours: Group) -> list[Step | Finding]:
     """Plain steps where the counts agree, so that the rules name each tensor; else a finding."""
     have, want = theirs.tensors, [r for leaf in ours.leaves for r in leaf.expected]
-    if len(have) == len(want):
+    biases = [r.spec.shape for side in (have, want) for r in side if r.variable == "bias"]
+    reset = len(biases) == 2 and len(biases[0]) == 1 and biases[1] == (2, *biases[0])
+    if len(have) == len(want) and not reset:
         return [Step(e.key, (s.key,)) for s, e in zip(have, want, strict=True)]
     listed = ", ".join(f"{r.variable}{list(r.spec.shape)}" for r in have)
     wanted = ", ".join(f"{r.variable}{list(r.spec.shape)}" for r in want)
+    remedy = "build the layer as it was when the file was written"
+    if reset:
+        remedy = (
+            f"the file's GRU resets before the product: build {ours.name} with reset_after=False"
+        )
     message = (
         f"{theirs.name}: the file holds {len(have)} tensors ({listed}), {ours.name} expects "
-        f"{len(want)} ({wanted}); build the layer as it was when the file was written"
+        f"{len(want)} ({wanted}); {remedy}"
     )
     return [Finding("KG204", ours.record.key, message)]
 
 
-def _ambiguous(theirs: _Group, ours: _Group, steps: tuple[Step, ...]) -> Finding:
+def _ambiguous(theirs: Group, ours: Group, steps: tuple[Step, ...]) -> Finding:
     message = (
-        f"{theirs.name}: its {len(theirs.tensors)} tensors fit {ours.name} in two orders, "
-        "depending on which inner layers were frozen when it was saved; freeze them alike first"
+        f"{theirs.name}: its {len(theirs.tensors)} tensors fit {ours.name} in several orders, and "
+        "neither names nor the model tell in which its layers were made or frozen when it was "
+        "saved; give its layers the names that the file has"
     )
-    return Finding("KG109", ours.record.key, message, Severity.ERROR, steps)
+    return Finding("KG109", ours.record.key, message, Severity.ERROR, steps, Safety.GUESS)
 
 
 def _two_orderings(ordering: Ordering) -> Finding:

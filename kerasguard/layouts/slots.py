@@ -46,9 +46,7 @@ def _bare(name: str) -> str:
     return re.sub(r":\d+$", "", name)
 
 
-def _slot(
-    name: str, plain: Mapping[str, str], flat: Mapping[str, str]
-) -> tuple[str, str] | None:
+def _slot(name: str, plain: Mapping[str, str], flat: Mapping[str, str]) -> tuple[str, str] | None:
     parts = name.removeprefix("training/").split("/")
     if parts[-1] in _ITERATION:
         return "iteration", ""

@@ -1,0 +1,173 @@
+"""Which layer of a legacy file is which layer of the model."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kerasguard.layouts.layer import in_order, leaves_of
+from kerasguard.layouts.leaf import Leaf
+from kerasguard.layouts.names import numbered
+from kerasguard.tensors import LayerRecord, Table, TensorRecord, snake_case
+
+__all__ = ["Group", "Pairs", "model_groups", "pairings", "stored_groups"]
+
+_OWN_WEIGHTS = "top_level_model_weights"
+
+
+@dataclass(frozen=True)
+class Group:
+    """A layer with weights, of either side.
+
+    Args:
+        record: of the layer.
+        tensors: of the layer and of all layers inside it.
+        leaves: of a model's layer, what owns them.
+        ordered: whether the order of the leaves is the writer's.
+        placed: whether the order of this layer among its siblings is.
+    """
+
+    record: LayerRecord
+    tensors: tuple[TensorRecord, ...]
+    leaves: tuple[Leaf, ...] = ()
+    ordered: bool = True
+    placed: bool = True
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.record.name
+
+
+Pairs = list[tuple[Group, Group]]
+
+
+def stored_groups(table: Table) -> list[Group]:
+    """The file's layers with weights, in the file's order."""
+    members = table.members()
+    found = []
+    for key, layer in table.layers.items():
+        tensors = tuple(r for r in members.get(key, ()) if r.role == "weight")
+        if tensors:
+            found.append(Group(layer, tensors))
+    return found
+
+
+def model_groups(table: Table, *, flat: bool = False) -> list[Group]:
+    """The model's layers with weights, in the model's order.
+
+    Args:
+        table: of the model.
+        flat: take the layers inside nested models by themselves, as Keras 1 did with `Merge`.
+    """
+    owned: dict[str, list[TensorRecord]] = {}
+    for record in table.tensors.values():
+        if record.role == "weight":
+            key = _innermost(record) if flat else _outermost(record.layer, table.layers)
+            owned.setdefault(key, []).append(record)
+    rank = {key: n for n, key in enumerate(table.layers)}
+    groups = []
+    for key, records in owned.items():
+        layer = table.layers.get(key) or LayerRecord(key, key.rsplit("/", 1)[-1] or _OWN_WEIGHTS)
+        leaves = leaves_of(records, table.layers)
+        placed = layer.position >= 0 or key.startswith("layers/") or not key
+        groups.append(Group(layer, tuple(records), leaves, in_order(leaves, table.layers), placed))
+    if flat:
+        return groups
+    end = len(rank)
+
+    def place(group: Group) -> int:
+        position = group.record.position
+        return position if position >= 0 else rank.get(group.record.key, end)
+
+    return sorted(groups, key=place)
+
+
+def _outermost(key: str, layers: Mapping[str, LayerRecord]) -> str:
+    parts = key.split("/")
+    around = ("/".join(parts[:n]) for n in range(1, len(parts)))
+    return next((k for k in around if k in layers), key)
+
+
+def _innermost(record: TensorRecord) -> str:
+    match = re.match(r"(?:.*/)?layers/[^/]+", record.layer)
+    return match[0] if match else record.layer
+
+
+def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tuple[Pairs, bool]]:
+    """Ways to pair the layers, the best first, and whether each is certain if it fits.
+
+    Args:
+        files: the file's groups.
+        model: the expected table.
+        own: whether the model was built from the file's own config, so that names are the file's.
+    """
+    models = model_groups(model)
+    some = _by(lambda g: g.name, files, models)
+    spelled = _by(_spelled, files, models)
+    named = next((pairs for pairs in (some, spelled) if len(pairs) == len(models)), [])
+    ordered = list(zip(files, models, strict=True)) if len(files) == len(models) else []
+    ranked = _by_rank(files, models) if ordered else []
+    placed = all(group.placed for group in models)
+    given = {m.name for _, m in named if not m.record.auto_named}
+    against = any(f.name != m.name and m.name in given for f, m in ordered)
+    flat = model_groups(model, flat=True)
+    ways = [
+        (named, own or against),
+        (ordered, placed),
+        (ranked if len(ranked) == len(models) else [], True),
+        (named, True),
+    ]
+    yield from ((pairs, True) for pairs, wanted in ways if pairs and wanted)
+    if ordered and not placed:
+        yield ordered, False
+    if len(flat) > len(models):
+        yield _by(_spelled, files, flat), True
+    yield spelled, True
+
+
+def _spelled(group: Group) -> str:
+    """The name without characters that some version of Keras does not allow."""
+    return re.sub(r"\W", "_", group.name)
+
+
+def _by(
+    spell: Callable[[Group], Hashable], files: Sequence[Group], models: Sequence[Group]
+) -> Pairs:
+    """Pairs of equal spelling, where it is unique on both sides."""
+    hits: dict[Hashable, list[Group]] = {}
+    for group in files:
+        hits.setdefault(spell(group), []).append(group)
+    mine = Counter(spell(model) for model in models)
+    return [
+        (found[0], model)
+        for model in models
+        if len(found := hits.get(spell(model), [])) == 1 == mine[spell(model)]
+    ]
+
+
+def _by_rank(files: Sequence[Group], models: Sequence[Group]) -> Pairs:
+    """By name where a person gave it; else the n-th of its class as Keras numbered them."""
+    given = {m.name for m in models if not m.record.auto_named}
+    ranks = {**_ranks(files, given), **_ranks(models, given)}
+    return _by(lambda group: ranks[id(group)], files, models)
+
+
+def _ranks(groups: Sequence[Group], given: set[str]) -> dict[int, tuple[str, int]]:
+    """By group: its class and its rank among the numbers of that class, or its given name."""
+    numbers: dict[int, tuple[str, int]] = {}
+    for group in groups:
+        stem = snake_case(group.record.class_name)
+        if group.name in given:
+            numbers[id(group)] = (group.name, -1)
+        elif stem and group.record.auto_named:
+            numbers[id(group)] = (stem, numbered("x" + group.name[len(stem) :])[1])
+        else:
+            numbers[id(group)] = numbered(group.name)
+    every = sorted(numbers.values())
+    return {
+        key: (stem, every.index((stem, n)) - every.index(min(e for e in every if e[0] == stem)))
+        for key, (stem, n) in numbers.items()
+    }
