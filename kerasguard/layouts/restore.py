@@ -53,7 +53,9 @@ def restore_table(
                 ours.leaves, theirs.tensors, origin, told=told, ordered=ours.ordered
             )
             results.append((ways, sure and certain))
-        reached = sum(len(o.tensors) for (_, o), (ways, _) in zip(pairs, results) if ways)
+        reached = sum(
+            len(o.tensors) for (_, o), (ways, _) in zip(pairs, results, strict=True) if ways
+        )
         if best is None or reached > best[0]:
             best = reached, _settled(pairs, results, writer)
         if reached == wanted:
@@ -92,17 +94,15 @@ def _common(results: Iterable[Ways]) -> tuple[Ordering, bool]:
 def _misfit(theirs: Group, ours: Group) -> list[Step | Finding]:
     """Plain steps where the counts agree, so that the rules name each tensor; else a finding."""
     have, want = theirs.tensors, [r for leaf in ours.leaves for r in leaf.expected]
-    biases = [r.spec.shape for side in (have, want) for r in side if r.variable == "bias"]
-    reset = len(biases) == 2 and len(biases[0]) == 1 and biases[1] == (2, *biases[0])
+    biases = {r.spec.shape for r in have if r.variable == "bias" and len(r.spec.shape) == 1}
+    reset = any(r.spec.shape == (2, *b) for r in want if r.variable == "bias" for b in biases)
     if len(have) == len(want) and not reset:
         return [Step(e.key, (s.key,)) for s, e in zip(have, want, strict=True)]
     listed = ", ".join(f"{r.variable}{list(r.spec.shape)}" for r in have)
     wanted = ", ".join(f"{r.variable}{list(r.spec.shape)}" for r in want)
     remedy = "build the layer as it was when the file was written"
     if reset:
-        remedy = (
-            f"the file's GRU resets before the product: build {ours.name} with reset_after=False"
-        )
+        remedy = f"the file's GRU has one bias per gate: build {ours.name} with reset_after=False"
     message = (
         f"{theirs.name}: the file holds {len(have)} tensors ({listed}), {ours.name} expects "
         f"{len(want)} ({wanted}); {remedy}"
