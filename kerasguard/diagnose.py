@@ -120,19 +120,22 @@ def diagnose(
     applied: list[Finding] = []
     unresolved = [f for f in prior if f.severity is Severity.ERROR]
     for rule in rules:
-        for finding in list(rule(draft)):
+        taken: list[Step] = []
+        for finding in rule(draft):
             findings.append(finding)
             if finding.repairs and finding.safety.rank <= _ALLOWED[repair]:
-                draft = draft.with_steps(finding.repairs)
+                taken += finding.repairs
                 applied.append(finding)
             elif finding.severity is Severity.ERROR:
                 unresolved.append(finding)
+        draft = draft.with_steps(taken) if taken else draft
+    used = draft.used()
     return RepairPlan(
         tuple(draft.steps[key] for key in expected.tensors if key in draft.steps),
         tuple(findings),
         tuple(applied),
         tuple(unresolved),
-        tuple(key for key in stored.tensors if key not in draft.used()),
+        tuple(key for key in stored.tensors if key not in used),
         draft.optimizer_reason,
     )
 

@@ -7,7 +7,7 @@ counts, what a cast loses) reaches them as numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from kerasguard.identity import Pairing
@@ -57,6 +57,6 @@ class Draft:
         """Stored keys that some step reads."""
         return {source for step in self.steps.values() for source in step.sources}
 
-    def with_steps(self, steps: tuple[Step, ...]) -> Draft:
+    def with_steps(self, steps: Iterable[Step]) -> Draft:
         """The draft with `steps` in the place of their targets' steps."""
         return replace(self, steps={**self.steps, **{s.target: s for s in steps}})

@@ -7,6 +7,7 @@ a rule can compare any two of them. Nothing here knows a file or a framework.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -174,7 +175,7 @@ class LayerRecord:
     @property
     def auto_named(self) -> bool:
         """Whether Keras made the name up, so that it is weak evidence."""
-        return auto_named(self.name, self.class_name)
+        return auto_named(self.name, snake_case(self.class_name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,7 @@ def survey(source: TensorSource) -> Iterator[TensorRecord]:
         yield TensorRecord(key, spec, digest=digest(array), nonfinite=count_nonfinite(array))
 
 
+@functools.lru_cache(4096)
 def snake_case(class_name: str) -> str:
     """`Conv2DTranspose` -> `conv2d_transpose`, as Keras derives names from classes."""
     name = re.sub(r"\W+", "", class_name)
@@ -251,8 +253,9 @@ def snake_case(class_name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def auto_named(name: str, class_name: str) -> bool:
-    """Whether `name` is one that Keras gives by itself to a `class_name` (`dense`, `dense_3`)."""
-    if not class_name:
+def auto_named(name: str, kind: str) -> bool:
+    """Whether Keras gives `name` by itself to a class that is `kind` in snake case (`dense_3`)."""
+    if not kind or not name.startswith(kind):
         return False
-    return re.fullmatch(rf"{re.escape(snake_case(class_name))}(_\d+)?", name) is not None
+    rest = name[len(kind) :]
+    return not rest or (rest[0] == "_" and rest[1:].isdecimal())

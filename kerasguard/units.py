@@ -62,25 +62,28 @@ def units(table: Table) -> dict[str, Unit]:
         layer = table.layers.get(key)
         kind = snake_case(layer.class_name) if layer and layer.class_name else _kind_of_key(key)
         name = layer.name if layer else ""
-        weak = (
-            not name
-            or auto_named(name, layer.class_name if layer else "")
-            or (re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) is not None if kind else False)
-        )
+        weak = not name or auto_named(name, kind)
         result[key] = Unit(key, name, kind, weak, members, found.get(key))
     return result
 
 
 def _unit_key(record: TensorRecord) -> str:
     """The layer whose tensors stay together: the innermost element of a model's `layers`."""
-    match = re.match(r"((?:.*/)?layers/[^/]+)/", record.key)
-    return match.group(1) if match else record.layer
+    key = record.key
+    start = 7 if key.startswith("layers/") else 0
+    found = key.rfind("/layers/")
+    start = found + 8 if found >= 0 else start
+    end = key.find("/", start) if start else -1
+    return key[:end] if end > 0 else record.layer
 
 
 def _kind_of_key(key: str) -> str:
     """`layers/dense_1` -> `dense`: Keras 3 numbers layers of a class within their container."""
+    if "layers/" not in key:
+        return ""
     last = key.rsplit("/", 1)[-1]
-    return re.sub(r"_\d+$", "", last) if "layers/" in key else ""
+    stem, _, number = last.rpartition("_")
+    return stem if stem and number.isdecimal() else last
 
 
 def alike(a: Unit, b: Unit) -> bool:
@@ -118,9 +121,7 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
 def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
     """Members by (sublayer, variable's name); empty unless that names each of them."""
     named = {
-        f"{re.sub(r'(^|/)vars/[^/]+$', '', key) if '/vars/' in '/' + key else ''}/{r.variable}": r
-        for key, r in members.items()
-        if r.variable
+        f"{key.rpartition('vars/')[0]}{r.variable}": r for key, r in members.items() if r.variable
     }
     return named if len(named) == len(members) else {}
 

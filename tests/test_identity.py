@@ -1,0 +1,150 @@
+"""Which stored layer is which expected layer."""
+
+from __future__ import annotations
+
+from tables import Layer, by_name, table
+
+from kerasguard.identity import pair
+from kerasguard.tensors import Table
+
+
+def kernels(expected: Table, stored: Table, **options: dict[str, str]) -> dict[str, str]:
+    """Names of the layers that were paired, expected to stored."""
+    pairing = pair(expected, stored, **options)  # type: ignore[arg-type]
+    found = by_name(pairing.tensors, expected, stored)
+    return {
+        a.removesuffix("/kernel"): b.removesuffix("/kernel")
+        for a, b in found.items()
+        if a.endswith("/kernel")
+    }
+
+
+def unnamed(layers: list[Layer]) -> Table:
+    """What a `.weights.h5` without a manifest tells: layer names, no classes, no graph."""
+    return table(layers, graph=False, names=False, classes=False)
+
+
+def test_a_file_is_paired_with_the_architecture_that_wrote_it_by_address() -> None:
+    layers = [Layer("dense"), Layer("dense_1"), Layer("head", (4, 2))]
+    pairing = pair(table(layers), table(layers))
+    assert pairing.addressed
+    assert {a: b for a, b in pairing.tensors.items() if a != b} == {}
+    assert len(pairing.tensors) == 6
+
+
+def test_auto_names_that_drifted_between_processes_are_no_contradiction() -> None:
+    stored = [Layer("dense_7"), Layer("dense_8"), Layer("dense_9")]
+    expected = [Layer("dense"), Layer("dense_1"), Layer("dense_2")]
+    for make in (table, unnamed):
+        pairing = pair(table(expected), make(stored))
+        assert pairing.addressed
+        assert len(pairing.layers) == 3
+
+
+def test_a_renamed_head_is_paired_by_address() -> None:
+    expected = [Layer("body"), Layer("output")]
+    stored = [Layer("body"), Layer("head")]
+    assert kernels(table(expected), unnamed(stored)) == {"body": "body", "output": "head"}
+
+
+def test_swapped_layers_with_names_that_a_person_gave_follow_their_names() -> None:
+    stored = [Layer("query", inputs=()), Layer("key", inputs=())]
+    expected = [Layer("key", inputs=()), Layer("query", inputs=())]
+    for make in (table, unnamed):
+        assert kernels(table(expected), make(stored)) == {"query": "query", "key": "key"}
+
+
+def test_a_swapped_and_renamed_layer_takes_what_is_left() -> None:
+    stored = [Layer("q", inputs=()), Layer("k", inputs=())]
+    expected = [Layer("k", inputs=()), Layer("query", inputs=())]
+    assert kernels(table(expected), unnamed(stored)) == {"k": "k", "query": "q"}
+
+
+def test_branches_declared_in_another_order_follow_the_graph() -> None:
+    stored = [Layer("dense", config="relu", inputs=()), Layer("dense_1", config="tanh", inputs=())]
+    expected = [stored[1], stored[0]]
+    pairing = pair(table(expected), table(stored))
+    assert pairing.layers == {"layers/dense": "layers/dense_1", "layers/dense_1": "layers/dense"}
+    assert set(pairing.evidence.values()) == {"graph"}
+
+
+def test_an_inserted_auto_named_layer_leaves_its_neighbours_in_doubt_without_a_graph() -> None:
+    stored = [Layer("dense"), Layer("dense_1")]
+    expected = [Layer("dense"), Layer("dense_1"), Layer("dense_2")]
+    pairing = pair(table(expected), unnamed(stored))
+    assert pairing.layers == {}
+    assert len(pairing.doubts) == 3
+    assert "fit" in next(iter(pairing.doubts.values())).reason
+
+
+def test_a_removed_auto_named_layer_leaves_the_others_in_doubt() -> None:
+    stored = [Layer("dense"), Layer("dense_1"), Layer("dense_2")]
+    expected = [Layer("dense"), Layer("dense_1")]
+    assert pair(table(expected), unnamed(stored)).layers == {}
+
+
+def test_an_inserted_layer_with_a_name_does_not_disturb_the_named_ones() -> None:
+    stored = [Layer("a"), Layer("b")]
+    expected = [Layer("a"), Layer("new"), Layer("b")]
+    assert kernels(table(expected), unnamed(stored)) == {"a": "a", "b": "b"}
+
+
+def test_the_graph_finds_a_layer_behind_one_that_was_inserted() -> None:
+    stored = [Layer("dense", config="in"), Layer("dense_1", config="mid"), Layer("x", (4, 2))]
+    expected = [
+        Layer("dense", config="in"),
+        Layer("dense_1", config="new"),
+        Layer("dense_2", config="mid"),
+        Layer("x", (4, 2)),
+    ]
+    found = kernels(table(expected), table(stored))
+    assert found["dense"] == "dense"
+    assert found["dense_2"] == "dense_1"
+    assert "dense_1" not in found
+
+
+def test_graph_evidence_that_disagrees_with_itself_is_a_doubt() -> None:
+    stored = [Layer("dense"), Layer("dense_1"), Layer("dense_2")]
+    expected = [Layer("dense")]
+    pairing = pair(table(expected), table(stored))
+    assert pairing.layers == {}
+    assert set(pairing.doubts) == {"layers/dense"}
+
+
+def test_layers_of_another_shape_do_not_stand_in_the_way_of_the_only_assignment() -> None:
+    stored = [Layer("dense", (4, 8)), Layer("dense_1", (8, 3))]
+    expected = [Layer("dense", (4, 8)), Layer("dense_1", (8, 8)), Layer("dense_2", (8, 3))]
+    assert kernels(table(expected), unnamed(stored)) == {"dense": "dense", "dense_2": "dense_1"}
+
+
+def test_renames_settle_what_is_in_doubt() -> None:
+    stored = [Layer("old_a"), Layer("old_b"), Layer("old_c")]
+    expected = [Layer("new_b"), Layer("new_a")]
+    pairs = kernels(
+        table(expected, graph=False),
+        unnamed(stored),
+        renames={"old_a": "new_a", "old_b": "new_b"},
+    )
+    assert pairs == {"new_a": "old_a", "new_b": "old_b"}
+    pairs = kernels(table(expected, graph=False), unnamed(stored), renames={"old_*": "new_*"})
+    assert pairs == {"new_a": "old_a", "new_b": "old_b"}
+
+
+def test_variables_of_one_layer_follow_their_names_where_both_sides_know_them() -> None:
+    stored = table([Layer("pair", (4,), "Custom", variables=("scale", "shift"))])
+    expected = table([Layer("pair", (4,), "Custom", variables=("shift", "scale"))])
+    found = by_name(pair(expected, stored).tensors, expected, stored)
+    assert found == {"pair/scale": "pair/scale", "pair/shift": "pair/shift"}
+
+
+def test_a_variable_of_another_name_is_not_taken_for_the_one_that_is_missing() -> None:
+    stored = table([Layer("bn", (4,), "BatchNormalization", variables=("gamma", "mean"))])
+    expected = table([Layer("bn", (4,), "BatchNormalization", variables=("beta", "mean"))])
+    found = by_name(pair(expected, stored).tensors, expected, stored)
+    assert found == {"bn/mean": "bn/mean"}
+
+
+def test_a_class_that_differs_is_never_paired() -> None:
+    stored = table([Layer("a", (4, 4), "Dense")])
+    expected = table([Layer("b", (4, 4), "EinsumDense")])
+    assert pair(expected, stored).tensors == {}
