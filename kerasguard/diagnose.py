@@ -99,7 +99,7 @@ def diagnose(
     problems: Sequence[str] = (),
     prior: Sequence[Finding] = (),
     loss: Callable[[Step, str], Loss] | None = None,
-    steps: Sequence[Step] | None = None,
+    given: Sequence[Step | Finding] | None = None,
 ) -> RepairPlan:
     """Compare the three tables and plan the restore.
 
@@ -113,13 +113,16 @@ def diagnose(
         problems: damage to the container, a line each.
         prior: findings from before the tensors (migrations of the architecture).
         loss: measures what a lossy step does to the stored values.
-        steps: given by a format that knows its own layouts; then nothing is paired here.
+        given: steps and findings of a format that knows its own layouts; then weights are not
+            paired here.
     """
+    steps = None if given is None else [s for s in given if isinstance(s, Step)]
     draft = _first_draft(expected, stored, manifest, renames, problems, loss, steps)
+    layouts = [f for f in given or () if isinstance(f, Finding)]
     findings = list(prior)
     applied: list[Finding] = []
     unresolved = [f for f in prior if f.severity is Severity.ERROR]
-    for rule in rules:
+    for rule in (lambda _: iter(layouts), *rules):
         taken: list[Step] = []
         for finding in rule(draft):
             findings.append(finding)

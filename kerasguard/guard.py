@@ -18,6 +18,7 @@ from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.errors import ArchitectureError, ModelError, UnrepairableError
 from kerasguard.findings import Finding, Severity
 from kerasguard.formats import open_checkpoint
+from kerasguard.layouts import restore_table
 from kerasguard.manifest import Manifest
 from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.recording import Recorded, record, save
@@ -88,7 +89,7 @@ def verify(path: PathLike) -> Report:
         steps = [Step(key, (key,)) for key in stored.tensors]
         problems = [*reading.problems, *reading.rehash()]
         outcome = diagnose(
-            stored, stored, reading.manifest, problems=problems, steps=steps, rules=VALUE_RULES
+            stored, stored, reading.manifest, problems=problems, given=steps, rules=VALUE_RULES
         )
         return replace(_report(path, reading, outcome), action="verify", plan=None)
 
@@ -195,7 +196,17 @@ class _Prepared:
             problems=reading.problems,
             prior=self.findings,
             loss=reading.loss,
+            given=self._layouts(reading, stored, expected),
         )
+
+    def _layouts(
+        self, reading: Reading, stored: Table, expected: Table
+    ) -> list[Step | Finding] | None:
+        """Steps of a legacy file, whose tensors' layout depends on who wrote it."""
+        if reading.checkpoint.name != "legacy_h5":
+            return None
+        told = None if self.built is None else reading.checkpoint.architecture()
+        return restore_table(stored, expected, told, reading.writer())
 
     def finish(self, values: Mapping[str, Any]) -> None:
         """Give their initial values to variables that no step filled."""
@@ -227,8 +238,8 @@ def _prepare(
             f"{reading.path}: holds weights and no architecture; build the model and pass it: "
             "kerasguard.load(path, model=model)"
         )
-    known = frozenset(custom_objects or ())
-    migrated, findings = migrate(dict(stored), reading.writer(), known=known)
+    known = keras_model.registered_names() | set(custom_objects or ())
+    migrated, findings = migrate(stored, reading.writer(), known=frozenset(known))
     errors = [f for f in findings if f.severity is Severity.ERROR]
     if errors:
         lines = "\n".join(f"  {finding}" for finding in errors)

@@ -66,20 +66,22 @@ def save(
         What `write` returned.
     """
     with staged(path) as stage:
-        result = write(stage.path)
+        result = stage.write(write)
+        if stage.checkpoint is None:
+            return result
         manifest = None
         try:
             manifest = survey_checkpoint(
-                stage.path, model, training=training() if training else {}, previous=path
+                stage.checkpoint, model, training=training() if training else {}, previous=path
             )
         except Exception as error:
             if strict:
                 raise
             warnings.warn(f"{path}: saved, but not recorded: {error}", UserWarning, stacklevel=4)
         stage.commit(manifest)
-    if manifest is not None:
-        _warn_unwritten(path, manifest)
-        notify(observers, Recorded(path, manifest))
+    if manifest is not None and stage.recorded:
+        _warn_unwritten(stage.given, manifest)
+        notify(observers, Recorded(stage.given, manifest))
     return result
 
 
@@ -223,7 +225,7 @@ def _versions(writer: Mapping[str, str]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     if writer:
-        found = {name: v for name, v in found.items() if name in ("kerasguard", "python")} | writer
+        found = {name: v for name, v in found.items() if name in ("kerasguard", "python")} | dict(writer)
     elif "keras" in sys.modules:
         found["keras"] = sys.modules["keras"].__version__
         found["backend"] = sys.modules["keras"].backend.backend()
