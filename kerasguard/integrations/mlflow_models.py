@@ -31,7 +31,13 @@ from kerasguard.integrations.mlflow_layout import (
     files_of,
     locate,
 )
-from kerasguard.integrations.mlflow_registry import Subject, cross_check, in_run, subject_of
+from kerasguard.integrations.mlflow_registry import (
+    Subject,
+    cross_check,
+    in_run,
+    read_manifest,
+    subject_of,
+)
 from kerasguard.integrations.mlflow_tracking import require
 from kerasguard.manifest import Manifest
 
@@ -134,9 +140,8 @@ def _find_manifest(
     models = [parent for parent in path.parents if (parent / MODEL_FILE).is_file()]
     for model in models[:1]:
         own = model / FOLDER / "manifest.json"
-        found = sidecar.read(own.with_suffix("").with_suffix("")) if own.is_file() else None
-        if found is not None:
-            return found, "model"
+        if own.is_file():
+            return read_manifest(own), "model"
     if subject.run_id:
         found = in_run(client, subject.run_id, path, folder, by_name=not models)
     return found, "run" if found is not None else ""
@@ -157,12 +162,12 @@ def _download(mlflow: Any, uri: str, folder: Path) -> Path:
 def _download_beside(mlflow: Any, address: Address, folder: Path) -> Path:
     """A file, a folder or a TF checkpoint's prefix, with what belongs to it beside it."""
     uri = f"runs:/{address.run_id}/{address.inside}" if address.in_run else address.uri
-    head, _, leaf = uri.rstrip("/").rpartition("/")
-    siblings = _names(mlflow, head)
     if address.in_run and not address.inside:
         raise CheckpointNotFoundError(
             address.uri, f"names a run; say which artifact, it has {_some(_names(mlflow, uri))}"
         )
+    head, _, leaf = uri.rstrip("/").rpartition("/")
+    siblings = _names(mlflow, head)
     wanted = [leaf] if leaf in siblings or _names(mlflow, uri) else []
     wanted += companions(leaf, siblings)
     if all(name.endswith(sidecar.SUFFIX) for name in wanted):

@@ -26,7 +26,7 @@ from kerasguard.integrations.mlflow_layout import (
 )
 from kerasguard.manifest import Manifest
 
-__all__ = ["Subject", "cross_check", "in_run", "subject_of"]
+__all__ = ["Subject", "cross_check", "in_run", "read_manifest", "subject_of"]
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,20 @@ def _artifacts(client: Any, run_id: str, kind: str) -> list[str]:
 
 def _read(client: Any, run_id: str, artifact: str, folder: Path) -> Manifest | None:
     folder.mkdir(exist_ok=True)
-    place = Path(client.download_artifacts(run_id, f"{FOLDER}/{artifact}", str(folder)))
-    if not place.name.endswith(sidecar.SUFFIX):
-        place = place.rename(place.with_name(place.stem + sidecar.SUFFIX))
-    return sidecar.read(place.with_name(place.name.removesuffix(sidecar.SUFFIX)))
+    return read_manifest(
+        Path(client.download_artifacts(run_id, f"{FOLDER}/{artifact}", str(folder)))
+    )
+
+
+def read_manifest(place: Path) -> Manifest | None:
+    """Read a manifest that lies by itself in a private folder, where it is given a sidecar's name.
+
+    Raises:
+        ManifestError: as for `sidecar.read`.
+    """
+    checkpoint = place.with_name(place.name.removesuffix(sidecar.SUFFIX) + ".alone")
+    place.rename(sidecar.sidecar_path(checkpoint))
+    return sidecar.read(checkpoint)
 
 
 def _sha256(path: Path) -> str:

@@ -110,7 +110,6 @@ class MlflowObserver:
 
     def __call__(self, event: Recorded) -> None:
         """Queue the manifest; returns at once and raises nothing of MLflow's."""
-        _outbox.tell()
         mlflow = require("log_to_mlflow=True") if self.required else sys.modules.get("mlflow")
         # Absent from a module that another thread has only begun to import.
         active_run = getattr(mlflow, "active_run", None)
@@ -123,6 +122,8 @@ class MlflowObserver:
                 "thread; save inside `with mlflow.start_run():`",
                 stacklevel=2,
             )
+        # Last, since a filter may turn it into an exception.
+        _outbox.tell()
 
     def flush(self, timeout: float | None = None) -> bool:
         """As the function `flush`."""

@@ -1,0 +1,354 @@
+"""Manifests reach the run that was active, and nothing that MLflow does reaches the training."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from recorded_events import Event, event, file_record, manifest_of
+
+from kerasguard.errors import MissingPackageError
+from kerasguard.integrations import mlflow_tracking
+from kerasguard.integrations.mlflow_layout import by_digest
+from kerasguard.integrations.mlflow_tracking import LIMIT, MlflowObserver, observer_for
+from kerasguard.manifest import Manifest
+
+pytest_plugins = ("mlflow_store",)
+pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default:::mlflow")]
+
+TAG, MANIFEST_TAG = "kerasguard.weights_digest", "kerasguard.manifest"
+
+
+@pytest.fixture(autouse=True)
+def _an_empty_outbox() -> Iterator[None]:
+    mlflow_tracking._outbox.reset()
+    yield
+    mlflow_tracking._outbox.reset()
+
+
+def test_a_save_in_a_run_leaves_its_manifest_and_the_digest_in_the_run(
+    mlflow: ModuleType, tmp_path: Path
+) -> None:
+    saved = event(tmp_path / "07.keras", 7)
+    observer = MlflowObserver()
+    with mlflow.start_run() as run:
+        observer(saved)
+        assert observer.flush(60)
+    client = mlflow.MlflowClient()
+    tags = client.get_run(run.info.run_id).data.tags
+    assert tags[TAG] == saved.manifest.weights_digest
+    assert tags[MANIFEST_TAG] == "kerasguard/manifests/07.keras.manifest.json"
+    assert _manifest(mlflow, run, tags[MANIFEST_TAG]) == saved.manifest
+    sha256 = saved.manifest.files[0].sha256
+    assert _manifest(mlflow, run, f"kerasguard/by-digest/{sha256[:16]}.json") == saved.manifest
+
+
+def test_what_is_logged_is_strict_json_although_a_metric_was_not_a_number(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    with local_mlflow.start_run() as run:
+        saved = event(tmp_path / "nan.keras", 0)
+        MlflowObserver()(
+            replace(saved, manifest=replace(saved.manifest, training={"loss": float("nan")}))
+        )
+        mlflow_tracking.flush(60)
+    name = "kerasguard/manifests/nan.keras.manifest.json"
+    text = local_mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{name}")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    assert json.loads(text, parse_constant=refuse)["training"] == {"loss": "nan"}
+
+
+def test_saves_of_the_same_name_are_all_kept_by_digest(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    with local_mlflow.start_run() as run:
+        saves = [event(tmp_path / str(i) / "checkpoint.keras", i) for i in range(3)]
+        for saved in saves:
+            MlflowObserver()(saved)
+        mlflow_tracking.flush(60)
+    kept = _names(local_mlflow, run, "kerasguard/by-digest")
+    assert kept == sorted(f"{s.manifest.files[0].sha256[:16]}.json" for s in saves)
+    named = _manifest(local_mlflow, run, "kerasguard/manifests/checkpoint.keras.manifest.json")
+    assert named == saves[-1].manifest
+
+
+def test_saves_that_differ_only_in_a_small_file_have_names_of_their_own() -> None:
+    big = (1000, "a" * 64)
+    assert by_digest([big]) == "a" * 16
+    first, second = by_digest([(10, "b" * 64), big]), by_digest([(10, "c" * 64), big])
+    assert first != second
+    assert first.startswith("a" * 16)
+    assert by_digest([big, (10, "b" * 64)]) == first
+
+
+def test_a_name_that_means_something_in_an_address_arrives_whole(
+    mlflow: ModuleType, tmp_path: Path
+) -> None:
+    saved = event(tmp_path / "Größe #1 50%?.keras", 1)
+    with mlflow.start_run() as run:
+        MlflowObserver()(saved)
+        mlflow_tracking.flush(60)
+    names = _names(mlflow, run, "kerasguard/manifests")
+    assert names == ["Größe _1 50__.keras.manifest.json"]
+
+
+def test_without_an_active_run_nothing_is_logged_and_nothing_said(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    before = len(local_mlflow.search_runs())
+    MlflowObserver()(event(tmp_path / "07.keras", 7))
+    assert mlflow_tracking.flush(60)
+    assert len(local_mlflow.search_runs()) == before
+
+
+def test_log_to_mlflow_true_says_when_no_run_is_active(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    observer = observer_for(True)
+    assert observer is not None
+    with pytest.warns(UserWarning, match=r"07\.keras.*mlflow\.start_run"):
+        observer(event(tmp_path / "07.keras", 7))
+
+
+def test_log_to_mlflow_false_means_no_observer() -> None:
+    assert observer_for(False) is None
+
+
+def test_log_to_mlflow_refuses_other_words() -> None:
+    with pytest.raises(ValueError, match="'always'"):
+        observer_for("always")  # type: ignore[arg-type]
+
+
+def test_log_to_mlflow_true_without_mlflow_fails_before_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(MissingPackageError, match=r"kerasguard\[mlflow\]"):
+        observer_for(True)
+
+
+def test_auto_does_not_import_mlflow() -> None:
+    program = """
+        import sys
+        from pathlib import Path
+        from recorded_events import Event, manifest_of
+        from kerasguard.integrations import mlflow_tracking
+        observer = mlflow_tracking.observer_for("auto")
+        observer(Event(Path("a.keras"), manifest_of((), 0)))
+        assert observer.flush()
+        assert "mlflow" not in sys.modules
+    """
+    folder = str(Path(__file__).parent.parent)
+    done = _python(program, folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_half_imported_mlflow_is_taken_for_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", ModuleType("mlflow"))
+    MlflowObserver()(event(tmp_path / "07.keras", 7))
+    assert mlflow_tracking.flush(1)
+
+
+def test_a_run_that_ended_meanwhile_still_gets_its_manifest(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    _hold(monkeypatch, gate)
+    with local_mlflow.start_run() as run:
+        MlflowObserver()(event(tmp_path / "07.keras", 7))
+    uri = local_mlflow.get_tracking_uri()
+    local_mlflow.set_tracking_uri("http://127.0.0.1:1")
+    gate.set()
+    assert mlflow_tracking.flush(60)
+    local_mlflow.set_tracking_uri(uri)
+    assert _names(local_mlflow, run, "kerasguard/manifests") == ["07.keras.manifest.json"]
+
+
+def test_each_thread_logs_to_its_own_run(local_mlflow: ModuleType, tmp_path: Path) -> None:
+    observer, runs = MlflowObserver(), {}
+
+    def train(name: str) -> None:
+        with local_mlflow.start_run() as run:
+            runs[name] = run
+            observer(event(tmp_path / name, len(name)))
+
+    threads = [threading.Thread(target=train, args=(f"{'x' * i}.keras",)) for i in range(1, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert mlflow_tracking.flush(60)
+    assert len(runs) == 3
+    for name, run in runs.items():
+        assert _names(local_mlflow, run, "kerasguard/manifests") == [f"{name}.manifest.json"]
+
+
+@pytest.mark.parametrize("remake", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_a_copied_observer_logs_as_the_original_would(
+    local_mlflow: ModuleType, tmp_path: Path, remake: Callable[[Any], Any]
+) -> None:
+    observer = remake(MlflowObserver(required=True))
+    assert observer == MlflowObserver(required=True)
+    with local_mlflow.start_run() as run:
+        observer(event(tmp_path / "07.keras", 7))
+        assert observer.flush(60)
+    assert _names(local_mlflow, run, "kerasguard/manifests") == ["07.keras.manifest.json"]
+
+
+def test_a_failing_store_costs_one_warning_per_run_and_no_exception(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(local_mlflow.MlflowClient, "log_text", fail)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            with local_mlflow.start_run() as run:
+                for i in range(4):
+                    MlflowObserver()(event(tmp_path / f"{i}.keras", i))
+                    mlflow_tracking.flush(60)
+    told = [str(w.message) for w in seen if "manifest" in str(w.message)]
+    assert len(told) == 2
+    assert "0.keras: its manifest was not logged" in told[1]
+    assert "disk full" in told[1]
+    assert f"mlflow artifacts log-artifact --run-id {run.info.run_id}" in told[1]
+
+
+def test_a_failure_does_not_keep_later_manifests_back(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = local_mlflow.MlflowClient.log_text, []
+
+    def fail_once(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OSError("for a moment")
+        return real(*arguments)
+
+    monkeypatch.setattr(local_mlflow.MlflowClient, "log_text", fail_once)
+    with local_mlflow.start_run() as run, warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for i in range(2):
+            MlflowObserver()(event(tmp_path / f"{i}.keras", i))
+        assert mlflow_tracking.flush(60)
+    assert any("for a moment" in str(w.message) for w in seen)
+    assert _names(local_mlflow, run, "kerasguard/manifests") == ["1.keras.manifest.json"]
+
+
+def test_a_server_that_is_down_does_not_hold_the_training_up(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    with local_mlflow.start_run():
+        with socket.socket() as deaf:  # accepts and never answers
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen()
+            local_mlflow.set_tracking_uri(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+            start = time.monotonic()
+            for i in range(5):
+                MlflowObserver()(event(tmp_path / f"{i}.keras", i))
+            assert time.monotonic() - start < 0.5
+            with pytest.warns(UserWarning, match=r"0\.keras: its manifest has not been logged"):
+                assert not mlflow_tracking.flush(0.2)
+            start = time.monotonic()
+            assert not mlflow_tracking.flush()
+            assert time.monotonic() - start < 0.5
+        local_mlflow.set_tracking_uri(None)
+
+
+def test_more_manifests_than_the_outbox_holds_are_dropped_with_a_warning(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    _hold(monkeypatch, gate)
+    saved = event(tmp_path / "07.keras", 7)
+    with local_mlflow.start_run():
+        for _ in range(LIMIT):
+            MlflowObserver()(saved)
+        with pytest.warns(UserWarning, match="too slow"):
+            MlflowObserver()(saved)
+        assert len(mlflow_tracking._outbox._waiting) == LIMIT
+        gate.set()
+        assert mlflow_tracking.flush(60)
+
+
+def test_a_script_that_ends_at_once_has_logged_its_manifest(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    with local_mlflow.start_run() as run:
+        pass
+    uri = local_mlflow.get_tracking_uri()
+    program = f"""
+        import concurrent.futures, mlflow
+        from pathlib import Path
+        from recorded_events import event
+        from kerasguard.integrations.mlflow_tracking import MlflowObserver
+        mlflow.set_tracking_uri({uri!r})
+        real = mlflow.MlflowClient.log_text
+        # As object stores upload: through an executor.
+        def upload(*a):
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                return pool.submit(real, *a).result()
+        mlflow.MlflowClient.log_text = upload
+        with mlflow.start_run({run.info.run_id!r}):
+            MlflowObserver()(event(Path({str(tmp_path)!r}) / "last.keras", 1))
+    """
+    done = _python(program, str(Path(__file__).parent.parent))
+    assert done.returncode == 0, done.stderr
+    assert "last.keras" not in done.stderr
+    assert _names(local_mlflow, run, "kerasguard/manifests") == ["last.keras.manifest.json"]
+
+
+def test_the_files_of_a_checkpoint_are_recorded_as_they_lie_there(tmp_path: Path) -> None:
+    saved = event(tmp_path / "07.keras", 7)
+    assert saved == Event(saved.path, manifest_of((file_record(saved.path, "07.keras"),), 7))
+
+
+def _hold(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
+    real = mlflow_tracking._Parcel.send
+
+    def send(parcel: Any) -> None:
+        assert gate.wait(60)
+        real(parcel)
+
+    monkeypatch.setattr(mlflow_tracking._Parcel, "send", send)
+
+
+def _manifest(mlflow: ModuleType, run: Any, artifact: str) -> Manifest:
+    return Manifest.from_json(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{artifact}"))
+
+
+def _names(mlflow: ModuleType, run: Any, folder: str) -> list[str]:
+    found = mlflow.MlflowClient().list_artifacts(run.info.run_id, folder)
+    return sorted(info.path.removeprefix(f"{folder}/") for info in found)
+
+
+def _python(program: str, tests: str) -> subprocess.CompletedProcess[str]:
+    setup = f"import sys; sys.path[:0] = [{tests!r}, {str(Path(tests).parent)!r}]\n"
+    return subprocess.run(
+        [sys.executable, "-c", setup + textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
