@@ -102,7 +102,7 @@ def locked(folder: Path) -> Iterator[None]:
 def put(source: Path, target: Path, aside: Path) -> None:
     """Move `source` to `target`, in the place of what lies there, with its mode and owner.
 
-    A directory is exchanged with the one at `target` in one step; files that only the old one
+    A directory is exchanged with the one at `target` in one step; entries that only the old one
     holds are kept. Afterwards the old directory is at `source` or at `aside`.
 
     Raises:
@@ -154,17 +154,20 @@ def _imitate(source: Path, target: Path) -> None:
 
 
 def _carry_over(old: Path, new: Path) -> None:
-    """Link into `new` what only `old` holds: a save into a directory never removed anything."""
+    """Link into `new` what only `old` holds: a save into a directory never removed anything.
+
+    What both hold belongs to the save; of a folder (`assets`) nothing older is mixed in.
+    """
     with os.scandir(old) as entries:
         for entry in entries:
             twin = new / entry.name
+            if os.path.lexists(twin):
+                continue
             if entry.is_dir(follow_symlinks=False):
-                if not os.path.lexists(twin):
-                    twin.mkdir()
-                    shutil.copystat(entry.path, twin)
-                if twin.is_dir():
-                    _carry_over(Path(entry.path), twin)
-            elif not os.path.lexists(twin):
+                twin.mkdir()
+                shutil.copystat(entry.path, twin)
+                _carry_over(Path(entry.path), twin)
+            else:
                 link(Path(entry.path), twin)
 
 

@@ -1,0 +1,153 @@
+"""`WeightManifestCallback`: what is saved during training is recorded with its epoch."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, Literal
+
+import keras
+
+from kerasguard.integrations.mlflow_tracking import observer_for
+from kerasguard.patch import Context, arm
+
+__all__ = ["WeightManifestCallback"]
+
+_log = logging.getLogger("kerasguard")
+
+
+class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Leaves a manifest beside everything that is saved of the model, during `fit` and afterwards.
+
+    Whoever saves (`ModelCheckpoint`, another callback, MLflow's autologging after training, your
+    own `model.save`) and whatever the order of the callbacks, the manifest tells the epoch, the
+    step and the metrics as of the save. Saves of other models are left alone.
+
+        model.fit(x, y, callbacks=[keras.callbacks.ModelCheckpoint("run/{epoch:02d}.keras"),
+                                   kerasguard.WeightManifestCallback()])
+
+    Args:
+        filepath: also save the model there, as `ModelCheckpoint` would; takes `{epoch:02d}` and
+            metrics such as `{val_loss:.2f}`. The arguments that follow are those of
+            `ModelCheckpoint` and count with `filepath` only.
+        monitor: the metric that decides what is best.
+        mode: `auto`, `min` or `max`.
+        save_best_only: save only where `monitor` has improved.
+        save_weights_only: save `.weights.h5` instead of a whole model.
+        save_freq: `"epoch"`, or a number of batches.
+        log_to_mlflow: `"auto"` logs manifests where an MLflow run is active.
+        strict: raise where recording fails, instead of a warning; the save has happened then.
+        verbose: 1 to tell of every save to `filepath`.
+
+    Under a multi-worker strategy only the chief saves to `filepath` and logs to MLflow.
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str] | None = None,
+        *,
+        monitor: str = "val_loss",
+        mode: Literal["auto", "min", "max"] = "auto",
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        save_freq: Literal["epoch"] | int = "epoch",
+        log_to_mlflow: bool | Literal["auto"] = "auto",
+        strict: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__()
+        # Nothing but plain data lives here: tuners copy callbacks before they train.
+        self.log_to_mlflow = log_to_mlflow
+        self._recording = Context(strict=strict)
+        self._fitting = False
+        self._batch = -1
+        self._saver = None
+        if filepath is not None:
+            self._saver = keras.callbacks.ModelCheckpoint(
+                os.fspath(filepath),
+                monitor=monitor,
+                mode=mode,
+                save_best_only=save_best_only,
+                save_weights_only=save_weights_only,
+                save_freq=save_freq,
+                verbose=verbose,
+            )
+        # Keras waits for every batch's result unless its callbacks can do without.
+        self.async_safe = self._saver is None or save_freq == "epoch"
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Keras tells how long the training will be."""
+        super().set_params(params)
+        if self._saver is not None:
+            self._saver.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Keras tells which model; its saves are recorded from now on."""
+        super().set_model(model)
+        arm(model, self._recording)
+        if self._saver is not None:
+            self._saver.set_model(model)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forget what an earlier training told."""
+        self._fitting = True
+        self._recording.saves = 0
+        self._recording.training = {}
+        observer = observer_for(self.log_to_mlflow) if _is_chief(self.model) else None
+        self._recording.observers = () if observer is None else (observer,)
+        if self._saver is not None:
+            self._saver.on_train_begin(logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Every save from now on is of this epoch."""
+        self._batch = -1
+        self._recording.training = {"epoch": epoch, "metrics": {}}
+        if self._saver is not None:
+            self._saver.on_epoch_begin(epoch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """The running metrics; at the last batch they are the epoch's."""
+        if batch > self._batch:  # Keras may tell them from several threads
+            self._batch = batch
+            self._note(logs)
+        if self._saver is not None and _is_chief(self.model):
+            self._saver.on_train_batch_end(batch, logs)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """The validation's metrics, which a callback before this one may save with already."""
+        if self._fitting:
+            self._note({f"val_{name}": value for name, value in (logs or {}).items()})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """The epoch's metrics as every callback gets them."""
+        self._recording.training = {"epoch": epoch, "metrics": dict(logs or {})}
+        if self._saver is not None and _is_chief(self.model):
+            self._saver.on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Say so if nothing was saved; the model stays armed."""
+        self._fitting = False
+        if self._recording.saves == 0:
+            _log.warning(
+                "WeightManifestCallback: nothing was saved during fit, so nothing was recorded; "
+                "add keras.callbacks.ModelCheckpoint or give this callback a filepath. What is "
+                "saved of this model from now on is recorded."
+            )
+
+    def _note(self, logs: dict[str, Any] | None) -> None:
+        # A new dict each time: the save that reads it may run in another thread.
+        training = self._recording.training
+        metrics = {**training.get("metrics", {}), **(logs or {})}
+        self._recording.training = {**training, "metrics": metrics}
+
+
+def _is_chief(model: Any) -> bool:
+    """Whether this process is the only worker, or the one that writes for all."""
+    resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
+    kind = getattr(resolver, "task_type", None)
+    if resolver is None or not kind:
+        return True
+    jobs = resolver.cluster_spec().as_dict()
+    if kind == "worker" and not (jobs.get("chief") or jobs.get("master")):
+        return bool(resolver.task_id == 0)
+    return kind in ("chief", "master")

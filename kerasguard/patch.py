@@ -1,0 +1,208 @@
+"""Every public way to save a Keras model, seen once: `patch`, `unpatch`, `patched`.
+
+Wrapped are the methods of `keras.Model`, the functions of `keras.saving` and `keras.models`, and
+the functions that those call, for callers who imported `save_model` by name before. A save that
+runs inside another one is part of that one.
+
+A callback records the saves of its own model only: `arm` keeps the wrappers in place as long as
+such a model lives. Keras is imported by the first `patch` or `arm`, not by this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kerasguard.errors import PatchError
+from kerasguard.saving import Context, recorded
+
+__all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
+
+_METHODS = ("save", "save_weights", "export")
+_FUNCTIONS = ("save_model", "save_weights")
+# Private, and only there to see callers who hold the public functions themselves.
+_INNER = (
+    ("keras.src.saving.saving_lib", "save_model"),
+    ("keras.src.saving.saving_lib", "save_weights_only"),
+    ("keras.src.legacy.saving.legacy_h5_format", "save_model_to_hdf5"),
+)
+
+
+@dataclass(frozen=True)
+class _Patch:
+    owner: Any
+    name: str
+    original: Any
+    wrapper: Any
+
+    @property
+    def intact(self) -> bool:
+        return vars(self.owner).get(self.name) is self.wrapper
+
+
+@dataclass
+class _State:
+    """All that is patched, and for whom; changed under `_lock` only."""
+
+    everything: Context | None = None
+    scopes: list[Context] = field(default_factory=list)
+    armed: dict[int, tuple[weakref.ref[Any], list[Context]]] = field(default_factory=dict)
+    patches: list[_Patch] = field(default_factory=list)
+
+
+_lock = threading.Lock()
+_state = _State()
+_thread = threading.local()
+
+
+def patch(*, strict: bool = False, log_to_mlflow: bool | Literal["auto"] = "auto") -> None:
+    """From now on every save of every Keras model leaves a manifest; call it as often as you like.
+
+    Args:
+        strict: raise where recording fails, instead of a warning; the save has happened then.
+        log_to_mlflow: `"auto"` logs the manifests where an MLflow run is active.
+    """
+    context = _context(strict, log_to_mlflow)
+    with _lock:
+        _state.everything = context
+        _install()
+
+
+def unpatch() -> None:
+    """Put back the very functions that `patch` found; nothing happens where nothing is patched.
+
+    Also ends the recording that a `WeightManifestCallback` began.
+
+    Raises:
+        PatchError: somebody else has wrapped one of them since; nothing was changed.
+    """
+    with _lock:
+        strangers = [p for p in _state.patches if not p.intact]
+        if strangers:
+            names = ", ".join(f"{p.owner.__name__}.{p.name}" for p in strangers)
+            raise PatchError(
+                f"{names}: patched by somebody else after kerasguard was; take that patch back "
+                "first, then call kerasguard.unpatch() again"
+            )
+        _state.everything = None
+        _state.scopes.clear()
+        _state.armed.clear()
+        _remove()
+
+
+@contextlib.contextmanager
+def patched(
+    *, strict: bool = False, log_to_mlflow: bool | Literal["auto"] = "auto"
+) -> Iterator[None]:
+    """`patch` for the length of a `with` block; blocks may nest and overlap."""
+    context = _context(strict, log_to_mlflow)
+    with _lock:
+        _state.scopes.append(context)
+        _install()
+    try:
+        yield
+    finally:
+        with _lock:
+            _state.scopes = [c for c in _state.scopes if c is not context]
+            _remove_if_idle()
+
+
+def arm(model: Any, context: Context) -> None:
+    """Record the saves of `model` with `context`, until it is disarmed or no longer exists."""
+    key = id(model)
+
+    def forget(_: object) -> None:
+        _state.armed.pop(key, None)
+        # The collector may run anywhere, also where this very thread holds the lock.
+        if _lock.acquire(blocking=False):
+            try:
+                _remove_if_idle()
+            finally:
+                _lock.release()
+
+    with _lock:
+        contexts = [*(c for c in _armed(model) if c is not context), context]
+        _state.armed[key] = (weakref.ref(model, forget), contexts)
+        _install()
+
+
+def disarm(model: Any, context: Context) -> None:
+    """Take `arm` back."""
+    with _lock:
+        contexts = [c for c in _armed(model) if c is not context]
+        if contexts:
+            _state.armed[id(model)] = (_state.armed[id(model)][0], contexts)
+        elif _armed(model):
+            del _state.armed[id(model)]
+        _remove_if_idle()
+
+
+def _armed(model: Any) -> list[Context]:
+    reference, contexts = _state.armed.get(id(model), (None, []))
+    return contexts if reference is not None and reference() is model else []
+
+
+def _context(strict: bool, log_to_mlflow: bool | Literal["auto"]) -> Context:
+    from kerasguard.integrations.mlflow_tracking import observer_for
+
+    observer = observer_for(log_to_mlflow)
+    return Context(strict=strict, observers=() if observer is None else (observer,))
+
+
+def _install() -> None:
+    if _state.patches:
+        return
+    for owner, name in _targets():
+        original = vars(owner).get(name)
+        if callable(original) and "filepath" in inspect.signature(original).parameters:
+            done = _Patch(owner, name, original, recorded(original, _contexts))
+            setattr(owner, name, done.wrapper)
+            _state.patches.append(done)
+
+
+def _targets() -> Iterator[tuple[Any, str]]:
+    keras = importlib.import_module("keras")
+    yield from ((keras.Model, name) for name in _METHODS)
+    yield from ((m, name) for m in (keras.saving, keras.models) for name in _FUNCTIONS)
+    for module, name in _INNER:
+        with contextlib.suppress(ImportError):
+            yield importlib.import_module(module), name
+
+
+def _remove_if_idle() -> None:
+    # A stranger's wrapper around one of ours stays, and ours only passes calls on.
+    idle = not (_state.everything or _state.scopes or _state.armed)
+    if idle and all(done.intact for done in _state.patches):
+        _remove()
+
+
+def _remove() -> None:
+    for done in _state.patches:
+        setattr(done.owner, done.name, done.original)
+    _state.patches.clear()
+
+
+def _contexts(model: Any) -> list[Context]:
+    """What a save of `model` is recorded with; nothing: it is not recorded."""
+    if not isinstance(model, importlib.import_module("keras").Model):
+        return []
+    everyone = [c for c in (_state.everything, *_state.scopes) if c is not None]
+    return [*everyone[:1], *_armed(model)]
+
+
+class _Callable(types.ModuleType):
+    """`kerasguard.patch` is this module's name, too: importing the module must not hide `patch`."""
+
+    def __call__(self, **options: Any) -> None:
+        patch(**options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,201 @@
+"""One call of a function that saves a model: what is recorded of it, and nothing else changed.
+
+The wrapper hands Keras' own function another path to write to, by way of `guard.save`. Arguments,
+return value, prompts and exceptions stay those of the function; where recording fails, the save
+has happened all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kerasguard import durable, guard
+
+__all__ = ["Context", "recorded"]
+
+_thread = threading.local()
+
+
+@dataclass
+class Context:
+    """What a save is recorded with.
+
+    Args:
+        training: epoch and metrics as of now; read when a save happens.
+        observers: told of every manifest.
+        strict: raise where recording fails, instead of a warning.
+        saves: how many saves were seen, recorded or not.
+    """
+
+    training: dict[str, Any] = field(default_factory=dict)
+    observers: tuple[Callable[[Any], object], ...] = ()
+    strict: bool = False
+    saves: int = 0
+
+
+def recorded(
+    original: Callable[..., Any], contexts_of: Callable[[Any], list[Context]]
+) -> Callable[..., Any]:
+    """Wrap a function or method `(model, filepath, ...)` that saves a model.
+
+    Args:
+        original: Keras' own.
+        contexts_of: what a save of a model is recorded with; an empty list leaves it alone.
+    """
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def save(*args: Any, **kwargs: Any) -> Any:
+        if getattr(_thread, "saving", False):
+            return original(*args, **kwargs)  # part of the save around it
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return original(*args, **kwargs)  # raises what it always raised
+        bound.apply_defaults()
+        model = next(iter(bound.arguments.values()))
+        contexts = contexts_of(model) if _is_recordable(bound) else []
+        place = _place(bound.arguments["filepath"]) if contexts else None
+        if place is None:
+            return original(*args, **kwargs)
+        if not bound.arguments.get("overwrite", True) and place.exists():
+            if not _may_overwrite(bound.arguments["filepath"]):
+                return None
+            bound.arguments["overwrite"] = True
+        return _Save(original, bound, place, model, contexts).run()
+
+    return save
+
+
+def _is_recordable(bound: inspect.BoundArguments) -> bool:
+    """Of what `Model.export` writes, only a SavedModel holds the weights as such."""
+    return bool(bound.arguments.get("format", "tf_saved_model") == "tf_saved_model")
+
+
+def _place(filepath: Any) -> Path | None:
+    """The local path of a save; None for what only Keras knows how to write to."""
+    if not isinstance(filepath, (str, os.PathLike)) or str(filepath) != os.fspath(filepath):
+        return None
+    if "://" in str(filepath):
+        warnings.warn(
+            f"{filepath}: saved without a manifest, because it is not on this machine",
+            stacklevel=4,
+        )
+        return None
+    return Path(filepath)
+
+
+def _may_overwrite(filepath: Any) -> bool:
+    """Ask as Keras does; the staging folder that it writes to has nothing to ask about."""
+    prompts = importlib.import_module("keras.src.utils.io_utils")
+    return bool(prompts.ask_to_proceed_with_overwrite(filepath))
+
+
+class _Save:
+    """A save that no other one contains."""
+
+    def __init__(
+        self,
+        original: Callable[..., Any],
+        bound: inspect.BoundArguments,
+        place: Path,
+        model: Any,
+        contexts: list[Context],
+    ) -> None:
+        self.original, self.bound, self.place = original, bound, place
+        self.model, self.contexts = model, contexts
+        self.filepath = bound.arguments["filepath"]
+        self.result: Any = None
+        self.state: Literal["before", "writing", "written"] = "before"
+
+    def write(self, path: Path) -> Any:
+        """Keras' own save, to `path`."""
+        staged = str(path) if isinstance(self.filepath, str) else path
+        self.bound.arguments["filepath"] = self.filepath if path == self.place else staged
+        self.state = "writing"
+        with _printed_as(str(self.filepath), str(path)):
+            self.result = self.original(*self.bound.args, **self.bound.kwargs)
+        self.state = "written"
+        return self.result
+
+    def run(self) -> Any:
+        """Save and record; what the save itself raises or returns is passed on."""
+        before = self._seen()
+        observers = dict.fromkeys(o for context in self.contexts for o in context.observers)
+        strict = any(context.strict for context in self.contexts)
+        _thread.saving = True
+        try:
+            guard.save(
+                self.write,
+                self.place,
+                self.model,
+                training=self.training,
+                observers=tuple(observers),
+                strict=strict,
+            )
+        except Exception as error:
+            if self.state == "writing":
+                raise
+            if self._seen() == before:
+                self.write(self.place)
+            if strict or isinstance(error, Warning):
+                raise
+            warnings.warn(f"{self.place}: saved, but not recorded: {error}", stacklevel=3)
+        finally:
+            _thread.saving = False
+        for context in self.contexts:
+            context.saves += 1
+        return self.result
+
+    def training(self) -> Mapping[str, Any]:
+        """Epoch and metrics of the callback that was armed last, and the optimizer's step."""
+        told = dict(self.contexts[-1].training)
+        iterations = getattr(getattr(self.model, "optimizer", None), "iterations", None)
+        if told and iterations is not None:
+            ops = importlib.import_module("keras").ops
+            told["step"] = int(ops.convert_to_numpy(iterations)) - 1
+        return told
+
+    def _seen(self) -> tuple[object, ...]:
+        listing = self.place.with_suffix(".json")  # written instead where Keras is asked to shard
+        return durable.signature(self.place), durable.signature(listing)
+
+
+class _Renaming:
+    """Standard output, with one name in place of another."""
+
+    def __init__(self, stream: Any, old: str, new: str) -> None:
+        self._stream, self._old, self._new = stream, old, new
+
+    def write(self, text: str) -> Any:
+        return self._stream.write(text.replace(self._old, self._new))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _printed_as(given: str, staged: str) -> Iterator[None]:
+    """Let what `export` prints tell the path that the caller knows."""
+    if given == staged:
+        yield
+        return
+    before = sys.stdout
+    mine: Any = _Renaming(before, staged, given)
+    sys.stdout = mine
+    try:
+        yield
+    finally:
+        if sys.stdout is mine:  # else somebody redirected it meanwhile
+            sys.stdout = before
