@@ -1,6 +1,6 @@
 """How the cost of a plan grows: N stored against N expected tensors, as ratios within one run.
 
-    python tests/benchmarks/planner.py
+python tests/benchmarks/planner.py
 """
 
 from __future__ import annotations
