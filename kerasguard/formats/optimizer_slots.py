@@ -9,20 +9,45 @@ from kerasguard.tensors import LayerRecord, TensorRecord, snake_case
 
 __all__ = ["optimizer_layer", "with_slots"]
 
+# What Keras 2 called what Keras 3 calls otherwise; the quantities are the same.
+_TODAY = {
+    "accum_grad": "accumulated_grad",
+    "accum_var": "accumulated_delta_var",
+    "iter": "iteration",
+    "iterations": "iteration",
+    "m": "momentum",
+    "mg": "average_gradient",
+    "rms": "velocity",
+    "v": "velocity",
+    "vhat": "velocity_hat",
+}
+# Kept as variables by the optimizers of TensorFlow 1.13 to 2.10, as plain numbers by today's.
+_SETTINGS = frozenset(
+    "beta beta_1 beta_2 decay epsilon initial_accumulator_value l1_regularization_strength"
+    " l2_regularization_strength learning_rate_power momentum rho weight_decay".split()
+)
+
 
 def with_slots(records: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
     """The records with slot and weight filled in where an optimizer's variable names them.
 
     Keras 2.11 on names a slot `Adam/m/dense/kernel`, Keras 3 `adam/dense_kernel_momentum`, Keras
     in TensorFlow 1 `training/Adam/dense/kernel/m`. Names that several weights share tell nothing.
+    Slots get the names of Keras 3; what is a setting today is no state of the optimizer.
     """
     paths = _unique((r.name, r.key) for r in records.values() if r.role == "weight")
     flat = _unique((name.replace("/", "_"), key) for name, key in paths.items())
     result = {}
     for key, record in records.items():
-        if record.role == "optimizer" and not record.slot:
-            slot, weight = _slot(record.name, paths, flat)
-            record = replace(record, slot=slot, slot_of=weight)
+        if record.role == "optimizer":
+            slot, weight = record.slot, record.slot_of
+            if not weight:
+                slot, weight = _slot(record.name, paths, flat)
+            if not weight and record.variable in _SETTINGS:
+                result[key] = replace(record, role="state")
+                continue
+            slot = slot if weight else record.variable
+            record = replace(record, slot=_TODAY.get(slot, slot), slot_of=weight)
         result[key] = record
     return result
 

@@ -132,11 +132,10 @@ class TFCheckpoint:
         return self._config(self._objects.root) if self._nodes else None
 
     def writer(self) -> dict[str, str]:
-        """What gives the writer away: the major version of Keras, and TensorFlow as backend."""
-        if not self._nodes:
-            return {"backend": "tensorflow"}
+        """What gives the writer away: Keras' major version, by how it names what it tracks."""
         edges = {name for node in self._nodes for name, _ in node.children}
-        return {"keras": "3" if edges & set(CONTAINERS) else "2", "backend": "tensorflow"}
+        new = bool(edges & {*CONTAINERS, "_kernel"})
+        return {"keras": "3" if new else "2", "backend": "tensorflow"}
 
     def assets(self) -> Mapping[str, bytes]:
         """None: the format has no place for them."""
