@@ -1,4 +1,4 @@
-"""Fold the rules over a draft: three tables in, a total plan out. Reads nothing, changes nothing."""
+"""Fold the rules over a draft: three tables in, a total plan out. Pure: reads nothing."""
 
 from __future__ import annotations
 

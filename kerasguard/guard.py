@@ -155,8 +155,9 @@ def restore(
             if decided.unresolved:
                 raise UnrepairableError(_refusal(path, decided, repair), report)
             values = reading.values(decided.steps)
-            replicas = prepared.target.assign(values, reading.checkpoint.assets())
+            prepared.target.assign(values, reading.checkpoint.assets())
             prepared.finish(values)
+            replicas = tf_distribute.replica_count(prepared.target.model)
         outcomes = tuple(_outcomes(reading, decided, values))
         report = replace(
             report, outcomes=outcomes, replicas=replicas, optimizer=_optimizer(prepared, decided)
@@ -180,13 +181,12 @@ class _Prepared:
     target: Any
     findings: tuple[Finding, ...]
     built: Any = None
-    architecture: Mapping[str, Any] | None = None
 
     def diagnose(
         self, reading: Reading, renames: Mapping[str, str] | None, repair: Policy
     ) -> RepairPlan:
         stored = reading.finish()
-        expected: Table = self.target.table
+        expected = self._expected(stored)
         return diagnose(
             expected,
             stored,
@@ -198,6 +198,15 @@ class _Prepared:
             loss=reading.loss,
             given=self._layouts(reading, stored, expected),
         )
+
+    def _expected(self, stored: Table) -> Table:
+        """The model's table; layers that do not know their own tensors yet expect the stored."""
+        table: Table = self.target.table
+        free = self.target.open_layers
+        if not free:
+            return table
+        more = {k: r for k, r in stored.tensors.items() if k.rpartition("/vars/")[0] in free}
+        return replace(table, tensors={**table.tensors, **more})
 
     def _layouts(
         self, reading: Reading, stored: Table, expected: Table
@@ -222,7 +231,7 @@ def _prepare(
     compile: bool,  # noqa: A002
 ) -> _Prepared:
     """Build the model, or take the caller's."""
-    from kerasguard.integrations import keras_model
+    from kerasguard.integrations import keras_assign, keras_model
     from kerasguard.migrations import migrate
 
     if model is not None:
@@ -231,7 +240,7 @@ def _prepare(
                 f"model {model.name!r} was never built, so its weights do not exist yet; call it "
                 "on data or call model.build(input_shape) first"
             )
-        return _Prepared(keras_model.Sink(model, optimizer=compile), ())
+        return _Prepared(keras_assign.Sink(model), ())
     stored = reading.architecture()
     if stored is None:
         raise ArchitectureError(
@@ -245,8 +254,7 @@ def _prepare(
         lines = "\n".join(f"  {finding}" for finding in errors)
         raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
     built = keras_model.build(migrated, custom_objects=custom_objects, compile=compile)
-    sink = keras_model.Sink(built.model, optimizer=compile)
-    return _Prepared(sink, tuple(findings), built, migrated)
+    return _Prepared(keras_assign.Sink(built.model), tuple(findings), built)
 
 
 @contextlib.contextmanager

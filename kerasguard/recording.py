@@ -225,7 +225,7 @@ def _versions(writer: Mapping[str, str]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     if writer:
-        found = {name: v for name, v in found.items() if name in ("kerasguard", "python")} | dict(writer)
+        found = {n: v for n, v in found.items() if n in ("kerasguard", "python")} | dict(writer)
     elif "keras" in sys.modules:
         found["keras"] = sys.modules["keras"].__version__
         found["backend"] = sys.modules["keras"].backend.backend()

@@ -1,0 +1,55 @@
+"""The distribution strategy that a model is created under.
+
+A model belongs to the strategy in whose scope its variables were made, and is never moved to
+another one: loading outside and training inside fails in TensorFlow, or trains one replica.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import keras
+
+from kerasguard.errors import ModelError
+from kerasguard.integrations import keras_variables
+
+__all__ = ["replica_count", "scope"]
+
+
+def scope(strategy: Any, model: Any = None) -> contextlib.AbstractContextManager[Any]:
+    """The scope to restore in.
+
+    Args:
+        strategy: a `tf.distribute.Strategy` to create the model under; None for the active one.
+        model: the caller's model, if there is one already.
+
+    Raises:
+        ModelError: `model` was created under another strategy than `strategy`.
+    """
+    if strategy is None:
+        return contextlib.nullcontext()
+    if not callable(getattr(strategy, "scope", None)):
+        raise ModelError(
+            f"strategy must be a tf.distribute.Strategy, got {type(strategy).__name__}; for "
+            "keras.distribution set the distribution before the model is created"
+        )
+    if model is None:
+        context: contextlib.AbstractContextManager[Any] = strategy.scope()
+        return context
+    replicas = replica_count(model)
+    wanted = strategy.num_replicas_in_sync
+    if replicas != wanted:
+        raise ModelError(
+            f"model {model.name!r} was created with {replicas} replica(s), {type(strategy).__name__}"
+            f" has {wanted}; create it inside strategy.scope(), a built model cannot be moved"
+        )
+    return contextlib.nullcontext()
+
+
+def replica_count(model: Any) -> int:
+    """How many copies of its weights a model holds; 1 for a model without weights."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    counts = [len(keras_variables.components(v)) for v in model.variables[:1]]
+    return counts[0] if counts else 1
