@@ -1,0 +1,11 @@
+"""A stored architecture while it is being migrated: plain JSON, and ways to walk and rewrite it.
+
+    writer       who wrote the file: which Keras, which TensorFlow, which backend
+    objects      the `{"class_name": ..., "config": ...}` dicts inside a config
+    nodes        the calls of a functional graph, in Keras 3's form
+    working      `Blueprint`, the working copy with its findings, and `Migration`
+    keras3       which layers and arguments Keras 3 has, as data
+    operations   TensorFlow's operations in terms of Keras 3's, as data
+
+Migrations import from here and never from each other.
+"""

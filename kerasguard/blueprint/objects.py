@@ -1,0 +1,110 @@
+"""The serialised objects inside a config: `{"class_name": ..., "config": {...}}`.
+
+What kind of object it is (layer, initialiser, ...) follows from the key that holds it, because
+old Keras wrote no module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+__all__ = [
+    "Json",
+    "Kind",
+    "class_of",
+    "config_of",
+    "is_object",
+    "keras_object",
+    "kind_of",
+    "name_of",
+    "objects",
+    "replace_all",
+    "short_name",
+]
+
+Json = dict[str, Any]
+Kind = Literal["layer", "initializer", "regularizer", "constraint", "policy"]
+
+_SUFFIXES: tuple[tuple[str, Kind], ...] = (
+    ("initializer", "initializer"),
+    ("regularizer", "regularizer"),
+    ("constraint", "constraint"),
+    ("dtype", "policy"),
+    ("dtype_policy", "policy"),
+)
+
+
+def is_object(value: object) -> bool:
+    """Whether this is a serialised object with a config of its own."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("class_name"), str)
+        and isinstance(value.get("config"), (dict, list))
+        and not value["class_name"].startswith("__")
+        and value["class_name"] != "function"
+    )
+
+
+def class_of(item: Json) -> str:
+    """The class name; without the package for TensorFlow Addons, whose layers are migrated."""
+    return str(item.get("class_name", "")).removeprefix("Addons>")
+
+
+def short_name(name: str) -> str:
+    """A registered name without its package."""
+    return name.rpartition(">")[2]
+
+
+def config_of(item: Json) -> Json:
+    """The object's config; empty for the bare lists of old Sequential models."""
+    config = item.get("config")
+    return config if isinstance(config, dict) else {}
+
+
+def name_of(item: Json) -> str:
+    """What the graph calls a layer: the name beside the config, else the one inside it."""
+    return str(item.get("name") or config_of(item).get("name") or class_of(item))
+
+
+def kind_of(key: str) -> Kind:
+    """What an object is, from the key that holds it."""
+    for suffix, kind in _SUFFIXES:
+        if key.endswith(suffix):
+            return kind
+    return "layer"
+
+
+def keras_object(module: str, class_name: str, config: Json) -> Json:
+    """A built-in object as Keras 3 writes it."""
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": None,
+    }
+
+
+def objects(value: object, key: str = "") -> Iterator[tuple[str, Json]]:
+    """Every object inside a JSON value with the key that holds it, outermost first.
+
+    Objects inside lists have the key of the list. Calls (`inbound_nodes`) hold no objects.
+    """
+    if isinstance(value, dict):
+        if is_object(value):
+            yield key, value
+        for inner, item in list(value.items()):
+            if inner not in ("inbound_nodes", "build_config", "compile_config"):
+                yield from objects(item, key if inner == "config" else inner)
+    elif isinstance(value, list):
+        for item in list(value):
+            yield from objects(item, key)
+
+
+def replace_all(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A copy of a JSON value, every part of it passed through `change`, innermost first."""
+    if isinstance(value, dict):
+        return change({key: replace_all(item, change) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return change([replace_all(item, change) for item in value])
+    return change(value)

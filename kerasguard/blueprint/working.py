@@ -1,0 +1,129 @@
+"""The working copy of an architecture, and what a migration is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kerasguard.blueprint.nodes import is_graph, layers_of
+from kerasguard.blueprint.objects import (
+    Json,
+    class_of,
+    config_of,
+    is_object,
+    kind_of,
+    name_of,
+    objects,
+    short_name,
+)
+from kerasguard.blueprint.writer import Writer
+from kerasguard.findings import Finding, Severity
+
+__all__ = ["Blueprint", "Migration"]
+
+
+@dataclass
+class Blueprint:
+    """A working copy that migrations rewrite in place, one after the other.
+
+    Args:
+        architecture: `{"class_name": ..., "config": ...}`, owned by this object.
+        writer: who wrote it.
+        known: names of classes, functions and layers that the caller supplies.
+        findings: what was changed and what could not be.
+        missing: names that the caller must supply, each with the layers that need it.
+        code: of the migration that is at work.
+    """
+
+    architecture: Json
+    writer: Writer
+    known: frozenset[str] = frozenset()
+    findings: list[Finding] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    code: str = ""
+
+    @staticmethod
+    def of(architecture: Mapping[str, Any], writer: Writer, known: frozenset[str]) -> Blueprint:
+        """A copy, so that the caller's stays as it is."""
+        return Blueprint(copy.deepcopy(dict(architecture)), writer, known)
+
+    def layers(self, *classes: str) -> Iterator[Json]:
+        """The architecture itself and every layer in it, also inside wrappers, outermost first.
+
+        Args:
+            classes: only those of these classes; all where none is given.
+        """
+        for _, item in self.keyed("layer"):
+            if not classes or class_of(item) in classes:
+                yield item
+
+    def keyed(self, kind: str) -> Iterator[tuple[str, Json]]:
+        """Every object of a kind with the key that holds it."""
+        for key, item in list(objects(self.architecture)):
+            if kind_of(key) == kind and is_object(item):
+                yield key, item
+
+    def models(self) -> Iterator[tuple[Json, Json]]:
+        """Every model with its config, Sequential or functional, outermost first."""
+        for item in self.layers():
+            config = config_of(item)
+            if class_of(item) != "Pipeline" and layers_of(config):
+                yield item, config
+
+    def graphs(self) -> Iterator[tuple[Json, Json]]:
+        """Every functional model with its config, outermost first."""
+        return ((item, config) for item, config in self.models() if is_graph(config))
+
+    def is_known(self, class_name: str) -> bool:
+        """Whether the caller supplies this class, under its full or its short name."""
+        return self.supplied(class_name) is not None
+
+    def supplied(self, name: str) -> str | None:
+        """The name under which the caller supplies a class or function; None if it does not."""
+        return next((n for n in (name, short_name(name)) if n in self.known), None)
+
+    def need(self, name: str, layer: Json) -> None:
+        """A class or function that only the caller can supply."""
+        self.missing.setdefault(name, []).append(name_of(layer))
+
+    def note(self, layer: Json | str, message: str) -> None:
+        """Something was changed without loss."""
+        self._find(layer, message, Severity.INFO)
+
+    def warn(self, layer: Json | str, message: str) -> None:
+        """Something was changed that predictions do not need, but that is worth knowing."""
+        self._find(layer, message, Severity.WARNING)
+
+    def refuse(self, layer: Json | str, message: str) -> None:
+        """Something has no equivalent; the message says what the caller can do."""
+        self._find(layer, message, Severity.ERROR)
+
+    def _find(self, layer: Json | str, message: str, severity: Severity) -> None:
+        key = layer if isinstance(layer, str) else name_of(layer)
+        text = f"{key}: {message}" if key else message
+        self.findings.append(Finding(self.code, key, text, severity))
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One change between writer and reader.
+
+    Args:
+        code: `KG4xx`.
+        writers: the versions it applies to, in words.
+        applies: the same as a test.
+        rewrite: makes the change in a working copy and notes it there.
+    """
+
+    code: str
+    writers: str
+    applies: Callable[[Writer], bool]
+    rewrite: Callable[[Blueprint], None]
+
+    def run(self, blueprint: Blueprint) -> None:
+        """Apply it if the writer is one that it is for."""
+        if self.applies(blueprint.writer):
+            blueprint.code = self.code
+            self.rewrite(blueprint)

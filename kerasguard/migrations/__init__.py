@@ -1,0 +1,95 @@
+"""Changes between the Keras that wrote a file and Keras 3, as functions from JSON to JSON.
+
+A migration is one module for one cause. `migrate` applies those that the writer's version calls
+for, in the order of `MIGRATIONS`, to a copy of the stored architecture; the result is what
+`keras.saving.deserialize_keras_object` of Keras 3 reads, and predicts what the writer's model did.
+
+The order matters in three places: old names become today's before anything is looked up by name;
+calls get Keras 3's form before anything rewires the graph; modules come last, because everything
+else may make new layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kerasguard.blueprint.working import Blueprint, Migration
+from kerasguard.blueprint.writer import Writer
+from kerasguard.findings import Finding
+from kerasguard.migrations import (
+    activation_functions,
+    attention_layers,
+    axis_lists,
+    class_names,
+    convolution_options,
+    cudnn_layers,
+    dtype_policy,
+    encoded_values,
+    gru_reset_after,
+    hard_sigmoid,
+    inbound_nodes,
+    initial_state,
+    input_shapes,
+    keras1_arguments,
+    keras1_objects,
+    lambda_functions,
+    layer_names,
+    modules,
+    recurrent_options,
+    removed_layers,
+    renamed_arguments,
+    sequential_list,
+    unknown_arguments,
+)
+
+__all__ = ["MIGRATIONS", "migrate"]
+
+MIGRATIONS: tuple[Migration, ...] = (
+    sequential_list.MIGRATION,
+    encoded_values.MIGRATION,
+    class_names.MIGRATION,
+    keras1_arguments.MIGRATION,
+    keras1_objects.MIGRATION,
+    inbound_nodes.MIGRATION,
+    input_shapes.MIGRATION,
+    dtype_policy.MIGRATION,
+    cudnn_layers.MIGRATION,
+    gru_reset_after.MIGRATION,
+    recurrent_options.MIGRATION,
+    initial_state.MIGRATION,
+    hard_sigmoid.MIGRATION,
+    axis_lists.MIGRATION,
+    convolution_options.MIGRATION,
+    renamed_arguments.MIGRATION,
+    attention_layers.MIGRATION,
+    removed_layers.MIGRATION,
+    lambda_functions.MIGRATION,
+    activation_functions.MIGRATION,
+    layer_names.MIGRATION,
+    unknown_arguments.MIGRATION,
+    modules.MIGRATION,
+)
+
+
+def migrate(
+    architecture: Mapping[str, Any],
+    writer: Mapping[str, str],
+    known: frozenset[str] = frozenset(),
+) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    """Turn a stored architecture into one that Keras 3 reads.
+
+    Args:
+        architecture: `{"class_name": ..., "config": ...}` as the file has it; stays as it is.
+        writer: what the file tells of its writer: `keras`, `tensorflow`, `backend`, `format`.
+        known: names of the classes, functions and Lambda layers that the caller supplies
+            (the keys of `custom_objects`, and what is registered with Keras).
+
+    Returns:
+        The migrated architecture and what was done. Findings of severity ERROR say why the
+        architecture cannot be built, and what the caller can supply.
+    """
+    blueprint = Blueprint.of(architecture, Writer.of(writer), known)
+    for migration in MIGRATIONS:
+        migration.run(blueprint)
+    return blueprint.architecture, tuple(blueprint.findings)

@@ -1,0 +1,70 @@
+"""KG422: activation functions by name.
+
+What it looks like: `"activation": "softmax_v2"`, `"my_relu6"`, or `{"module": "builtins",
+"class_name": "function", "config": "my_relu6", ...}`.
+
+Why it happens: Keras 2 wrote the `__name__` of whatever function it was given, TensorFlow's
+included; Keras 3 looks plain names up among its own activations only, whatever the caller supplies.
+
+Source: Keras 2 `activations.serialize`; Keras 3 `activations.get`.
+
+When it is exact: for the names in the table, which are the same function; a function of the
+caller's is used as it is. Every other name is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasguard.blueprint.keras3 import ACTIVATIONS
+from kerasguard.blueprint.objects import Json, config_of, short_name
+from kerasguard.blueprint.working import Blueprint, Migration
+
+CODES = {"KG422": "an activation has a name that Keras 3 does not look up"}
+
+_ALIASES = {
+    "Addons>mish": "mish",
+    "leaky_relu_v2": "leaky_relu",
+    "log_softmax_v2": "log_softmax",
+    "silu_v2": "silu",
+    "softmax_v2": "softmax",
+    "softplus_v2": "softplus",
+    "swish_v2": "swish",
+}
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Use Keras 3's name, the caller's function, or refuse."""
+    for item in blueprint.layers():
+        config = config_of(item)
+        for key in [key for key in config if key.endswith("activation")]:
+            name = _name(config[key])
+            if name is not None:
+                config[key] = _modern(blueprint, item, key, name)
+
+
+def _name(value: Any) -> str | None:
+    """The function's name; None for objects and for what is no function."""
+    if isinstance(value, dict) and value.get("class_name") == "function":
+        return str(value.get("config"))
+    return value if isinstance(value, str) else None
+
+
+def _modern(blueprint: Blueprint, item: Json, key: str, name: str) -> Any:
+    supplied = blueprint.supplied(name)
+    if supplied is not None:
+        return {
+            "module": None,
+            "class_name": "function",
+            "config": supplied,
+            "registered_name": supplied,
+        }
+    plain = _ALIASES.get(name, name)
+    if plain not in ACTIVATIONS:
+        blueprint.need(short_name(name), item)
+    elif plain != name:
+        blueprint.note(item, f"{key} {name} is {plain} in Keras 3")
+    return plain
+
+
+MIGRATION = Migration("KG422", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)

@@ -1,0 +1,179 @@
+"""KG404: the argument names of Keras 1.
+
+What it looks like: `nb_filter`, `nb_row`, `output_dim`, `subsample`, `border_mode`,
+`dim_ordering`, `init`, `inner_init`, `W_regularizer`, `U_regularizer`, `b_constraint`, `p`, ...
+
+Why it happens: Keras 2.0 (March 2017) renamed nearly every argument; Keras 2 converted calls but
+tf.keras and Keras 3 know the new names only.
+
+Source: Keras 2.0 release notes; Keras 2 `legacy/interfaces.py`.
+
+When it is exact: for every argument in the tables here. Options without a successor that do
+something else (`mode=1` of BatchNormalization, `border_mode="full"`) are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasguard.blueprint.objects import Json, class_of, config_of
+from kerasguard.blueprint.working import Blueprint, Migration
+
+CODES = {"KG404": "arguments have the names of Keras 1"}
+
+_WEIGHTED = {
+    "W_constraint": "kernel_constraint",
+    "W_regularizer": "kernel_regularizer",
+    "b_constraint": "bias_constraint",
+    "b_regularizer": "bias_regularizer",
+    "bias": "use_bias",
+    "init": "kernel_initializer",
+}
+_CONVOLUTION = {
+    **_WEIGHTED,
+    "atrous_rate": "dilation_rate",
+    "border_mode": "padding",
+    "filter_length": "kernel_size",
+    "nb_filter": "filters",
+    "subsample": "strides",
+    "subsample_length": "strides",
+}
+_RECURRENT = {
+    **_WEIGHTED,
+    "U_constraint": "recurrent_constraint",
+    "U_regularizer": "recurrent_regularizer",
+    "dropout_U": "recurrent_dropout",
+    "dropout_W": "dropout",
+    "inner_activation": "recurrent_activation",
+    "inner_init": "recurrent_initializer",
+    "output_dim": "units",
+}
+_POOLING = {"border_mode": "padding", "pool_length": "pool_size", "stride": "strides"}
+_EMBEDDING = {
+    "W_constraint": "embeddings_constraint",
+    "W_regularizer": "embeddings_regularizer",
+    "init": "embeddings_initializer",
+}
+_RENAMED: dict[str, dict[str, str]] = {
+    "AveragePooling1D": _POOLING,
+    "AveragePooling2D": _POOLING,
+    "AveragePooling3D": _POOLING,
+    "Conv1D": _CONVOLUTION,
+    "Conv2D": _CONVOLUTION,
+    "Conv2DTranspose": _CONVOLUTION,
+    "Conv3D": _CONVOLUTION,
+    "ConvLSTM2D": {**_CONVOLUTION, **_RECURRENT},
+    "Dense": {**_WEIGHTED, "output_dim": "units"},
+    "Dropout": {"p": "rate"},
+    "Embedding": _EMBEDDING,
+    "GRU": _RECURRENT,
+    "GaussianDropout": {"p": "rate"},
+    "GaussianNoise": {"sigma": "stddev"},
+    "LSTM": _RECURRENT,
+    "LocallyConnected1D": _CONVOLUTION,
+    "LocallyConnected2D": _CONVOLUTION,
+    "MaxPooling1D": _POOLING,
+    "MaxPooling2D": _POOLING,
+    "MaxPooling3D": _POOLING,
+    "PReLU": {"init": "alpha_initializer"},
+    "SeparableConv2D": {**_CONVOLUTION, "init": "depthwise_initializer"},
+    "SimpleRNN": _RECURRENT,
+    "SpatialDropout1D": {"p": "rate"},
+    "SpatialDropout2D": {"p": "rate"},
+    "SpatialDropout3D": {"p": "rate"},
+    "UpSampling1D": {"length": "size"},
+}
+# Say nothing about predictions: speed, or the input's shape over again.
+_DROPPED: dict[str, tuple[str, ...]] = {
+    "consume_less": (),
+    "input_dim": ("Embedding",),
+    "input_length": (),
+}
+_KERNELS = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
+_FORMATS = {"tf": "channels_last", "th": "channels_first"}
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Rename what Keras 2 renamed, layer by layer."""
+    for item in blueprint.layers():
+        config, kind = config_of(item), class_of(item)
+        if kind == "TimeDistributedDense":
+            item["class_name"] = kind = "Dense"
+        before = set(config)
+        _rename(config, _RENAMED.get(kind, {}))
+        _kernel(config)
+        if "dim_ordering" in config:
+            config["data_format"] = _data_format(blueprint, config.pop("dim_ordering"))
+        if kind in _RENAMED or kind == "InputLayer":
+            _drop(item, config)
+        _single_layers(blueprint, item, config)
+        renamed = sorted(before - set(config))
+        if renamed:
+            blueprint.note(item, f"{kind} had Keras 1's arguments {', '.join(renamed)}")
+
+
+def _rename(config: Json, names: dict[str, str]) -> None:
+    for old, new in names.items():
+        if old in config:
+            value = config.pop(old)
+            config.setdefault(new, value)
+
+
+def _kernel(config: Json) -> None:
+    """One `kernel_size` where Keras 1 had an argument for each axis."""
+    for names in _KERNELS:
+        if all(name in config for name in names):
+            config["kernel_size"] = [config.pop(name) for name in names]
+
+
+def _data_format(blueprint: Blueprint, ordering: str) -> str:
+    default = "channels_first" if blueprint.writer.backend == "theano" else "channels_last"
+    return _FORMATS.get(ordering, default)
+
+
+def _drop(item: Json, config: Json) -> None:
+    if class_of(item) == "InputLayer" and "input_dtype" in config:
+        config.setdefault("dtype", config.pop("input_dtype"))
+    for name, but in _DROPPED.items():
+        if class_of(item) not in but:
+            config.pop(name, None)
+
+
+def _single_layers(blueprint: Blueprint, item: Json, config: Json) -> None:
+    """What only one kind of layer had."""
+    kind = class_of(item)
+    if "forget_bias_init" in config:
+        config["unit_forget_bias"] = config.pop("forget_bias_init") in ("one", "ones")
+    if kind == "BatchNormalization" and config.pop("mode", 0) == 1:
+        blueprint.refuse(item, "normalises every sample by itself (mode=1), no layer does today")
+    if kind == "Embedding" and "embeddings_initializer" in config:
+        config.pop("dropout", None)
+    if kind == "Conv2DTranspose" and "output_shape" in config:
+        config.pop("output_shape")
+    if kind == "SeparableConv2D":
+        _rename(config, {"kernel_regularizer": "depthwise_regularizer"})
+    if config.get("padding") in ("full", "half"):
+        _theano_padding(blueprint, item, config)
+    if kind in ("ZeroPadding2D", "ZeroPadding3D"):
+        config["padding"] = _padding(config.get("padding"))
+
+
+def _theano_padding(blueprint: Blueprint, item: Json, config: Json) -> None:
+    sizes = config.get("kernel_size")
+    odd = all(size % 2 for size in (sizes if isinstance(sizes, list) else [sizes or 0]))
+    if config["padding"] == "half" and odd:
+        config["padding"] = "same"
+    else:
+        blueprint.refuse(item, f"padding {config['padding']!r} existed with Theano only")
+
+
+def _padding(padding: Any) -> Any:
+    """Four numbers or names in Keras 1.2 are two pairs today."""
+    if isinstance(padding, dict):
+        padding = [padding.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
+    if isinstance(padding, list) and len(padding) == 4:
+        return [padding[:2], padding[2:]]
+    return padding
+
+
+MIGRATION = Migration("KG404", "Keras 1", lambda w: w.before_keras3, rewrite)

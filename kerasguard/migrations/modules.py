@@ -1,0 +1,75 @@
+"""KG425: objects without the module that Keras 3 looks for, and classes that nobody knows.
+
+What it looks like: inner layers of Bidirectional, TimeDistributed and RNN without `module`:
+`Could not locate class 'GRU'`; `"module": "keras.src.engine.functional"`, which cannot be
+imported; layers of somebody's own: `Unknown layer: 'ConvDNA'`.
+
+Why it happens: HDF5 files and SavedModels of every Keras have no modules, and Keras 3 reads them
+with a reader of its own that does not reach into wrappers, drops `axis` lists, and takes strings
+for functions. With modules, the reader of `.keras` files does the work.
+
+Source: https://github.com/keras-team/keras/issues/19898, /19089; Keras 3
+`saving/serialization_lib.py`.
+
+When it is exact: always for Keras' own classes. Classes of others are used if the caller supplies
+them; all that are missing are listed at once with the call to write.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from kerasguard.blueprint.keras3 import LAYERS
+from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object
+from kerasguard.blueprint.working import Blueprint, Migration
+from kerasguard.blueprint.writer import Writer
+
+CODES = {"KG425": "a class without a module, or one that the caller must supply"}
+
+_FUNCTIONAL = "keras.src.models.functional"
+_OWN = ("keras.", "keras_hub.", "keras_cv.", "keras_nlp.")
+
+
+def _applies(writer: Writer) -> bool:
+    """The `.keras` files of Keras 3 have modules."""
+    return writer.before_keras3 or not writer.format.startswith("keras_")
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Say where each class comes from; list those that nobody supplies."""
+    shared = Counter(x["shared_object_id"] for x in blueprint.layers() if "shared_object_id" in x)
+    for item in blueprint.layers():
+        if shared[item.get("shared_object_id")] < 2:
+            item.pop("shared_object_id", None)
+        _place(blueprint, item)
+    if blueprint.missing:
+        _ask(blueprint)
+
+
+def _place(blueprint: Blueprint, item: Json) -> None:
+    kind = class_of(item)
+    supplied = blueprint.supplied(str(item["class_name"]))
+    if supplied is None and isinstance(item.get("registered_name"), str):
+        supplied = blueprint.supplied(item["registered_name"])
+    if supplied is not None:
+        item.update(module=None, class_name=supplied, registered_name=supplied)
+    elif kind == "Functional":
+        item.update(module=_FUNCTIONAL, class_name=kind, registered_name=kind)
+        item.pop("build_config", None)
+    elif kind == "Sequential" or kind in LAYERS:
+        module = "keras" if kind == "Sequential" else "keras.layers"
+        item.update(keras_object(module, kind, config_of(item)))
+        item.pop("build_config", None)
+    elif not str(item.get("module") or "").startswith(_OWN):
+        blueprint.need(str(item.get("registered_name") or item["class_name"]), item)
+
+
+def _ask(blueprint: Blueprint) -> None:
+    """One finding for all names, with the call to write."""
+    names = sorted(blueprint.missing)
+    used = "; ".join(f"{n} in {', '.join(sorted(set(blueprint.missing[n]))[:3])}" for n in names)
+    entries = ", ".join(f'"{n}": {n.rpartition(">")[2]}' for n in names)
+    blueprint.refuse("", f"not part of Keras 3: {used}. Supply them: custom_objects={{{entries}}}")
+
+
+MIGRATION = Migration("KG425", "all but .keras files of Keras 3", _applies, rewrite)

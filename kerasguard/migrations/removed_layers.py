@@ -1,0 +1,81 @@
+"""KG418: layers that Keras 3 removed and that another layer computes exactly.
+
+What it looks like: `ThresholdedReLU`, tfa `InstanceNormalization`, `RandomHeight`, `RandomWidth`:
+`Unknown layer: 'ThresholdedReLU'`.
+
+Why it happens: Keras 3 dropped them; TensorFlow Addons ended with TensorFlow 2.15.
+
+Source: Keras 2 `layers/advanced_activations.py`; TensorFlow Addons `layers/normalizations.py`;
+Keras 3 `layers/normalization/group_normalization.py`.
+
+When it is exact: ReLU with a threshold is x where x > theta and 0 elsewhere, as ThresholdedReLU.
+InstanceNormalization is GroupNormalization with a group per channel; along another axis than the
+last or without an epsilon of its own it keeps those options. The random layers do nothing outside
+of training, so they become Identity, with a warning because training loses them. A LeakyReLU of
+negative slope and the like need nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kerasguard.blueprint.objects import Json, class_of, config_of
+from kerasguard.blueprint.working import Blueprint, Migration
+
+CODES = {"KG418": "a removed layer that another layer computes exactly"}
+
+_NORMALIZED = (
+    "name",
+    "trainable",
+    "dtype",
+    "axis",
+    "epsilon",
+    "center",
+    "scale",
+    "beta_initializer",
+    "gamma_initializer",
+    "beta_regularizer",
+    "gamma_regularizer",
+    "beta_constraint",
+    "gamma_constraint",
+)
+
+
+def _thresholded_relu(config: Json) -> tuple[str, Json]:
+    rest = {k: v for k, v in config.items() if k != "theta"}
+    return "ReLU", {**rest, "threshold": config.get("theta", 1.0)}
+
+
+def _instance_normalization(config: Json) -> tuple[str, Json]:
+    rest = {k: v for k, v in config.items() if k in _NORMALIZED}
+    rest["axis"] = -1 if rest.get("axis") is None else rest["axis"]
+    rest.setdefault("epsilon", 1e-3)
+    return "GroupNormalization", {**rest, "groups": -1}
+
+
+def _identity(config: Json) -> tuple[str, Json]:
+    return "Identity", {k: v for k, v in config.items() if k in ("name", "trainable", "dtype")}
+
+
+_SUCCESSORS: dict[str, Callable[[Json], tuple[str, Json]]] = {
+    "InstanceNormalization": _instance_normalization,
+    "RandomHeight": _identity,
+    "RandomWidth": _identity,
+    "ThresholdedReLU": _thresholded_relu,
+}
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Use the layer that computes the same."""
+    for item in blueprint.layers(*_SUCCESSORS):
+        if blueprint.is_known(str(item["class_name"])):
+            continue
+        old = class_of(item)
+        item["class_name"], item["config"] = _SUCCESSORS[old](config_of(item))
+        if item["class_name"] == "Identity":
+            blueprint.warn(item, f"{old} acts on training only; it is left out")
+        else:
+            blueprint.note(item, f"{old} is computed by {item['class_name']}")
+
+
+MIGRATION = Migration("KG418", "before Keras 3", lambda w: w.before_keras3, rewrite)
