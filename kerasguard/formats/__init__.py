@@ -42,6 +42,7 @@ _LOOKS = (
     (b"7z\xbc\xaf", "7-Zip; unpack it first"),
     (b"PK\3\4", "a zip archive without a Keras config or weights in it"),
     (b"PK\5\6", "an empty zip archive"),
+    (b"\x89HDF", "the stump of an HDF5 file; copy it again"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"%PDF", "PDF"),
     (b"GGUF", "GGUF"),

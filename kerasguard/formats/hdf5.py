@@ -21,7 +21,8 @@ import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
-from kerasguard.formats.hdf5_dataset import StoredDataset, attribute, describe, text
+from kerasguard.formats.hdf5_attributes import Attributes, text
+from kerasguard.formats.hdf5_dataset import StoredDataset, describe
 from kerasguard.opened import OpenedFile
 from kerasguard.tensors import Array, numpy_dtype
 
@@ -93,6 +94,11 @@ class Hdf5File:
             h5 = h5py.File(raw, "r", driver="fileobj", rdcc_nbytes=1 << 20)
         self._root = h5
         self._finalizer = weakref.finalize(self, _close, h5, raw)
+        shift = h5.userblock_size
+        if data is not None:
+            self._attributes = Attributes(lambda at, n: _slice(data, shift + at, n))
+        else:
+            self._attributes = Attributes(lambda at, n: file.pread(offset + shift + at, n))
 
     def attribute(self, path: str, name: str) -> Any:
         """A text, number or array in the attribute `name` of the object at `path`, or None.
@@ -102,8 +108,7 @@ class Hdf5File:
             name: of the attribute.
         """
         with self._guarded(f"attribute {name!r} of {path or '/'!r} cannot be read"):
-            place = h5o.open(self._root.id, path.encode() or b"/")
-            return attribute(place, name.encode())
+            return self._attributes.get(h5o.open(self._root.id, path.encode() or b"/"), name)
 
     def names(self) -> set[str]:
         """Names of the root's attributes and of what lies directly in it; nothing is opened."""
@@ -121,17 +126,19 @@ class Hdf5File:
         datasets: dict[str, StoredDataset] = {}
         seen = {0}
         # Iterative, because the depth is the file's to choose.
-        open_groups = [("", self._root.id, 0)]
+        with self._guarded("the root cannot be opened"):
+            root = h5o.open(self._root.id, b"/")
+        open_groups: list[tuple[str, h5g.GroupID, int | None]] = [("", root, None)]
         while open_groups:
-            path, group, depth = open_groups.pop()
-            if depth > _MAX_DEPTH or len(seen) > _MAX_OBJECTS:
+            path, group, address = open_groups.pop()
+            if path.count("/") > _MAX_DEPTH or len(seen) > _MAX_OBJECTS:
                 raise self._broken(f"{path!r} lies too deep, or the file has too many objects")
             with self._guarded(f"group {path or '/'!r} cannot be listed"):
-                groups[path] = text(attribute(group, b"name"))
-                for name, child in self._children(group, path, seen):
+                groups[path] = text(self._attributes.get(group, "name", address))
+                for name, child, place in self._children(group, path, seen):
                     inner = f"{path}/{name}" if path else name
                     if isinstance(child, h5g.GroupID):
-                        open_groups.append((inner, child, depth + 1))
+                        open_groups.append((inner, child, place))
                     else:
                         datasets[inner] = self._described(inner, child)
         self._check_overlaps(datasets)
@@ -145,10 +152,12 @@ class Hdf5File:
             with self._guarded(f"dataset {dataset.path!r} cannot be read"):
                 place = h5d.open(self._root.id, dataset.path.encode())
                 kind = place.get_type()
-                if dtype.kind == "V" or kind.get_class() in (h5t.OPAQUE, h5t.ENUM):
+                if dtype.kind == "V" or kind.get_class() == h5t.ENUM:
                     # Same bytes under another name; there is nothing to convert.
-                    raw = array.view(np.dtype((np.void, dtype.itemsize)))
+                    raw = array.reshape(-1).view(np.uint8)
                     place.read(h5s.ALL, h5s.ALL, raw, mtype=kind)
+                    if kind.get_class() != h5t.OPAQUE and kind.get_order() == h5t.ORDER_BE:
+                        raw.view(f"u{dtype.itemsize}").byteswap(inplace=True)
                 else:
                     place.read(h5s.ALL, h5s.ALL, array, mtype=h5t.py_create(dtype))
         return array
@@ -165,7 +174,7 @@ class Hdf5File:
 
     def _children(
         self, group: h5g.GroupID, path: str, seen: set[int]
-    ) -> Iterator[tuple[str, h5g.GroupID | h5d.DatasetID]]:
+    ) -> Iterator[tuple[str, h5g.GroupID | h5d.DatasetID, int]]:
         for raw in group:
             name = raw.decode("utf-8")
             link = group.links.get_info(raw)
@@ -180,11 +189,11 @@ class Hdf5File:
             child = h5o.open(group, raw)
             if not isinstance(child, (h5g.GroupID, h5d.DatasetID)):
                 raise self._broken(f"{path}/{name} is neither a group nor a dataset")
-            yield name, child
+            yield name, child, link.u
 
     def _described(self, path: str, place: h5d.DatasetID) -> StoredDataset:
         try:
-            dataset = describe(path, place, self.size)
+            dataset = describe(path, place, self.size, self._attributes)
         except ValueError as error:
             raise self._broken(f"{path} {error}") from None
         if dataset.offset is None or not self._in_place:
@@ -213,6 +222,12 @@ class Hdf5File:
         except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
             reason = " ".join(str(error).split())
             raise self._broken(f"{what} ({reason:.200})") from error
+
+
+def _slice(data: bytes, offset: int, length: int) -> bytes:
+    if offset + length > len(data):
+        raise ValueError(f"bytes {offset}..{offset + length} lie outside of {len(data)} bytes")
+    return data[offset : offset + length]
 
 
 def _close(h5: h5py.File, raw: io.IOBase) -> None:

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
-import numpy as np
-from h5py import h5a, h5d, h5s, h5t, h5z
+from h5py import h5d, h5s, h5t, h5z
 
+from kerasguard.formats.hdf5_attributes import Attributes, text
 from kerasguard.tensors import TensorSpec, numpy_dtype
 
-__all__ = ["StoredDataset", "attribute", "describe", "text"]
+__all__ = ["StoredDataset", "describe"]
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 # (bytes, exponent bits, mantissa bits) of the floating-point types that Keras knows.
@@ -26,7 +25,6 @@ _FLOATS = {
 }
 # Deflate, the strongest of the filters, cannot shrink further.
 _MAX_RATIO = 1032
-_MAX_ATTRIBUTE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,16 @@ class StoredDataset:
     offset: int | None
 
 
-def describe(path: str, dataset: h5d.DatasetID, file_size: int) -> StoredDataset:
+def describe(
+    path: str, dataset: h5d.DatasetID, file_size: int, attributes: Attributes
+) -> StoredDataset:
     """Check a dataset's description; its data is not touched.
 
     Args:
         path: inside the file.
         dataset: the opened object.
         file_size: of the HDF5 file in bytes.
+        attributes: of that file.
 
     Raises:
         ValueError: Keras does not write such a dataset, or its bytes cannot be there. The message
@@ -63,7 +64,7 @@ def describe(path: str, dataset: h5d.DatasetID, file_size: int) -> StoredDataset
         raise ValueError("keeps its data in another file, which kerasguard does not read")
     if space.get_simple_extent_type() == h5s.NULL:
         raise ValueError("has no shape")
-    dtype, native = _dtype(dataset)
+    dtype, native = _dtype(dataset, attributes)
     spec = TensorSpec(tuple(int(n) for n in dataset.shape), dtype)
     stored, offset = dataset.get_storage_size(), None
     if layout == h5d.CHUNKED:
@@ -95,13 +96,13 @@ def _check_chunks(dataset: h5d.DatasetID, plan: Any, spec: TensorSpec, stored: i
         raise ValueError(f"is {spec}, parts of which were never written")
 
 
-def _dtype(dataset: h5d.DatasetID) -> tuple[str, bool]:
+def _dtype(dataset: h5d.DatasetID, attributes: Attributes) -> tuple[str, bool]:
     """The Keras dtype, and whether the stored bytes are NumPy's own."""
     kind = dataset.get_type()
     family, size = kind.get_class(), kind.get_size()
     if size == 2 and family in (h5t.OPAQUE, h5t.INTEGER):
         # Keras 3 says what its two opaque bytes are; Keras 2 stored the same without a word.
-        told = text(attribute(dataset, b"dtype"))
+        told = text(attributes.get(dataset, "dtype"))
         if told == "bfloat16" or (family == h5t.OPAQUE and not told):
             return "bfloat16", family == h5t.OPAQUE or kind.get_order() == h5t.ORDER_LE
     name = ""
@@ -115,27 +116,3 @@ def _dtype(dataset: h5d.DatasetID) -> tuple[str, bool]:
     if not name:
         raise ValueError(f"holds no plain numbers, but HDF5 type class {family}")
     return name, size == 1 or kind.get_order() == h5t.ORDER_LE
-
-
-def attribute(place: Any, name: bytes) -> Any:
-    """Text, number or array of an attribute; None where there is none or it is something else."""
-    if not h5a.exists(place, name):
-        return None
-    found = h5a.open(place, name)
-    if 0 in (found.shape or ()):
-        return np.empty(found.shape, np.uint8)  # h5py takes a storage size of 0 for an error
-    if found.get_storage_size() > _MAX_ATTRIBUTE:
-        return None
-    dtype = found.dtype
-    if dtype.kind == "O" and h5py.check_string_dtype(dtype) is None:
-        return None
-    array = np.empty(found.shape or (), dtype)
-    found.read(array, mtype=h5t.py_create(dtype))
-    return array[()]
-
-
-def text(value: Any) -> str:
-    """An attribute's text; empty for anything else."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
