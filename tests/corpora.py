@@ -1,0 +1,285 @@
+"""Real files with the predictions that their writers made, and the verdict on a loader.
+
+Three corpora: `writers` (this project's small models, saved by ten TensorFlow versions), `dl4j`
+(another project's import tests) and `wild` (files out of public repositories). `cases` lists
+their files, `judge` loads one and compares; a script prints the counts:
+
+    python tests/corpora.py writers [--only tf2.3.1] [--format h5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import importlib.util
+import json
+import os
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = ["Case", "Verdict", "cases", "judge", "undefined"]
+
+Load = Callable[..., Any]
+_PATHS = {
+    "h5": "{}.h5",
+    "weights_h5": "{}_weights.h5",
+    "ckpt": "ckpt/{}",
+    "savedmodel": "savedmodel/{}",
+    "keras": "{}.keras",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One file and what a right load of it predicts.
+
+    Args:
+        corpus: `writers`, `dl4j` or `wild`.
+        writer: who wrote it, `tf2.3.1`, or Keras' version.
+        name: of the model.
+        format: `h5`, `weights_h5`, `ckpt`, `savedmodel`, `keras`.
+        path: of the file, the folder or the checkpoint's prefix.
+        inputs: one array per input.
+        outputs: one array per output; empty where no reference exists.
+        build: makes the model to load into; None where the file alone is enough.
+        options: further arguments of `load`.
+        tolerance: largest difference, relative to the largest output (1 at least).
+    """
+
+    corpus: str
+    writer: str
+    name: str
+    format: str
+    path: Path
+    inputs: tuple[Any, ...] = ()
+    outputs: tuple[Any, ...] = ()
+    build: Callable[[], Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = 1e-5
+
+    def __str__(self) -> str:
+        return f"{self.corpus}/{self.writer}/{self.name}.{self.format}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`right`, `wrong` (loaded, other predictions), `refused` (an exception), `loaded` (no
+    reference to compare with), and why."""
+
+    kind: Literal["right", "wrong", "refused", "loaded"]
+    why: str
+
+
+def undefined(writer: str, name: str, kind: str) -> bool:
+    """Weights alone cannot tell what the layers computed: today's defaults are other ones."""
+    if kind not in ("weights_h5", "ckpt"):
+        return False
+    rnn = writer.startswith("tf1.") and name in ("lstm", "gru", "gru_reset_after", "bidir")
+    return rnn or (name in ("activations", "tfops") and not writer.startswith("tf2.21"))
+
+
+def cases(corpus: str, shared: Path, scratch: Path) -> Iterator[Case]:
+    """All files of a corpus.
+
+    Args:
+        corpus: `writers`, `dl4j` or `wild`.
+        shared: the folder with `fixtures`.
+        scratch: where archives may be unpacked.
+    """
+    folder = shared / "fixtures" / corpus
+    yield from {"writers": _writers, "dl4j": _dl4j, "wild": _wild}[corpus](folder, scratch)
+
+
+def judge(case: Case, load: Load | None = None) -> Verdict:
+    """Load a file and compare the predictions; an exception is a verdict, not an error.
+
+    Args:
+        case: the file.
+        load: `load(path, model, **options)`; by default `kerasguard.load`.
+    """
+    import keras
+
+    keras.utils.clear_session()
+    keras.config.set_floatx("float32")
+    try:
+        if load is None:
+            import kerasguard
+
+            load = kerasguard.load
+        into = case.build() if case.build else None
+        keras.config.set_floatx("float32")
+        model = load(case.path, into, **case.options)
+        if not case.outputs:
+            return Verdict("loaded", "")
+        inputs = list(case.inputs)
+        found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    except Exception as error:  # every refusal counts, whatever its type
+        return Verdict("refused", f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+    return _compared(_flat(found), case)
+
+
+def _flat(found: Any) -> list[Any]:
+    if isinstance(found, Mapping):
+        return list(found.values())
+    return list(found) if isinstance(found, (list, tuple)) else [found]
+
+
+def _compared(found: Sequence[Any], case: Case) -> Verdict:
+    if [np.shape(a) for a in found] != [a.shape for a in case.outputs]:
+        return Verdict("wrong", f"shapes {[np.shape(a) for a in found]}")
+    worst = 0.0
+    for a, b in zip(found, case.outputs, strict=True):
+        scale = max(1.0, float(np.max(np.abs(b), initial=0.0)))
+        difference = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
+        worst = max(worst, float(np.max(difference, initial=0.0)) / scale)
+    return Verdict("right" if worst <= case.tolerance else "wrong", f"{worst:.2g}")
+
+
+def zoo(folder: Path) -> ModuleType:
+    """The module that made the `writers` files, run by this Keras."""
+    if "kerasguard_zoo" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("kerasguard_zoo", folder / "zoo.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["kerasguard_zoo"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["kerasguard_zoo"]
+
+
+def _writers(folder: Path, scratch: Path) -> Iterator[Case]:
+    makers = zoo(folder)
+    custom = {"Scale": makers.Scale, "zoo>Scale": makers.Scale, "Sub": makers.Sub}
+    for archive in sorted(folder.glob("*.tar.xz")):
+        writer = archive.name.removesuffix(".tar.xz")
+        if not (scratch / writer).is_dir():
+            with tarfile.open(archive) as tar:
+                tar.extractall(scratch, filter="data")
+        for info in sorted((scratch / writer).glob("*.json")):
+            yield from _written(info, writer, makers, custom)
+
+
+def _written(
+    info: Path, writer: str, makers: ModuleType, custom: Mapping[str, Any]
+) -> Iterator[Case]:
+    told = json.loads(info.read_text())
+    name, inputs, outputs = told["model"], *_arrays(info.with_suffix(".npz"))
+
+    def build() -> Any:
+        model = getattr(makers, name)()
+        if getattr(model, "inputs", None) is None:
+            model(inputs[0])
+        return model
+
+    for kind, said in told["formats"].items():
+        path = info.parent / _PATHS[kind].format(name)
+        if kind == "weights_h5" and not path.exists():
+            path = info.parent / f"{name}.weights.h5"
+        if kind == "ckpt" and not path.with_name(f"{name}.index").exists():
+            path = path.with_name(f"{name}-1")
+        if said != "ok" or undefined(writer, name, kind):
+            continue
+        options: dict[str, Any] = {"custom_objects": custom}
+        if kind == "savedmodel" and writer == "tf2.21.0":
+            options["allow_graph"] = True
+        tolerance = 2e-3 if outputs[0].dtype == np.float16 else 1e-5
+        alone = kind not in ("weights_h5", "ckpt")
+        yield Case(
+            *("writers", writer, name, kind, path, inputs, outputs),
+            build=None if alone else build,
+            options=options,
+            tolerance=tolerance,
+        )
+
+
+def _arrays(path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Inputs and outputs of an `.npz`; nothing where it does not exist."""
+    if not path.exists():
+        return (), ()
+    with np.load(path) as arrays:
+        inputs, outputs = (
+            tuple(arrays[key] for key in sorted(arrays.files) if key[0] == letter)
+            for letter in "xy"
+        )
+    return inputs, outputs
+
+
+def _dl4j(folder: Path, _: Path) -> Iterator[Case]:
+    for row in json.loads((folder / "catalog.json").read_text()):
+        path = folder / row["file"]
+        inputs, outputs = _arrays(folder / f"{row['file']}.npz")
+        yield Case("dl4j", "keras", row["file"], "h5", path, inputs, outputs)
+        if row.get("recorded"):
+            inputs, outputs = _recorded(folder / row["recorded"])
+            if not outputs:
+                continue
+            name = f"{row['file']} (recorded)"
+            yield Case("dl4j", "keras", name, "h5", path, inputs, outputs, tolerance=1e-4)
+
+
+def _recorded(path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """What the original Keras was given and predicted; its `outputs` are training targets."""
+    import h5py
+
+    with h5py.File(path) as file:
+        if "predictions" not in file:
+            return (), ()
+        names = {side: json.loads(file.attrs[side])[side] for side in ("inputs", "outputs")}
+        inputs = tuple(file[f"inputs/{name}"][()] for name in names["inputs"])
+        outputs = tuple(file[f"predictions/{name}"][()] for name in names["outputs"])
+    return inputs, outputs
+
+
+def _wild(folder: Path, _: Path) -> Iterator[Case]:
+    kinds = {"h5-full": "h5", "keras-zip": "keras", "savedmodel": "savedmodel"}
+    for row in json.loads((folder / "catalog.json").read_text()):
+        kind = kinds.get(row["kind"])
+        if kind is None:
+            continue
+        path = folder / row["file"]
+        inputs, outputs = _arrays(folder / row["id"] / "expected.npz")
+        options = {"allow_graph": True} if kind == "savedmodel" else {}
+        writer = str(row["keras_version"])
+        yield Case("wild", writer, row["id"], kind, path, inputs, outputs, options=options)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Judge a corpus and print what is not right, then the counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("corpus", nargs="+", choices=["writers", "dl4j", "wild"])
+    parser.add_argument("--only", default="", help="part of a case's name, commas between")
+    parser.add_argument("--format", default="", help="formats, commas between")
+    parser.add_argument("--shared", default=os.environ.get("KERASGUARD_SHARED", "../shared"))
+    parser.add_argument("--json", help="write all verdicts here")
+    told = parser.parse_args(arguments)
+    counts: collections.Counter[tuple[str, str, str]] = collections.Counter()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for corpus in told.corpus:
+            for case in cases(corpus, Path(told.shared), Path(scratch)):
+                if told.format and case.format not in told.format.split(","):
+                    continue
+                if told.only and not any(part in str(case) for part in told.only.split(",")):
+                    continue
+                verdict = judge(case)
+                counts[corpus, case.format, verdict.kind] += 1
+                rows.append([*str(case).split("/"), verdict.kind, verdict.why])
+                if verdict.kind in ("wrong", "refused"):
+                    print(f"{case} {verdict.kind} {verdict.why}", flush=True)
+    for key, count in sorted(counts.items()):
+        print(*key, count)
+    if told.json:
+        Path(told.json).write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    main(sys.argv[1:])
