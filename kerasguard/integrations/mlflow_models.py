@@ -44,6 +44,8 @@ from kerasguard.manifest import Manifest
 __all__ = ["Downloaded", "is_mlflow_uri", "resolve"]
 
 Origin = Literal["sidecar", "model", "run", ""]
+# The second is what an alias that nobody has comes as.
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _asking(mlflow: Any, uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         store = mlflow.get_tracking_uri()
-        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+        if getattr(error, "error_code", "") in _NOT_THERE:
             raise CheckpointNotFoundError(
                 uri, f"is not in MLflow at {store} ({error}); check it and MLFLOW_TRACKING_URI"
             ) from error
