@@ -220,7 +220,9 @@ class _Prepared:
     def finish(self, values: Mapping[str, Any]) -> None:
         """Give their initial values to variables that no step filled."""
         if self.built is not None:
-            self.built.initialise_except(values)
+            places = self.target.places
+            filled = [places[k].variable for k in values if k in places]
+            self.built.skipped.fill(except_variables=[v for v in filled if v is not None])
 
 
 def _prepare(
@@ -231,7 +233,7 @@ def _prepare(
     compile: bool,  # noqa: A002
 ) -> _Prepared:
     """Build the model, or take the caller's."""
-    from kerasguard.integrations import keras_assign, keras_model
+    from kerasguard.integrations import keras_assign, keras_build, keras_environment
     from kerasguard.migrations import migrate
 
     if model is not None:
@@ -240,6 +242,8 @@ def _prepare(
                 f"model {model.name!r} was never built, so its weights do not exist yet; call it "
                 "on data or call model.build(input_shape) first"
             )
+        if compile:
+            keras_environment.build_optimizer(model)
         return _Prepared(keras_assign.Sink(model), ())
     stored = reading.architecture()
     if stored is None:
@@ -247,13 +251,13 @@ def _prepare(
             f"{reading.path}: holds weights and no architecture; build the model and pass it: "
             "kerasguard.load(path, model=model)"
         )
-    known = keras_model.registered_names() | set(custom_objects or ())
+    known = keras_environment.registered_names() | set(custom_objects or ())
     migrated, findings = migrate(stored, reading.writer(), known=frozenset(known))
     errors = [f for f in findings if f.severity is Severity.ERROR]
     if errors:
         lines = "\n".join(f"  {finding}" for finding in errors)
         raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
-    built = keras_model.build(migrated, custom_objects=custom_objects, compile=compile)
+    built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
     return _Prepared(keras_assign.Sink(built.model), tuple(findings), built)
 
 

@@ -163,7 +163,7 @@ def _with_model(
     manifest: Manifest, model: Any, stored_architecture: Mapping[str, Any] | None
 ) -> Manifest:
     """Add what only the live model knows: names, roles, graph, environment, what is unwritten."""
-    from kerasguard.integrations import keras_model
+    from kerasguard.integrations import keras_environment, keras_model
 
     live = keras_model.model_table(model)
     table = manifest.table
@@ -177,9 +177,9 @@ def _with_model(
         table=Table(tensors, live.layers if same_keys else table.layers, table.addressing),
         unwritten=keras_model.unwritten(model),
         architecture=architecture,
-        model=keras_model.describe(model),
-        optimizer=keras_model.describe_optimizer(model),
-        environment=keras_model.environment(model),
+        model=keras_environment.describe(model),
+        optimizer=keras_environment.describe_optimizer(model),
+        environment=keras_environment.environment(model),
     )
 
 

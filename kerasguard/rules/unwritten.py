@@ -21,14 +21,23 @@ CODES = {"KG106": "a variable that Keras did not write when the model was saved"
 
 
 def unwritten(draft: Draft) -> Iterator[Finding]:
-    """Yield a finding per variable that the manifest lists as unwritten."""
-    for record in draft.manifest.unwritten if draft.manifest else ():
-        seed = record.role in ("seed", "metric")
+    """Yield a finding per weight that the manifest lists as unwritten, and one for the rest."""
+    records = draft.manifest.unwritten if draft.manifest else ()
+    for record in records:
+        if record.role == "weight":
+            yield Finding(
+                "KG106",
+                record.key or record.name,
+                f"{record.label}: {record.spec} was not written by Keras when the model was saved; "
+                "hold its layer in an attribute, list, tuple or dict and save again",
+                Severity.ERROR,
+            )
+    rest = [record.label for record in records if record.role != "weight"]
+    if rest:
+        more = f" and {len(rest) - 4} more" if len(rest) > 4 else ""
         yield Finding(
             "KG106",
-            record.key or record.name,
-            f"{record.label}: {record.spec} was not written by Keras when the model was saved and "
-            "keeps its fresh value"
-            + ("" if seed else "; hold the sublayer in an attribute, list or dict and save again"),
-            Severity.INFO if seed else Severity.ERROR,
+            "",
+            f"{len(rest)} states that Keras never writes start afresh: {', '.join(rest[:4])}{more}",
+            Severity.INFO,
         )

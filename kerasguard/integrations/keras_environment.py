@@ -1,0 +1,60 @@
+"""What a manifest tells of a live model besides its tensors: class, optimizer, surroundings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasguard.integrations import keras_variables
+from kerasguard.integrations.keras_slots import slots_of
+
+__all__ = ["build_optimizer", "describe", "describe_optimizer", "environment", "registered_names"]
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """Class and name of the model."""
+    return {"class": type(model).__name__, "name": model.name}
+
+
+def describe_optimizer(model: Any) -> dict[str, Any]:
+    """Class, slots and iterations of a compiled model's optimizer; empty where there is none."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return {}
+    names = {slot for slot, _ in slots_of(optimizer).values()}
+    return {
+        "class": type(optimizer).__name__,
+        "slots": sorted(names),
+        "iterations": int(keras.ops.convert_to_numpy(optimizer.iterations)),
+    }
+
+
+def environment(model: Any) -> dict[str, Any]:
+    """Dtype policy, strategy and number of replicas; no host, user or path."""
+    strategy = keras_variables.active_strategy()
+    variables = model.variables[:1]
+    replicas = 1
+    if keras.backend.backend() == "tensorflow" and variables:
+        replicas = len(keras_variables.components(variables[0]))
+    return {
+        "dtype_policy": getattr(model.dtype_policy, "name", str(model.dtype_policy)),
+        "strategy": type(strategy).__name__ if strategy is not None else None,
+        "replicas": replicas,
+    }
+
+
+def registered_names() -> set[str]:
+    """Names that `keras.saving.register_keras_serializable` knows, with and without package."""
+    names = set(keras.saving.get_custom_objects())
+    return names | {name.rpartition(">")[2] for name in names}
+
+
+def build_optimizer(model: Any) -> None:
+    """Give a compiled model's optimizer its slots, so that stored ones have a place to go.
+
+    Keras does so at the first training step; until then the slots are what that would make them.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
