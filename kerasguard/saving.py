@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kerasguard import durable, guard
+from kerasguard.commit import staged
 
 __all__ = ["Context", "recorded"]
 
@@ -148,7 +149,7 @@ class _Save:
             if self.state == "writing":
                 raise
             if self._seen() == before:
-                self.write(self.place)
+                self.without_manifest()
             if strict or isinstance(error, Warning):
                 raise
             warnings.warn(f"{self.place}: saved, but not recorded: {error}", stacklevel=3)
@@ -157,6 +158,12 @@ class _Save:
         for context in self.contexts:
             context.saves += 1
         return self.result
+
+    def without_manifest(self) -> None:
+        """The save alone; an older manifest would call it a forgery."""
+        with staged(self.place) as stage:
+            stage.write(self.write)
+            stage.commit(None)
 
     def training(self) -> Mapping[str, Any]:
         """Epoch and metrics of the callback that was armed last, and the optimizer's step."""

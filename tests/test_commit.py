@@ -561,7 +561,7 @@ def test_everything_is_flushed_before_it_is_renamed(
     flush, move = os.fsync, Path.replace
 
     def fsync(descriptor: int) -> None:
-        events.append(("flush", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name))
+        events.append(("flush", Path(f"/proc/self/fd/{descriptor}").readlink().name))
         flush(descriptor)
 
     def replace(self: Path, target: Path) -> Path:

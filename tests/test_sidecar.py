@@ -46,7 +46,7 @@ def test_the_manifest_of_a_directory_lies_beside_it_also_for_a_relative_dot(
     inside = tmp_path / "run"
     inside.mkdir()
     monkeypatch.chdir(inside)
-    assert sidecar.sidecar_path(Path(".")) == tmp_path / "run.manifest.json"
+    assert sidecar.sidecar_path(Path()) == tmp_path / "run.manifest.json"
 
 
 def test_a_checkpoint_without_a_manifest_reads_as_none(checkpoint: Path) -> None:
