@@ -47,8 +47,15 @@ def is_object(value: object) -> bool:
 
 
 def class_of(item: Json) -> str:
-    """The class name; without the package for TensorFlow Addons, whose layers are migrated."""
-    return str(item.get("class_name", "")).removeprefix("Addons>")
+    """The class name as migrations know it.
+
+    Without the package for TensorFlow Addons, whose layers are migrated; `ops.Reshape` for an
+    operation of Keras 3, which is not the layer of that name.
+    """
+    name = str(item.get("class_name", ""))
+    if str(item.get("module") or "").startswith("keras.src.ops."):
+        return f"ops.{name}"
+    return name.removeprefix("Addons>")
 
 
 def short_name(name: str) -> str:

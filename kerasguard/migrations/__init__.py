@@ -40,6 +40,8 @@ from kerasguard.migrations import (
     removed_layers,
     renamed_arguments,
     sequential_list,
+    tensorflow_functions,
+    tensorflow_nodes,
     unknown_arguments,
 )
 
@@ -52,6 +54,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     keras1_arguments.MIGRATION,
     keras1_objects.MIGRATION,
     inbound_nodes.MIGRATION,
+    tensorflow_functions.MIGRATION,
+    tensorflow_nodes.MIGRATION,
     input_shapes.MIGRATION,
     dtype_policy.MIGRATION,
     cudnn_layers.MIGRATION,

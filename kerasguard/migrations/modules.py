@@ -27,7 +27,6 @@ from kerasguard.blueprint.writer import Writer
 CODES = {"KG425": "a class without a module, or one that the caller must supply"}
 
 _FUNCTIONAL = "keras.src.models.functional"
-_OWN = ("keras.", "keras_hub.", "keras_cv.", "keras_nlp.")
 
 
 def _applies(writer: Writer) -> bool:
@@ -60,7 +59,7 @@ def _place(blueprint: Blueprint, item: Json) -> None:
         module = "keras" if kind == "Sequential" else "keras.layers"
         item.update(keras_object(module, kind, config_of(item)))
         item.pop("build_config", None)
-    elif not str(item.get("module") or "").startswith(_OWN):
+    elif not kind.startswith("ops."):
         blueprint.need(str(item.get("registered_name") or item["class_name"]), item)
 
 

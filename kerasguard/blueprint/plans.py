@@ -1,0 +1,120 @@
+"""How Keras 3 computes a call of a TensorFlow function, and how to put that into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kerasguard.blueprint.nodes import call_of, calls_of, free_name, insert_after
+from kerasguard.blueprint.objects import Json, keras_object, name_of
+from kerasguard.blueprint.operations import FUNCTIONS, Operation
+from kerasguard.blueprint.special_operations import SPECIAL, Plan, Unsupported, constant
+
+__all__ = ["Unsupported", "install", "plan"]
+
+# Other names of the same parameter, in TensorFlow 1's functions.
+_OLD_NAMES = {
+    "axis": ("dim", "dimension", "reduction_indices"),
+    "keepdims": ("keep_dims",),
+}
+_IGNORED = frozenset({"name", "validate_args", "validate_shape", "input_dims"})
+
+
+def plan(function: str, first: Any, rest: Mapping[str, Any]) -> Plan:
+    """The operations that compute one call of a function.
+
+    Args:
+        function: TensorFlow's name of it, `math.reduce_mean`.
+        first: its first argument.
+        rest: the others by name; tensors among them are `__keras_tensor__` objects.
+
+    Raises:
+        Unsupported: Keras 3 has no such operation; the text names function and reason.
+    """
+    given = {key: value for key, value in rest.items() if key not in _IGNORED}
+    for name in _names(function):
+        if name in SPECIAL:
+            parameter, special = SPECIAL[name]
+            try:
+                found = special({**given, parameter: first, "function": name})
+            except Unsupported as reason:
+                raise Unsupported(f"{function}: {reason}") from None
+            return Plan(tuple(map(constant, found.tensors)), found.steps, found.again)
+        if name in FUNCTIONS:
+            return _from_table(function, FUNCTIONS[name], first, given)
+    raise Unsupported(f"{function} is not in the table of functions that Keras 3 computes")
+
+
+def _names(function: str) -> tuple[str, ...]:
+    """The full name, then the last part of it, for the namespaces that the table means."""
+    bare = function.removeprefix("tf.").removeprefix("compat.v1.").removeprefix("compat.v2.")
+    space, _, last = bare.rpartition(".")
+    plain = ("", "math", "nn", "linalg", "keras.backend", "keras.activations", "__operators__")
+    return (bare, last) if space in plain else (bare,)
+
+
+def _from_table(function: str, operation: Operation, first: Any, given: Json) -> Plan:
+    tensors, used = [first], set()
+    for names in operation.tensors[1:]:
+        name = next((n for n in names if n in given), None)
+        if name is None:
+            raise Unsupported(f"{function} is called without {names[0]}")
+        used.add(name)
+        tensors.append(given[name])
+    options: Json = {}
+    for keras, (names, default) in operation.options.items():
+        name = next((n for n in _with_old(names) if given.get(n) is not None), None)
+        value = default if name is None else given[name]
+        used |= set(_with_old(names))
+        if value is not None and value != []:
+            options[keras] = value
+    for name, value in given.items():
+        wanted = operation.required.get(name, value)
+        known = name in used or name in operation.required or value in (None, False)
+        if not known or (wanted is not None and value not in (None, wanted)):
+            raise Unsupported(f"{function} with {name}={value!r} is not in Keras 3")
+    steps = tuple((step.lstrip("*"), options if n == 0 else {}) for n, step in _steps(operation))
+    again = tuple(n for n, step in _steps(operation) if step.startswith("*"))
+    return Plan(tuple(map(constant, tensors)), steps, again)
+
+
+def _steps(operation: Operation) -> list[tuple[int, str]]:
+    return list(enumerate(operation.steps))
+
+
+def _with_old(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(n for name in names for n in (name, *_OLD_NAMES.get(name, ())))
+
+
+def install(model: Json, layer: Json, plans: list[Plan]) -> None:
+    """Make a layer of a functional model compute its plans, one for each of its calls.
+
+    Raises:
+        Unsupported: its calls differ in more than their tensors.
+    """
+    steps = plans[0].steps
+    if any(other.steps != steps for other in plans):
+        raise Unsupported("its calls differ in their options")
+    name = name_of(layer)
+    firsts = [found.tensors[0] for found in plans]
+    layer.update(_object(steps[0], name), name=name)
+    layer.pop("build_config", None)
+    layer["inbound_nodes"] = [call_of(*found.tensors) for found in plans]
+    last = layer
+    for number, step in enumerate(steps[1:], 1):
+        new = _object(step, free_name(model, f"{name}_{step[0].partition('.')[2].lower()}"))
+        insert_after(model, last, new)
+        if number in plans[0].again:
+            for call, first in zip(calls_of(new), firsts, strict=True):
+                call["args"].insert(0, first)
+        last = new
+
+
+def _object(step: tuple[str, Json], name: str) -> Json:
+    """An operation or a layer as Keras 3 writes it."""
+    module, _, class_name = step[0].partition(".")
+    config = {"name": name, **step[1]}
+    if module == "layers":
+        return keras_object("keras.layers", class_name, config)
+    item = keras_object(f"keras.src.ops.{module}", class_name, config)
+    return {**item, "registered_name": class_name}
