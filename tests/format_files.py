@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["CONFIG", "hdf5", "zipped"]
 

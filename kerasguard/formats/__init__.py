@@ -14,6 +14,7 @@ from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
 from kerasguard.formats.sharded_h5 import ShardedH5
+from kerasguard.formats.tf_checkpoint import TFCheckpoint
 from kerasguard.formats.weights_h5 import WeightsH5
 from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
 
@@ -25,6 +26,7 @@ FORMATS: tuple[type[Checkpoint], ...] = (
     LegacyH5,
     WeightsH5,
     ShardedH5,
+    TFCheckpoint,
 )
 
 _KNOWN = (
