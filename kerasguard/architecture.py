@@ -20,7 +20,7 @@ from typing import Any
 
 import xxhash
 
-from kerasguard.tensors import LayerRecord, Node, snake_case
+from kerasguard.tensors import LayerRecord, snake_case
 
 __all__ = [
     "config_digest",

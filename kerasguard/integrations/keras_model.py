@@ -1,4 +1,4 @@
-"""A live Keras 3 model as a table: every variable that Keras' saving would write, and its layers."""
+"""A live Keras 3 model as a table: every variable that Keras would save, and the layers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def places(visits: Sequence[Visit]) -> list[Place]:
     weight_keys: dict[int, tuple[str, str]] = {}
     optimizers: list[tuple[int, Visit, dict[str, Any]]] = []
     for visit in visits:
-        values = visit.values()
+        values = visit.stored() or {}
         if isinstance(visit.object, keras.optimizers.Optimizer):
             optimizers.append((len(found), visit, values))
         for store_key, value in values.items():
@@ -88,11 +88,15 @@ def _optimizer_places(
     visit: Visit, values: Mapping[str, Any], weights: Mapping[int, tuple[str, str]]
 ) -> Iterator[Place]:
     slots = slots_of(visit.object)
+    inner = getattr(visit.object, "inner_optimizer", None)
+    inner_variables = {id(v) for v in inner.variables} if inner is not None else set()
     for store_key, value in values.items():
         slot, of = slots.get(id(value), ("", None))
         slot = slot or getattr(value, "name", store_key)
         weight_key, weight_name = weights.get(id(of), ("", getattr(of, "path", "")))
-        name = "/".join(filter(None, (visit.path, slot, weight_name)))
+        # A wrapped optimizer's variables are stored twice: they are named for what they are.
+        within = "inner_optimizer" if id(value) in inner_variables else ""
+        name = "/".join(filter(None, (visit.path, within, slot, weight_name)))
         record = TensorRecord(
             visit.key(store_key),
             spec_of_value(value),
@@ -192,10 +196,29 @@ def _numbered(stem: str) -> Iterator[str]:
 
 
 def architecture(model: Any) -> dict[str, Any] | None:
-    """The model's config as a `.keras` file would hold it; None where it has no usable one."""
+    """The model's config as a `.keras` file would hold it; None where it has no usable one.
+
+    Keras numbers shared objects by where they lie in memory; here they are counted, so that
+    equal models have equal architectures.
+    """
     try:
         with sharing_scope():
             serialised = keras.saving.serialize_keras_object(model)
-        return dict(json.loads(json.dumps(serialised)))
+        text = json.dumps(serialised)
     except (NotImplementedError, TypeError):
         return None
+    found: dict[str, Any] = json.loads(text)
+    _count_shared(found, {})
+    return found
+
+
+def _count_shared(value: Any, numbers: dict[int, int]) -> None:
+    if isinstance(value, dict):
+        if "shared_object_id" in value:
+            number = numbers.setdefault(value["shared_object_id"], len(numbers) + 1)
+            value["shared_object_id"] = number
+        for item in value.values():
+            _count_shared(item, numbers)
+    elif isinstance(value, list):
+        for item in value:
+            _count_shared(item, numbers)

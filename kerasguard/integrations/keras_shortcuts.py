@@ -5,6 +5,8 @@ What makes loading fast by putting something else in the place of Keras' own lie
 `keras_fast_build.py` and `keras_placeholders.py`.
 """
 
+# ruff: noqa: SLF001  # private names are what this module is for
+
 from __future__ import annotations
 
 import contextlib
@@ -43,7 +45,7 @@ def saveable_class() -> type:
 
 
 def object_type(item: Any) -> str:
-    """`Functional`, `Sequential`, `Layer`, `Optimizer`, ...: how Keras' saving treats the object."""
+    """How Keras' saving treats the object: `Functional`, `Sequential`, `Layer`, `Optimizer`..."""
     kind = getattr(item, "_obj_type", None)
     if callable(kind):
         return str(kind())

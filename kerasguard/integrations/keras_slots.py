@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
+from kerasguard.tensors import auto_named
 
 __all__ = ["slots_of"]
 
@@ -14,15 +14,17 @@ def slots_of(optimizer: Any) -> dict[int, tuple[str, Any]]:
 
     Optimizers keep a list per slot, in the order of the weights they were built for. Where
     they keep none, a variable's name tells: it starts with the weight's path. Variables that
-    belong to no weight (`iteration`, `learning_rate`) are not in the result.
+    belong to no weight (`iteration`, `learning_rate`) belong to None; one that Keras had to name
+    is called as the attribute that holds it.
     """
     weights = list(getattr(optimizer, "_trainable_variables", ()))
-    if not weights:
-        return {}
     own = {id(variable): variable for variable in optimizer.variables}
     found: dict[int, tuple[str, Any]] = {}
     for attribute, value in vars(optimizer).items():
-        if isinstance(value, list) and len(value) == len(weights) and value is not weights:
+        if id(value) in own:
+            named = not auto_named(value.name, "Variable")
+            found[id(value)] = (value.name if named else attribute.strip("_"), None)
+        elif isinstance(value, list) and len(value) == len(weights) and value is not weights:
             for variable, weight in zip(value, weights, strict=True):
                 if id(variable) in own and id(variable) not in found:
                     found[id(variable)] = (_slot(variable, weight) or attribute.strip("_"), weight)

@@ -8,7 +8,7 @@ file that Keras writes. It is faster in that it looks only at attributes that ca
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,18 +53,37 @@ class Visit:
         """Key of one of the object's tensors."""
         return f"{self.path}/vars/{variable}" if self.path else f"vars/{variable}"
 
-    def values(self) -> dict[str, Any]:
+    def stored(self) -> dict[str, Any] | None:
         """What the object would store of its own, by the name that it would store it under.
 
-        Keras variables as themselves where it stores them as such, arrays elsewhere.
+        Keras variables as themselves where it stores them as such, arrays elsewhere. None where
+        it cannot tell yet: a lookup that was never adapted has no weights to show.
         """
         if not hasattr(self.object, "save_own_variables"):
             return {}
-        store: dict[str, Any] = {}
-        if _saves_like_stock(self.object):
+        if _saves_as_optimizers_do(self.object):
             return {str(index): value for index, value in enumerate(self.object.variables)}
-        self.object.save_own_variables(store)
+        store: dict[str, Any] = {}
+        try:
+            self.object.save_own_variables(store)
+        except Exception:
+            if type(self.object).save_own_variables is keras.Layer.save_own_variables:
+                raise
+            return None
         return store
+
+    @property
+    def plain(self) -> bool:
+        """Whether loading the object is no more than assigning the variables that it stores.
+
+        So it is where Keras' own code loads and nothing is quantised, provided that what is
+        stored are variables; everything else gets its `load_own_variables` called.
+        """
+        load = getattr(type(self.object), "load_own_variables", None)
+        if load is None or load is keras.Layer.load_own_variables or _is_optimizer(self.object):
+            return load is None or _is_stock(load)
+        flags = ("finalize_state", "quantization_mode", "lora_enabled")
+        return _is_stock(load) and not any(getattr(self.object, flag, None) for flag in flags)
 
 
 def walk(model: Any) -> Iterator[Visit]:
@@ -128,7 +147,7 @@ class _Walk:
         for name in sorted(candidates, key=_private_last):
             try:
                 child = getattr(item, name)
-            except Exception:  # noqa: BLE001  a property may raise anything; Keras passes over it
+            except Exception:  # noqa: BLE001, S112  # a property may raise anything; so Keras
                 continue
             if isinstance(child, wanted):
                 yield name, child
@@ -158,11 +177,15 @@ def _private_last(name: str) -> str:
     return f"~{name}" if name.startswith("_") else name
 
 
-def _saves_like_stock(item: Any) -> bool:
-    """An optimizer that saves as Keras' own do: a copy of each of its variables, in order."""
-    stock: Mapping[str, Any] = vars(keras.optimizers.Optimizer)
-    saving = stock.get("save_own_variables") or keras.optimizers.Optimizer.save_own_variables
-    return (
-        isinstance(item, keras.optimizers.Optimizer)
-        and type(item).save_own_variables is saving
-    )
+def _is_optimizer(item: Any) -> bool:
+    return isinstance(item, keras.optimizers.Optimizer)
+
+
+def _is_stock(method: Any) -> bool:
+    return str(getattr(method, "__module__", "")).startswith("keras.")
+
+
+def _saves_as_optimizers_do(item: Any) -> bool:
+    """Keras' own optimizers store a copy of each of their variables, in order."""
+    saving = keras.optimizers.Optimizer.save_own_variables
+    return _is_optimizer(item) and type(item).save_own_variables is saving

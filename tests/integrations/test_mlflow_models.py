@@ -304,7 +304,7 @@ def test_a_folder_of_several_checkpoints_asks_which(
 )
 @pytest.mark.parametrize("beside", [True, False])
 def test_a_checkpoint_of_several_files_comes_whole(
-    mlflow: ModuleType, tmp_path: Path, files: tuple[str, ...], address: str, beside: bool
+    server_mlflow: ModuleType, tmp_path: Path, files: tuple[str, ...], address: str, beside: bool
 ) -> None:
     records = []
     for i, name in enumerate(files):
@@ -316,9 +316,9 @@ def test_a_checkpoint_of_several_files_comes_whole(
     (tmp_path / "many" / "other.txt").write_text("not part of it")
     if beside:
         sidecar.write(saved.path, saved.manifest)
-    with mlflow.start_run() as run:
+    with server_mlflow.start_run() as run:
         MlflowObserver()(saved)
-        mlflow.log_artifacts(str(tmp_path / "many"), "many")
+        server_mlflow.log_artifacts(str(tmp_path / "many"), "many")
         assert mlflow_tracking.flush(60)
     with resolve(f"runs:/{run.info.run_id}/many/{address}") as found:
         top = found.path.parent

@@ -1,0 +1,242 @@
+"""The live model as a sink: tensors and assets go in completely, or the model stays as it was."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasguard.errors import RestoreError
+from kerasguard.integrations import keras_variables
+from kerasguard.integrations.keras_graph import records_of
+from kerasguard.integrations.keras_journal import Journal
+from kerasguard.integrations.keras_model import places
+from kerasguard.integrations.keras_walk import Visit, walk
+from kerasguard.repairs import spec_of
+from kerasguard.tensors import Array, Table
+
+__all__ = ["Sink", "replica_differences"]
+
+_UNCHANGED = "the model holds what it held before"
+_TRACED = ("train_function", "test_function", "predict_function")
+
+
+class Sink:
+    """A model to be filled.
+
+    Args:
+        model: a built Keras 3 model; under a strategy, one built in its scope.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.visits = tuple(walk(model))
+        self.places = {place.record.key: place for place in places(self.visits)}
+        unnamed = (place for place in self.places.values() if place.variable is None)
+        self._arrays = {place.visit.path for place in unnamed}
+        records = (place.record for place in self.places.values())
+        self.table = Table.of(records, layers=records_of(self.visits))
+
+    def filled_by(self, keys: Iterable[str]) -> list[Any]:
+        """The variables that `assign` gives a value when it is given these keys.
+
+        Those of a layer that loads itself are not among them: the layer decides what it fills.
+        """
+        found = [self.places[key] for key in keys if key in self.places]
+        return [place.variable for place in found if self._is_plain(place.visit)]
+
+    def _is_plain(self, visit: Visit) -> bool:
+        return visit.plain and visit.path not in self._arrays
+
+    @property
+    def open_layers(self) -> frozenset[str]:
+        """Layers that cannot tell yet what they store, and take what the checkpoint has.
+
+        A lookup that was never adapted does not know its weights' shape before it is loaded.
+        """
+        return frozenset(visit.path for visit in self.visits if visit.stored() is None)
+
+    def assign(
+        self, values: Mapping[str, Array], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Give the model these tensors and assets, all of them or none.
+
+        Arrays in C order whose memory starts at a multiple of 64 bytes are taken over without
+        a copy; they must not be changed afterwards.
+
+        Args:
+            values: by key of the table; a tensor that is not there keeps its value.
+            assets: as for `load_assets`.
+
+        Raises:
+            RestoreError: a tensor does not fit, or assigning failed; the model is as before.
+        """
+        self._check(values)
+        with self._journal() as journal:
+            self._assign(values, journal)
+            if assets:
+                self._load_assets(assets, journal)
+
+    def load_assets(self, assets: Mapping[str, bytes]) -> None:
+        """Give layers their assets (vocabularies), all of them or none.
+
+        Args:
+            assets: bytes by path, `layers/string_lookup/vocabulary.txt`.
+
+        Raises:
+            RestoreError: nobody takes an asset, or a layer failed; the model is as before.
+        """
+        with self._journal() as journal:
+            self._load_assets(assets, journal)
+
+    @contextmanager
+    def _journal(self) -> Iterator[Journal]:
+        journal = Journal()
+        try:
+            yield journal
+        except BaseException as error:
+            journal.roll_back(error)
+            if isinstance(error, RestoreError) or not isinstance(error, Exception):
+                raise
+            raise RestoreError(f"assigning failed ({error}); {_UNCHANGED}") from error
+
+    def _check(self, values: Mapping[str, Array]) -> None:
+        unknown = [key for key in values if key not in self.places]
+        free = self.open_layers if unknown else frozenset()
+        for key in unknown:
+            if key.rpartition("/vars/")[0] not in free:
+                raise RestoreError(f"{key}: the model has no such tensor; nothing was assigned")
+        for key, array in values.items():
+            place = self.places.get(key)
+            if place is not None and spec_of(array) != place.record.spec:
+                raise RestoreError(
+                    f"{place.record.label}: got {spec_of(array)}, the model expects "
+                    f"{place.record.spec}; nothing was assigned"
+                )
+
+    def _assign(self, values: Mapping[str, Array], journal: Journal) -> None:
+        by_path: dict[str, dict[str, Array]] = {}
+        for key, array in values.items():
+            path, _, name = key.rpartition("vars/")
+            by_path.setdefault(path.rstrip("/"), {})[name] = array
+        own = False
+        for visit in self.visits:
+            arrays = by_path.get(visit.path)
+            if arrays and self._is_plain(visit):
+                for name, array in arrays.items():
+                    self._write(visit.key(name), array, journal)
+            elif arrays:
+                own = True
+                self._load_own(visit, arrays, journal)
+        if own:
+            self._finalise(journal)
+        for key in values:
+            place = self.places.get(key)
+            variable = place.variable if place is not None else None
+            if variable is not None and not keras_variables.same_on_replicas(variable):
+                raise RestoreError(f"{key}: replicas differ after assigning; {_UNCHANGED}")
+
+    def _write(self, key: str, array: Array, journal: Journal) -> None:
+        place = self.places[key]
+        journal.variable(place.variable)
+        with _named(place.record.label, "could not be assigned"):
+            keras_variables.write(place.variable, array)
+
+    def _load_own(self, visit: Visit, arrays: Mapping[str, Array], journal: Journal) -> None:
+        """Call the object's own `load_own_variables` with copies of all of its arrays."""
+        self._remember(visit, journal)
+        now = {name: _to_array(value) for name, value in (visit.stored() or {}).items()}
+        given = {name: np.array(array) for name, array in arrays.items()}
+        store = dict(sorted({**now, **given}.items()))
+        with _named(_label(visit), f"load_own_variables failed with {', '.join(store)}"):
+            visit.object.load_own_variables(store)
+
+    def _finalise(self, journal: Journal) -> None:
+        """Let normalisations use the mean and variance they now have, wherever they lie.
+
+        Functions traced before hold tables and constants of before, so they are traced again.
+        """
+        for visit in self.visits:
+            if isinstance(visit.object, keras.layers.Normalization):
+                journal.layer(visit.object)
+                visit.object.finalize_state()
+        self._retrace(journal)
+
+    def _retrace(self, journal: Journal) -> None:
+        traced = {name: getattr(self.model, name, None) for name in _TRACED}
+        for name, function in traced.items():
+            if function is not None:
+                journal.attribute(self.model, name)
+                setattr(self.model, name, None)
+
+    def _load_assets(self, assets: Mapping[str, bytes], journal: Journal) -> None:
+        takers = [v for v in self.visits if hasattr(v.object, "load_assets")]
+        folders = {str(PurePosixPath(path).parent) for path in assets}
+        unclaimed = folders - {visit.path or "." for visit in takers}
+        if unclaimed:
+            raise RestoreError(
+                f"{', '.join(sorted(unclaimed))}: the checkpoint has assets for a layer that the "
+                f"model does not have; {_UNCHANGED}"
+            )
+        with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
+            _write_files(Path(folder), assets)
+            for visit in takers:
+                place = Path(folder, visit.path)
+                if place.is_dir() and (visit.path or ".") in folders:
+                    self._remember(visit, journal)
+                    with _named(_label(visit), "load_assets failed"):
+                        visit.object.load_assets(str(place))
+        if assets:
+            self._retrace(journal)
+
+    def _remember(self, visit: Visit, journal: Journal) -> None:
+        """The object and everything inside it."""
+        for other in self.visits:
+            if other is visit or other.path.startswith(f"{visit.path}/" if visit.path else ""):
+                journal.layer(other.object)
+
+
+def replica_differences(model: Any) -> tuple[str, ...]:
+    """Names of the tensors whose replicas do not hold the same bytes.
+
+    Variables that each replica keeps for itself by design (`synchronization="on_read"`) are
+    left out. Empty without a strategy.
+    """
+    found = places(list(walk(model)))
+    return tuple(
+        place.record.label
+        for place in found
+        if place.variable is not None and not keras_variables.same_on_replicas(place.variable)
+    )
+
+
+def _to_array(value: Any) -> Array:
+    array: Array = np.array(keras.ops.convert_to_numpy(value))
+    return array
+
+
+def _label(visit: Visit) -> str:
+    return "/".join(visit.names) or visit.path or "the model"
+
+
+@contextmanager
+def _named(label: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise RestoreError(f"{label}: {what} ({error}); {_UNCHANGED}") from error
+
+
+def _write_files(folder: Path, assets: Mapping[str, bytes]) -> None:
+    for name, content in assets.items():
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
+            raise RestoreError(f"{name}: an asset's path must stay inside its folder")
+        target = folder.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)

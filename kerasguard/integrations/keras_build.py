@@ -1,0 +1,78 @@
+"""Build a model from a stored architecture, without the work that loading undoes again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import keras
+
+from kerasguard.errors import ArchitectureError
+from kerasguard.integrations.keras_fast_build import less_work
+from kerasguard.integrations.keras_placeholders import Skipped, skip_initialisers
+from kerasguard.integrations.keras_shortcuts import sharing_scope
+
+__all__ = ["Built", "build"]
+
+
+class Built(NamedTuple):
+    """A model whose variables may still wait for their values.
+
+    Args:
+        model: of Keras.
+        skipped: the variables that hold placeholders. Before anything is assigned,
+            `skipped.fill(except_variables=...)` must give an initial value to all that will
+            not be assigned directly: `Sink.filled_by` tells which will.
+    """
+
+    model: Any
+    skipped: Skipped
+
+
+def build(
+    architecture: Mapping[str, Any],
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,  # noqa: A002  # what Keras calls it
+    shortcuts: bool = True,
+) -> Built:
+    """Build the model that an architecture describes, inside the caller's strategy scope.
+
+    Args:
+        architecture: as in a `.keras` file's `config.json`; not changed.
+        custom_objects: classes and functions by name.
+        compile: whether to compile the model as it was, and build its optimizer.
+        shortcuts: whether to leave out the work that restoring undoes; else Keras does it all.
+
+    Raises:
+        ArchitectureError: Keras cannot build it.
+    """
+    config = _copied(architecture)
+    if not compile:
+        config["compile_config"] = None
+    with ExitStack() as stack:
+        skipped = stack.enter_context(skip_initialisers(enabled=shortcuts))
+        if shortcuts:
+            stack.enter_context(less_work())
+        stack.enter_context(sharing_scope())
+        try:
+            model = keras.saving.deserialize_keras_object(
+                config, custom_objects=dict(custom_objects or {}), safe_mode=True
+            )
+        except Exception as error:
+            name = architecture.get("class_name", "the model")
+            raise ArchitectureError(
+                f"Keras {keras.__version__} cannot build {name} from the stored architecture; "
+                f"nothing was built. Keras says: {error}"
+            ) from error
+    return Built(model, skipped)
+
+
+def _copied(value: Any) -> Any:
+    """A deep copy of JSON: Keras takes apart what it is given."""
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copied(item) for item in value]
+    return value

@@ -1,0 +1,146 @@
+"""Writing and reading Keras variables: without a copy where that is safe, on every replica.
+
+With the TensorFlow backend on one device a variable takes over an array's memory. TensorFlow
+copies such a variable before it changes it for the first time, since it does not own the memory,
+so neither the array nor another variable over the same memory ever changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasguard.tensors import Array
+
+__all__ = [
+    "ALIGNMENT",
+    "active_strategy",
+    "alias",
+    "components",
+    "same_on_replicas",
+    "snapshot",
+    "write",
+]
+
+ALIGNMENT = 64
+"""TensorFlow copies arrays whose memory does not start at a multiple of this."""
+
+
+def write(variable: Any, array: Array) -> None:
+    """Give a Keras variable (on all replicas) the array's elements.
+
+    The array must have the variable's shape and dtype and must not be changed afterwards.
+    """
+    resource = _plain_resource(variable)
+    tensor = alias(array) if resource is not None else None
+    if resource is None or tensor is None:
+        variable.assign(array)
+        return
+    import tensorflow as tf
+
+    tf.raw_ops.AssignVariableOp(resource=resource.handle, value=tensor)
+
+
+def snapshot(variable: Any) -> Callable[[], None]:
+    """Remember a variable's elements on every replica; calling the result brings them back.
+
+    With TensorFlow this takes no memory until the variable is written: the snapshot keeps the
+    old buffer.
+    """
+    if keras.backend.backend() != "tensorflow":
+        array = np.array(variable)
+        return lambda: variable.assign(array)
+    parts = [(part, part.read_value()) for part in components(variable)]
+
+    def restore() -> None:
+        for part, value in parts:
+            part.assign(value)
+
+    return restore
+
+
+def components(variable: Any) -> Sequence[Any]:
+    """The TensorFlow variables behind a Keras variable: one, or one per replica."""
+    import tensorflow as tf
+
+    value = variable.value if isinstance(variable, keras.Variable) else variable
+    if isinstance(value, tf.distribute.DistributedValues):
+        return tuple(value.values)
+    return (value,)
+
+
+def same_on_replicas(variable: Any) -> bool:
+    """Whether all replicas of a variable that is kept in step hold the same bytes."""
+    if keras.backend.backend() != "tensorflow":
+        return True
+    if getattr(variable, "synchronization", "auto") == "on_read":
+        return True  # each replica has its own part, summed up or averaged when read
+    first, *others = components(variable)
+    if not others:
+        return True
+    expected = first.numpy().tobytes()
+    return all(other.numpy().tobytes() == expected for other in others)
+
+
+def active_strategy() -> Any:
+    """The `tf.distribute.Strategy` whose scope is open; None where there is none."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+
+
+def alias(array: Array) -> Any:
+    """An eager tensor over the array's own memory; None where that cannot be had.
+
+    Arrays that are not aligned, not contiguous or not in host byte order are left to the caller.
+    """
+    aligned = array.ctypes.data % ALIGNMENT == 0 and array.flags.c_contiguous
+    if not aligned or not array.dtype.isnative or array.dtype.hasobject:
+        return None
+    make = _eager_tensor()
+    if make is None:
+        return None
+    tensor = make(array, None, None)
+    if tuple(tensor.shape) != array.shape or tensor.dtype.as_numpy_dtype != array.dtype.type:
+        return None
+    return tensor
+
+
+def _eager_tensor() -> Any:
+    """TensorFlow's tensor class, whose constructor takes arrays without a copy.
+
+    Not public; where it is not found, or no eager execution is on, nothing is aliased.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    if not tf.executing_eagerly():
+        return None
+    cls = type(_some_tensor())
+    return cls if cls.__name__ == "EagerTensor" else None
+
+
+def _some_tensor() -> Any:
+    import tensorflow as tf
+
+    return tf.constant(0)
+
+
+def _plain_resource(variable: Any) -> Any:
+    """The resource variable behind a Keras variable on one CPU; None for every other kind."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    value = variable.value
+    if type(value).__name__ != "ResourceVariable" or not isinstance(value, tf.Variable):
+        return None
+    if tf.inside_function():
+        return None
+    return value if value.device.endswith("CPU:0") else None
