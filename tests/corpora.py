@@ -66,7 +66,7 @@ class Case:
     tolerance: float = 1e-5
 
     def __str__(self) -> str:
-        return f"{self.corpus}/{self.writer}/{self.name}.{self.format}"
+        return f"{self.corpus}/{self.writer}/{self.name}/{self.format}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def judge(case: Case, load: Load | None = None) -> Verdict:
             return Verdict("loaded", "")
         inputs = list(case.inputs)
         found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-    except Exception as error:  # every refusal counts, whatever its type
+    except Exception as error:  # noqa: BLE001  every refusal counts, whatever its type
         return Verdict("refused", f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
     return _compared(_flat(found), case)
 
@@ -147,7 +147,8 @@ def zoo(folder: Path) -> ModuleType:
     """The module that made the `writers` files, run by this Keras."""
     if "kerasguard_zoo" not in sys.modules:
         spec = importlib.util.spec_from_file_location("kerasguard_zoo", folder / "zoo.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules["kerasguard_zoo"] = module
         spec.loader.exec_module(module)
@@ -270,7 +271,8 @@ def main(arguments: Sequence[str]) -> None:
                     continue
                 verdict = judge(case)
                 counts[corpus, case.format, verdict.kind] += 1
-                rows.append([*str(case).split("/"), verdict.kind, verdict.why])
+                told_of = (case.corpus, case.writer, case.name, case.format)
+                rows.append([*told_of, verdict.kind, verdict.why])
                 if verdict.kind in ("wrong", "refused"):
                     print(f"{case} {verdict.kind} {verdict.why}", flush=True)
     for key, count in sorted(counts.items()):

@@ -9,15 +9,16 @@ HDF5 holds attributes of 64 kB at most, so long lists are split: `layer_names0`,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.hdf5 import Hdf5File, root_attributes
+from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
 from kerasguard.layouts.names import split_weight_name
 from kerasguard.layouts.origin import layer_configs
-from kerasguard.layouts.slots import slots_of
 from kerasguard.opened import OpenedFile
 from kerasguard.strict_json import strict_json
 from kerasguard.tensors import Array, Extent, LayerRecord, Table, TensorRecord, TensorSpec
@@ -205,8 +206,11 @@ class LegacyH5:
             for name in names:
                 variable = split_weight_name(name, old)[1]
                 tensors.append(self._record(_join(key, name), f"{layer}/{name}", variable, key))
-        weights = {r.name[len(layers[r.layer].name) + 1 :]: r.key for r in tensors}
-        return Table.of([*tensors, *self._optimizer(weights)], layers=layers, addressing="order")
+        state = self._optimizer(tensors, layers)
+        optimizer = optimizer_layer(state)
+        if optimizer is not None:
+            layers[optimizer.key] = optimizer
+        return Table.of([*tensors, *state], layers=layers, addressing="order")
 
     def _record(self, key: str, name: str, variable: str, layer: str) -> TensorRecord:
         dataset = self._content[1].get(key)
@@ -217,26 +221,21 @@ class LegacyH5:
             extent = Extent(self.path.name, dataset.offset, dataset.spec.nbytes)
         return TensorRecord(key, dataset.spec, name, variable, layer, extent=extent)
 
-    def _optimizer(self, weights: Mapping[str, str]) -> Iterator[TensorRecord]:
+    def _optimizer(
+        self, tensors: list[TensorRecord], layers: Mapping[str, LayerRecord]
+    ) -> list[TensorRecord]:
         """The optimizer's tensors, with slot and weight where their names tell them."""
         if _OPTIMIZER not in self._content[0]:
-            return
-        names = self._names(_OPTIMIZER, "weight_names")
-        slots = slots_of(names, weights)
-        for name in names:
+            return []
+        records = {}
+        for weight in tensors:
+            name = weight.name.removeprefix(f"{layers[weight.layer].name}/")
+            records[weight.key] = replace(weight, name=_bare(name))
+        for name in self._names(_OPTIMIZER, "weight_names"):
             variable = split_weight_name(name)[1]
-            slot, slot_of = slots.get(name, ("", ""))
-            record = self._record(_join(_OPTIMIZER, name), name, variable, _OPTIMIZER)
-            yield TensorRecord(
-                record.key,
-                record.spec,
-                name,
-                variable,
-                role="optimizer",
-                extent=record.extent,
-                slot=slot,
-                slot_of=slot_of,
-            )
+            record = self._record(_join(_OPTIMIZER, name), _bare(name), variable, "optimizer")
+            records[record.key] = replace(record, role="optimizer")
+        return list(with_slots(records).values())[len(tensors) :]
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(
@@ -251,6 +250,11 @@ def _top_level(place: str) -> str:
 def _join(place: str, name: str) -> str:
     """A path as HDF5 reads it: empty parts and slashes at the ends mean nothing."""
     return "/".join(part for part in f"{place}/{name}".split("/") if part)
+
+
+def _bare(name: str) -> str:
+    """A TensorFlow variable's name without the `:0` of its tensor."""
+    return name.removesuffix(":0")
 
 
 def _texts(value: Any) -> list[str]:

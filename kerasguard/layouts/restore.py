@@ -42,7 +42,9 @@ def restore_table(
     """
     files = stored_groups(stored)
     wanted = sum(r.role == "weight" for r in expected.tensors.values())
-    configs = {c.get("name"): {"config": c} for _, c in layer_configs(architecture)}
+    configs = {
+        c.get("name"): {"class_name": cls, "config": c} for cls, c in layer_configs(architecture)
+    }
     told = architecture is not None
     best: tuple[int, list[Step | Finding]] | None = None
     for pairs, certain in pairings(files, expected, own=told):

@@ -65,7 +65,7 @@ def test_tensorflow_kernels_of_keras_1_are_not_rotated() -> None:
 
 
 @pytest.mark.parametrize(
-    "class_name, shape",
+    ("class_name", "shape"),
     [
         ("Conv1D", (3, 2, 4)),
         ("Conv2D", (3, 3, 2, 4)),
@@ -91,7 +91,7 @@ def test_theano_rotated_depthwise_kernels_itself(class_name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "class_name, stored, expected, ordering, axes",
+    ("class_name", "stored", "expected", "ordering", "axes"),
     [
         ("Conv2D", (4, 3, 5, 2), (5, 2, 3, 4), "th", (2, 3, 1, 0)),
         ("Conv2D", (5, 2, 3, 4), (5, 2, 3, 4), "tf", (0, 1, 2, 3)),

@@ -119,11 +119,12 @@ def test_cudnn_gru_is_a_gru_that_resets_after(inputs: int, units: int) -> None:
 def test_plain_recurrent_layers_are_taken_as_they_are(gates: int) -> None:
     today = weights(2, 3, gates)
     steps = legacy_steps(records(today, "cell"), records(today), KERAS2)
-    assert steps is not None and all(not s.ops and s.join is None for s in steps)
+    assert steps is not None
+    assert all(not s.ops and s.join is None for s in steps)
 
 
 @pytest.mark.parametrize(
-    "stored, today",
+    ("stored", "today"),
     [
         (weights(2, 3, 3), weights(2, 3, 3, rows=2)),
         (weights(2, 3, 3, rows=2), weights(2, 3, 3)),
@@ -145,7 +146,9 @@ def test_gates_of_a_bidirectional_layer_stay_with_their_direction() -> None:
     for direction, today in (("backward", backward), ("forward", forward)):
         for record in records(today, f"bi/{direction}_layer/cell"):
             name = f"bi/{direction}_lstm/cell/{record.variable}"
-            expected.append(TensorRecord(record.key, record.spec, name, record.variable, record.layer))
+            expected.append(
+                TensorRecord(record.key, record.spec, name, record.variable, record.layer)
+            )
     for direction, today in (("forward", forward), ("backward", backward)):
         for variable, array in keras1(today, "icfo", "ifco").items():
             name = f"{direction}_lstm_1_{variable}:0"
