@@ -11,10 +11,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
+from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from kerasguard.errors import ManifestError
 from kerasguard.manifest import FileRecord, Manifest
@@ -25,7 +27,6 @@ from kerasguard.tensors import (
     Table,
     TensorRecord,
     count_nonfinite,
-    digest,
     numpy_dtype,
 )
 
@@ -39,6 +40,9 @@ _PIECE = 1 << 20
 _SMALL = 1 << 16
 # Linux takes at most 1024 buffers per call; every tensor may bring a gap along.
 _PER_CALL = 500
+
+# Ten thousand tensors have but a few dtypes.
+_dtype = cache(numpy_dtype)
 
 _Bytes = npt.NDArray[np.uint8]
 
@@ -82,7 +86,10 @@ class Arena:
         self._count = count_nonfinite
         self._threads = threads or min(2, os.cpu_count() or 1)
         placed = [(record, _extent(record)) for record in records]
-        self._files = _renamed(files, {extent.file for _, extent in placed})
+        names = {extent.file for _, extent in placed}
+        self._files = _renamed(files, names)
+        if strange := names - self._files.keys():
+            raise ManifestError(f"tensors lie in {min(strange)!r}, which the checkpoint lacks")
         self._work = _share(placed)
         self._futures: list[Future[dict[str, Loaded]]] = []
         self._loaded: dict[str, Loaded] | None = None
@@ -124,10 +131,10 @@ class Arena:
         return self._read_small(batch)
 
     def _read_large(self, record: TensorRecord, extent: Extent) -> Loaded:
-        dtype = numpy_dtype(record.spec.dtype)
+        dtype = _dtype(record.spec.dtype)
         data = _aligned(extent.length)
         file = self._files[extent.file]
-        state, nonfinite = xxhash.xxh3_128(), 0
+        state, nonfinite = xxh3_128(), 0
         for start in range(0, extent.length, _PIECE):
             piece = data[start : start + _PIECE]
             file.read_into(piece.data, extent.offset + start)
@@ -141,18 +148,19 @@ class Arena:
         )
 
     def _read_small(self, batch: Sequence[tuple[TensorRecord, Extent]]) -> dict[str, Loaded]:
-        starts = np.cumsum([0, *(_rounded(extent.length) for _, extent in batch)]).tolist()
-        data = _aligned(starts[-1])
+        ends = list(accumulate(_rounded(extent.length) for _, extent in batch))
+        data = _aligned(ends[-1])
+        whole = data.data
         parts = [
-            data[start : start + extent.length]
-            for start, (_, extent) in zip(starts, batch, strict=False)
+            whole[end - _rounded(extent.length) :][: extent.length]
+            for end, (_, extent) in zip(ends, batch, strict=True)
         ]
         _scatter(self._files[batch[0][1].file], parts, [extent for _, extent in batch])
         loaded = {}
         for (record, _), part in zip(batch, parts, strict=True):
-            array = part.view(numpy_dtype(record.spec.dtype)).reshape(record.spec.shape)
+            array = np.ndarray(record.spec.shape, _dtype(record.spec.dtype), part)
             nonfinite = count_nonfinite(array) if self._count else None
-            loaded[record.key] = Loaded(array, digest(part), nonfinite)
+            loaded[record.key] = Loaded(array, f"xxh3:{xxh3_128_hexdigest(part)}", nonfinite)
         return loaded
 
 
@@ -213,9 +221,10 @@ def _renamed(files: Mapping[str, OpenedFile], names: set[str]) -> Mapping[str, O
 
 def _extent(record: TensorRecord) -> Extent:
     extent = record.extent
-    if extent is None or extent.length != record.spec.nbytes:
+    length = record.spec.size * _dtype(record.spec.dtype).itemsize
+    if extent is None or extent.length != length:
         raise ManifestError(
-            f"{record.label} is {record.spec}, {record.spec.nbytes} bytes; its place in the file "
+            f"{record.label} is {record.spec}, {length} bytes; its place in the file "
             f"is {extent}; record the checkpoint again"
         )
     return extent
@@ -245,7 +254,7 @@ def _apart(before: Extent, after: Extent) -> bool:
     return before.file != after.file or not 0 <= gap <= _SMALL
 
 
-def _scatter(file: OpenedFile, parts: Sequence[_Bytes], extents: Sequence[Extent]) -> None:
+def _scatter(file: OpenedFile, parts: Sequence[memoryview], extents: Sequence[Extent]) -> None:
     """Fill each part from its extent; neighbours in ascending order, with small gaps."""
     waste = memoryview(bytearray(_SMALL))
     buffers: list[memoryview] = []
@@ -253,7 +262,7 @@ def _scatter(file: OpenedFile, parts: Sequence[_Bytes], extents: Sequence[Extent
     for part, extent in zip(parts, extents, strict=True):
         if extent.offset > position:
             buffers.append(waste[: extent.offset - position])
-        buffers.append(part.data)
+        buffers.append(part)
         position = extent.offset + extent.length
     while buffers:
         count = file.scatter(buffers, start)

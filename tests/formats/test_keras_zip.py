@@ -1,0 +1,356 @@
+"""`.keras`, and with it everything that the zip reader lets through or refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from format_files import CONFIG, hdf5, zipped
+
+from kerasguard.arena import file_records
+from kerasguard.errors import CorruptCheckpointError, KerasguardError
+from kerasguard.formats import open_checkpoint
+from kerasguard.formats.keras_zip import KerasZip, safe_asset
+
+WEIGHTS = "model.weights.h5"
+
+
+@pytest.fixture
+def path(tmp_path: Path, archive: bytes) -> Path:
+    place = tmp_path / "m.keras"
+    place.write_bytes(archive)
+    return place
+
+
+@pytest.fixture
+def members(weights: bytes) -> dict[str, bytes]:
+    return {
+        "metadata.json": b'{"keras_version": "3.9.0"}',
+        "config.json": json.dumps(CONFIG).encode(),
+        WEIGHTS: weights,
+    }
+
+
+def test_layers_get_their_class_and_place_from_the_config(path: Path) -> None:
+    with open_checkpoint(path) as opened:
+        head = opened.table().layers["layers/dense_1"]
+        assert (head.name, head.class_name, head.position) == ("head", "Dense", 1)
+        assert opened.table().tensors["layers/dense_1/vars/0"].name == "head/0"
+        assert opened.architecture() == CONFIG
+        assert opened.writer() == {"keras": "3.9.0"}
+
+
+def test_names_come_from_the_config_where_the_weights_have_none(
+    tmp_path: Path, members: dict[str, bytes], tensors: Mapping[str, np.ndarray]
+) -> None:
+    compiled = {"compile_config": {"optimizer": {"class_name": "Adam", "config": {}}}}
+    with_state = {**tensors, "optimizer/vars/0": np.zeros((), "int64")}
+    path = _written(
+        tmp_path,
+        members
+        | {WEIGHTS: hdf5(with_state), "config.json": json.dumps(CONFIG | compiled).encode()},
+    )
+    with open_checkpoint(path) as opened:
+        layers = opened.table().layers
+        assert layers["layers/dense_1"].name == "head"
+        assert (layers["optimizer"].name, layers["optimizer"].class_name) == ("adam", "Adam")
+
+
+def test_extents_count_from_the_start_of_the_archive(
+    path: Path, tensors: Mapping[str, np.ndarray]
+) -> None:
+    raw = path.read_bytes()
+    with open_checkpoint(path) as opened:
+        for key, array in tensors.items():
+            extent = opened.table().tensors[key].extent
+            assert extent is not None
+            assert extent.file == "m.keras"
+            assert raw[extent.offset : extent.offset + extent.length] == array.tobytes()
+
+
+def test_a_compressed_archive_is_read(
+    tmp_path: Path, members: dict[str, bytes], tensors: Mapping[str, np.ndarray]
+) -> None:
+    path = _written(tmp_path, members, compression=zipfile.ZIP_DEFLATED)
+    with open_checkpoint(path) as opened:
+        for key, array in tensors.items():
+            assert opened.table().tensors[key].extent is None
+            np.testing.assert_array_equal(opened.read(key), array)
+        assert opened.table().layers["layers/dense"].name == "body"
+
+
+def test_an_archive_written_in_one_pass_is_read(tmp_path: Path, members: dict[str, bytes]) -> None:
+    """Sizes then follow the data, and the 64-bit form is used."""
+
+    class Unseekable(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise OSError("cannot seek")
+
+        def tell(self) -> int:
+            raise OSError("cannot tell")
+
+    raw = Unseekable()
+    with zipfile.ZipFile(raw, "w") as file:
+        for name, data in members.items():
+            with file.open(name, "w", force_zip64=True) as member:
+                member.write(data)
+    path = tmp_path / "m.keras"
+    path.write_bytes(raw.getvalue())
+    with open_checkpoint(path) as opened:
+        assert len(opened.specs()) == 4
+        assert isinstance(opened, KerasZip)
+        assert opened.verify_container() == []
+
+
+def test_assets_are_read_by_their_path(tmp_path: Path, members: dict[str, bytes]) -> None:
+    vocabulary = b"eins\nzwei\n"
+    name = "assets/layers/string_lookup/vocabulary.txt"
+    path = _written(tmp_path, {"assets/": b"", **members, name: vocabulary})
+    with open_checkpoint(path) as opened:
+        assert opened.assets() == {"layers/string_lookup/vocabulary.txt": vocabulary}
+
+
+def test_every_member_is_recorded(path: Path, members: dict[str, bytes]) -> None:
+    with open_checkpoint(path) as opened:
+        (record,) = file_records(opened, opened.table())
+    assert [m.name for m in record.members] == list(members)
+    weights = record.members[-1]
+    assert weights.crc32 == zlib.crc32(members[WEIGHTS])
+    assert len(weights.sha256) == 64
+
+
+def test_a_flipped_bit_anywhere_in_a_member_is_found_by_its_crc(path: Path) -> None:
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as file:
+        start = file.getinfo(WEIGHTS).header_offset + 30 + len(WEIGHTS)
+        size = file.getinfo(WEIGHTS).file_size
+    for at in range(start, start + size, 97):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(bytes(damaged))
+        with KerasZip(path) as opened:
+            (problem,) = opened.verify_container()
+            assert WEIGHTS in problem
+    path.write_bytes(whole)
+    with KerasZip(path) as opened:
+        assert opened.verify_container() == []
+
+
+def test_a_flipped_bit_in_the_config_is_refused(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b'"units": 4', b'"units": 5'))
+    with pytest.raises(CorruptCheckpointError, match=r"config.json.*CRC"):
+        open_checkpoint(path)
+
+
+# Archives with two readings, or with more than Keras writes.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "/etc/passwd",
+        "assets/../../evil",
+        "assets//x",
+        "assets/./x",
+        "assets\\x",
+        "assets/a\\..\\b",
+        "assets/C:x",
+        "assets/x ",
+        "assets/x.",
+        "assets/a\nb",
+        "script.py",
+        "Config.json",
+        "__MACOSX/x",
+    ],
+)
+def test_members_that_keras_does_not_write_are_refused(
+    tmp_path: Path, members: dict[str, bytes], name: str
+) -> None:
+    path = _written(tmp_path, {**members, name: b"x"})
+    with pytest.raises(CorruptCheckpointError, match="none that Keras writes"):
+        open_checkpoint(path)
+    assert not safe_asset(name)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_refused(tmp_path: Path, members: dict[str, bytes]) -> None:
+    path = _written(tmp_path, members)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("config.json", b"{}")
+    with pytest.raises(CorruptCheckpointError, match=r"two members are called 'config.json'"):
+        open_checkpoint(path)
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path, members: dict[str, bytes]) -> None:
+    path = _written(tmp_path, members)
+    link = zipfile.ZipInfo("assets/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(link, "/etc/passwd")
+    with pytest.raises(CorruptCheckpointError, match="symbolic link"):
+        open_checkpoint(path)
+
+
+def test_bytes_after_the_archive_are_refused(path: Path, archive: bytes) -> None:
+    for tail in (b"\0", b"x" * 1000, b"x" * 60_000):
+        path.write_bytes(archive + tail)
+        with pytest.raises(CorruptCheckpointError, match="appended"):
+            open_checkpoint(path)
+
+
+def test_bytes_before_the_archive_are_refused(path: Path, archive: bytes) -> None:
+    path.write_bytes(b"#!/bin/true\n" + archive)
+    with pytest.raises(CorruptCheckpointError, match="beside"):
+        open_checkpoint(path)
+
+
+def test_bytes_before_the_first_member_are_refused(tmp_path: Path, weights: bytes) -> None:
+    raw = io.BytesIO(b"#!/bin/true\n")
+    raw.seek(0, 2)
+    with zipfile.ZipFile(raw, "a") as file:
+        file.writestr("config.json", json.dumps(CONFIG))
+        file.writestr(WEIGHTS, weights)
+    path = tmp_path / "m.keras"
+    path.write_bytes(raw.getvalue())
+    with pytest.raises(CorruptCheckpointError, match="before"):
+        open_checkpoint(path)
+
+
+def test_overlapping_members_are_refused(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    last = raw.rindex(b"PK\1\2")
+    first = raw.index(b"PK\1\2")
+    raw[last + 42 : last + 46] = raw[first + 42 : first + 46]
+    path.write_bytes(bytes(raw))
+    with pytest.raises(CorruptCheckpointError):
+        open_checkpoint(path)
+
+
+def test_encryption_and_unknown_compression_are_refused(path: Path, archive: bytes) -> None:
+    at = archive.index(b"PK\1\2")
+    for place, value, message in ((8, 1, "encrypted"), (10, 12, "compression method 12")):
+        raw = bytearray(archive)
+        struct.pack_into("<H", raw, at + place, value)
+        path.write_bytes(bytes(raw))
+        with pytest.raises(CorruptCheckpointError, match=message):
+            open_checkpoint(path)
+
+
+def test_a_member_that_claims_more_than_deflate_can_hold_is_refused(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    path = _written(tmp_path, members, compression=zipfile.ZIP_DEFLATED)
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"PK\1\2")
+    struct.pack_into("<L", raw, at + 24, 0xFFFFFF00)
+    path.write_bytes(bytes(raw))
+    with pytest.raises(CorruptCheckpointError, match="cannot hold"):
+        open_checkpoint(path)
+
+
+def test_a_config_of_spaces_is_refused_before_it_is_parsed(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    config = b" " * (65 << 20) + members["config.json"]
+    path = _written(tmp_path, members | {"config.json": config}, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(CorruptCheckpointError, match="at most"):
+        open_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"[" * 300 + b"]" * 300,
+        b'{"class_name": "A", "class_name": "B"}',
+        b"{}",
+        b"[]",
+        b"",
+        b"\xff",
+        b'{"class_name": 3}',
+        b'{"class_name": "A", "n": ' + b"9" * 30 + b"}",
+    ],
+)
+def test_a_config_that_is_none_is_refused(
+    tmp_path: Path, members: dict[str, bytes], config: bytes
+) -> None:
+    path = _written(tmp_path, members | {"config.json": config})
+    with pytest.raises(CorruptCheckpointError, match=r"config\.json"):
+        open_checkpoint(path)
+
+
+def test_nan_and_infinity_in_a_config_are_kept_because_keras_writes_them(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    config = {"class_name": "Masking", "config": {"mask_value": float("inf")}}
+    path = _written(tmp_path, members | {"config.json": json.dumps(config).encode()})
+    with open_checkpoint(path) as opened:
+        assert opened.architecture() == config
+
+
+def test_weights_in_another_form_are_named(tmp_path: Path, members: dict[str, bytes]) -> None:
+    del members[WEIGHTS]
+    path = _written(tmp_path, members | {"model.weights.npz": b"x"})
+    with pytest.raises(CorruptCheckpointError, match=r"model\.weights\.npz"):
+        open_checkpoint(path)
+    path = _written(tmp_path, members)
+    with pytest.raises(CorruptCheckpointError, match=r"no member model\.weights\.h5"):
+        open_checkpoint(path)
+
+
+# Damage.
+
+
+def test_a_file_cut_off_anywhere_is_refused(path: Path, archive: bytes) -> None:
+    for length in range(0, len(archive), 7):
+        path.write_bytes(archive[:length])
+        with pytest.raises(KerasguardError, match=str(path)):
+            open_checkpoint(path)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_flipped_bits_give_a_result_or_a_typed_error(
+    tmp_path: Path, members: dict[str, bytes], compression: int
+) -> None:
+    path = _written(tmp_path, members, compression=compression)
+    whole, dice = path.read_bytes(), random.Random(4)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(dice.choice([1, 1, 2, 8])):
+            damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+        path.write_bytes(bytes(damaged))
+        assert str(path) in _outcome(path)
+
+
+def _outcome(path: Path) -> str:
+    """The error's message, or the path where there is none. Other exceptions pass."""
+    try:
+        with open_checkpoint(path) as opened:
+            assert isinstance(opened, KerasZip)
+            for key in opened.specs():
+                opened.read(key)
+            opened.assets()
+            opened.writer()
+            opened.verify_container()
+    except KerasguardError as error:
+        return str(error)
+    return str(path)
+
+
+def _written(folder: Path, members: Mapping[str, bytes], compression: int = 0) -> Path:
+    path = folder / "made.keras"
+    path.write_bytes(zipped(members, compression=compression))
+    return path
