@@ -74,7 +74,7 @@ def weights_table(
         if key == "optimizer":
             layers |= _optimizer(told, architecture)
         elif key not in layers:
-            layers[key] = LayerRecord(key, told or key.rpartition("/")[2])
+            layers[key] = LayerRecord(key, told)
         elif told:
             layers[key] = replace(layers[key], name=told)
     rank = {key: index for index, key in enumerate(layers)}
@@ -89,7 +89,7 @@ def _record(
     owner, _, last = key.rpartition("vars/")
     owner = owner.rstrip("/")
     known = layers.get(owner)
-    name = f"{known.name if known else owner.rpartition('/')[2]}/{last}".lstrip("/")
+    name = f"{known.name if known and known.name else owner.rpartition('/')[2]}/{last}".lstrip("/")
     return TensorRecord(key, spec, name=name, layer=owner, role=_role(owner), extent=extent)
 
 

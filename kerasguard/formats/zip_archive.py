@@ -10,13 +10,14 @@ import hashlib
 import stat
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.opened import OpenedFile
 
-__all__ = ["Member", "ZipArchive", "looks_like_zip"]
+__all__ = ["Member", "ZipArchive", "joined_crc32", "looks_like_zip"]
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -26,6 +27,8 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _UTF8 = 1 << 0, 1 << 11
 _MAX_MEMBERS = 10_000
+# Members of this size are worth a second thread.
+_SHARED = 8 << 20
 # Deflate cannot shrink further than this, so what claims to is lying.
 MAX_RATIO = 1032
 
@@ -115,8 +118,17 @@ class ZipArchive:
         member = self.members[name]
         if not member.stored:
             return zlib.crc32(self._inflate(member))
+        if member.size < _SHARED:
+            return self._crc32(member.offset, member.size)
+        half = member.size // 2
+        places = (member.offset, half), (member.offset + half, member.size - half)
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(lambda place: self._crc32(*place), places)
+        return joined_crc32(first, second, member.size - half)
+
+    def _crc32(self, offset: int, length: int) -> int:
         value = 0
-        for piece in self._file.pieces(member.offset, member.size):
+        for piece in self._file.pieces(offset, length):
             value = zlib.crc32(piece, value)
         return value
 
@@ -233,6 +245,29 @@ class ZipArchive:
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(self._file.path, f"{what}; {_COPY_AGAIN}")
+
+
+def joined_crc32(first: int, second: int, length: int) -> int:
+    """The CRC-32 of two byte strings in a row, from theirs; `length` is that of the second.
+
+    A CRC is a remainder of polynomials over two elements; appending n bits multiplies by x^n.
+    """
+    factor, power, bits = 1 << 31, 1 << 30, 8 * length
+    while bits:
+        if bits & 1:
+            factor = _product(factor, power)
+        power, bits = _product(power, power), bits >> 1
+    return _product(factor, first) ^ second
+
+
+def _product(a: int, b: int) -> int:
+    """Of two polynomials, modulo the CRC's; the highest bit is the constant term."""
+    result = 0
+    for shift in range(31, -1, -1):
+        if a >> shift & 1:
+            result ^= b
+        b = b >> 1 ^ (0xEDB88320 if b & 1 else 0)
+    return result
 
 
 def _zip64(extra: bytes, values: list[int]) -> list[int] | None:

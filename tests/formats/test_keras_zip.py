@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from format_files import CONFIG, hdf5, zipped
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kerasguard.arena import file_records
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.formats.keras_zip import KerasZip, safe_asset
+from kerasguard.formats.zip_archive import joined_crc32
 
 WEIGHTS = "model.weights.h5"
 
@@ -146,6 +149,27 @@ def test_a_flipped_bit_anywhere_in_a_member_is_found_by_its_crc(path: Path) -> N
     path.write_bytes(whole)
     with KerasZip(path) as opened:
         assert opened.verify_container() == []
+
+
+@given(st.binary(), st.binary())
+def test_the_crc_of_two_halves_is_that_of_the_whole(first: bytes, second: bytes) -> None:
+    joined = joined_crc32(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert joined == zlib.crc32(first + second)
+
+
+def test_a_large_member_is_checked_in_two_threads(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    name = "assets/large"
+    data = np.random.default_rng(0).bytes((8 << 20) + 5)
+    path = _written(tmp_path, {**members, name: data})
+    with KerasZip(path) as opened:
+        assert opened.verify_container() == []
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(data[-9:], b"\0" * 9))
+    with KerasZip(path) as opened:
+        (problem,) = opened.verify_container()
+        assert name in problem
 
 
 def test_a_flipped_bit_in_the_config_is_refused(path: Path) -> None:

@@ -102,7 +102,8 @@ def test_names_are_read_from_every_kind_of_object_header(
 
     with open_checkpoint(hdf5_file(build, **options)) as checkpoint:
         table = checkpoint.table()
-        assert table.layers["layers/dense"].name == (name or "dense")
+        assert table.layers["layers/dense"].name == name
+        assert table.tensors[DENSE].name == f"{name or 'dense'}/0"
         np.testing.assert_array_equal(checkpoint.read(DENSE), np.ones((2, 3)))
 
 
