@@ -7,6 +7,7 @@ import json
 import random
 import stat
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -357,6 +358,27 @@ def test_flipped_bits_give_a_result_or_a_typed_error(
             damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
         path.write_bytes(bytes(damaged))
         assert str(path) in _outcome(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", ["tf2.15.1", "tf2.21.0"])
+def test_the_weights_of_real_files_are_those_that_their_writer_had(
+    shared: Path, tmp_path: Path, writer: str
+) -> None:
+    with tarfile.open(shared / f"fixtures/writers/{writer}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    paths = sorted((tmp_path / writer).glob("*.keras"))
+    assert len(paths) > 15
+    for path in paths:
+        known = np.load(path.with_suffix(".npz"))
+        expected = sorted(known[k].tobytes() for k in known.files if k.startswith("w"))
+        with open_checkpoint(path) as opened:
+            assert isinstance(opened, KerasZip)
+            weights = [r.key for r in opened.table().tensors.values() if r.role == "weight"]
+            assert sorted(opened.read(key).tobytes() for key in weights) == expected
+            assert opened.verify_container() == []
+            named = [r for r in opened.table().layers.values() if r.class_name]
+            assert all(r.name for r in named)
 
 
 def _outcome(path: Path) -> str:
