@@ -32,14 +32,14 @@ def number(value: int) -> bytes:
 
 def message(*fields: tuple[int, int | bytes | str]) -> bytes:
     """A protocol-buffer message of varint and bytes fields."""
-    result = b""
+    parts = []
     for field, value in fields:
         if isinstance(value, int):
-            result += number(field << 3) + number(value)
+            parts += [number(field << 3), number(value)]
         else:
             data = value.encode() if isinstance(value, str) else value
-            result += number(field << 3 | 2) + number(len(data)) + data
-    return result
+            parts += [number(field << 3 | 2), number(len(data)), data]
+    return b"".join(parts)
 
 
 def masked_crc(data: bytes) -> int:

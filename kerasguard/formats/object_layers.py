@@ -36,6 +36,7 @@ class Layers:
     def __init__(self, nodes: Sequence[Node], told: Mapping[int, Told]) -> None:
         self._nodes, self._told = nodes, told
         self._children: dict[int, dict[str, int]] = {}
+        self._ranks: dict[int, dict[int, int]] = {}
         self._places: dict[str, int] = {}
         self._positions: dict[str, int] = {}
         self._names: dict[str, Counter[str]] = {}
@@ -101,11 +102,14 @@ class Layers:
             return int(edge)
         if element is None:
             return -1
-        node = self._child(parent, edge)
-        for other, child in self._nodes[parent].children:
-            if child == node and re.fullmatch(r"layer-\d+", other):
-                return int(other.removeprefix("layer-"))
-        return int(element[1])
+        ranks = self._ranks.get(parent)
+        if ranks is None:
+            ranks = self._ranks[parent] = {
+                child: int(other.removeprefix("layer-"))
+                for other, child in reversed(self._nodes[parent].children)
+                if re.fullmatch(r"layer-\d+", other)
+            }
+        return ranks.get(self._child(parent, edge), int(element[1]))
 
 
 def _is_element(parts: Sequence[str], at: int) -> bool:
@@ -114,9 +118,7 @@ def _is_element(parts: Sequence[str], at: int) -> bool:
     return numbered or ELEMENT.fullmatch(parts[at]) is not None
 
 
-def _named(
-    owner: tuple[str, ...], unit: int, scope: Sequence[str]
-) -> Iterator[tuple[str, str]]:
+def _named(owner: tuple[str, ...], unit: int, scope: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Names that a variable's scopes give to the objects around it, aligned at the innermost.
 
     TensorFlow 1 named a cell's variables after the layer around it (`lstm/kernel`), so scopes may

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -24,8 +24,8 @@ from kerasguard.tensors import Role, Table, TensorRecord
 __all__ = ["ObjectTable", "object_table"]
 
 _METRIC_VARIABLES = frozenset(
-    "total count accumulator true_positives true_negatives false_positives false_negatives"
-    " total_confusion_matrix num_samples squared_sum".split()
+    {"total", "count", "accumulator", "true_positives", "true_negatives", "false_positives"}
+    | {"false_negatives", "total_confusion_matrix", "num_samples", "squared_sum"}
 )
 _METRIC_EDGE = re.compile(r"(_?compile_metrics|compiled_metrics|metrics|_metrics|_loss_tracker)")
 _SEED = re.compile(r"(_random_generator|_generator|_?seed_generator)/|seed_generator_state")
@@ -76,24 +76,28 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
         and value.key in bundle.entries
         and bundle.spec(value.key) is not None
     ]
-    named, keys = Layers(nodes, told), _keys(variables, prefix)
-    records: dict[str, TensorRecord] = {}
-    names: dict[str, str] = {}
+    layers, keys = Layers(nodes, told), _keys(variables, prefix)
+    found: dict[str, tuple[TensorRecord, str]] = {}
     for variable in sorted(variables, key=lambda v: _save_order(v, nodes, reached)):
-        key = keys[variable.node]
         outside = bool(prefix) and variable.parts[0] != prefix
-        record = _record(bundle, variable, key, outside=outside)
+        record = _record(bundle, variable, keys[variable.node], outside=outside)
         if record.role in ("weight", "metric", "seed"):
-            parts = variable.parts[bool(prefix) :] if not outside else variable.parts
-            record = replace(record, layer=named.add(root if not outside else 0, parts, record.name))
-        records[key], names[key] = record, variable.name
-    _append_slots(bundle, nodes, reached, keys, prefix, records, names)
-    _append_others(bundle, nodes, records, names)
-    layers = named.records()
+            start, parts = (
+                (0, variable.parts) if outside else (root, variable.parts[bool(prefix) :])
+            )
+            record = replace(record, layer=layers.add(start, parts, record.name))
+        found[record.key] = record, variable.name
+    for record, name in _slots(bundle, nodes, reached, keys, prefix):
+        found[record.key] = record, name
+    known = {name for _, name in found.values()}
+    for record in _others(bundle, known):
+        found[record.key] = record, record.key
+    records = with_slots({key: record for key, (record, _) in found.items()})
+    known_layers = layers.records()
     if (optimizer := optimizer_layer(records.values())) is not None:
-        layers[optimizer.key] = optimizer
-    table = Table(with_slots(records), layers, _addressing(records))
-    return ObjectTable(table, names, root, prefix)
+        known_layers[optimizer.key] = optimizer
+    table = Table(records, known_layers, _addressing(records))
+    return ObjectTable(table, {key: name for key, (_, name) in found.items()}, root, prefix)
 
 
 def _model(nodes: Sequence[Node], reached: Mapping[int, Reached]) -> tuple[int, str]:
@@ -177,20 +181,17 @@ def _edge_order(edge: str) -> tuple[int, int, str]:
     return (3 if edge.startswith("_") else 2), 0, edge
 
 
-def _append_slots(
+def _slots(
     bundle: Bundle,
     nodes: Sequence[Node],
     reached: Mapping[int, Reached],
     keys: Mapping[int, str],
     prefix: str,
-    records: dict[str, TensorRecord],
-    names: dict[str, str],
-) -> None:
+) -> Iterator[tuple[TensorRecord, str]]:
     """The slots that optimizers before TensorFlow 2.11 keep beside their weights."""
     for index in reached:
         for slot in nodes[index].slots:
-            value = nodes[slot.value].value
-            weight = keys.get(slot.weight)
+            value, weight = nodes[slot.value].value, keys.get(slot.weight)
             if value is None or weight is None or value.key not in bundle.entries:
                 continue
             spec, extent = bundle.spec(value.key), bundle.extent(value.key)
@@ -198,26 +199,19 @@ def _append_slots(
                 continue
             owner = "/".join(path(reached, index)).removeprefix(f"{prefix}/")
             key = f"{weight}/.OPTIMIZER_SLOT/{owner}/{slot.name}"
-            records[key] = TensorRecord(
+            record = TensorRecord(
                 key, spec, value.full_name or key, slot.name,
                 role="optimizer", extent=extent, slot=slot.name, slot_of=weight,
             )  # fmt: skip
-            names[key] = value.key
+            yield record, value.key
 
 
-def _append_others(
-    bundle: Bundle,
-    nodes: Sequence[Node],
-    records: dict[str, TensorRecord],
-    names: dict[str, str],
-) -> None:
+def _others(bundle: Bundle, known: Set[str]) -> Iterator[TensorRecord]:
     """Tensors that are no variable of an object: lookup tables, what only the bundle knows."""
-    known = set(names.values())
     for name in bundle.entries:
         spec = bundle.spec(name)
         if name not in known and spec is not None:
-            records[name] = TensorRecord(name, spec, name, role="state", extent=bundle.extent(name))
-            names[name] = name
+            yield TensorRecord(name, spec, name, role="state", extent=bundle.extent(name))
 
 
 def _addressing(records: Mapping[str, TensorRecord]) -> Literal["order", "key"]:

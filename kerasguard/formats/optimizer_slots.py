@@ -23,8 +23,8 @@ _TODAY = {
 }
 # Kept as variables by the optimizers of TensorFlow 1.13 to 2.10, as plain numbers by today's.
 _SETTINGS = frozenset(
-    "beta beta_1 beta_2 decay epsilon initial_accumulator_value l1_regularization_strength"
-    " l2_regularization_strength learning_rate_power momentum rho weight_decay".split()
+    {"beta", "beta_1", "beta_2", "decay", "epsilon", "initial_accumulator_value", "momentum"}
+    | {"l1_regularization_strength", "l2_regularization_strength", "learning_rate_power", "rho"}
 )
 
 

@@ -1,4 +1,4 @@
-"""Name-based TensorFlow checkpoints (`tf.train.Saver`): variables by name, nothing else is known."""
+"""Name-based TensorFlow checkpoints (`tf.train.Saver`): nothing but variables by name is known."""
 
 from __future__ import annotations
 
@@ -27,13 +27,9 @@ _INSIDE = re.compile(r"(\w*_)?cell(_\d+)?|(forward|backward)_\w+")
 
 def saver_table(bundle: Bundle) -> Table:
     """The table of a name-based checkpoint; a layer's key is the scope of its variables."""
-    specs = {
-        name: spec for name in bundle.entries if (spec := bundle.spec(name)) is not None
-    }
+    specs = {name: spec for name in bundle.entries if (spec := bundle.spec(name)) is not None}
     records = [_record(bundle, name, specs) for name in specs]
-    layers = {
-        r.layer: LayerRecord(r.layer, r.layer.rsplit("/", 1)[-1]) for r in records if r.layer
-    }
+    layers = {r.layer: LayerRecord(r.layer, r.layer.rsplit("/", 1)[-1]) for r in records if r.layer}
     if (optimizer := optimizer_layer(records)) is not None:
         layers.setdefault("optimizer", optimizer)
     records.sort(key=lambda record: record.role != "weight")
@@ -57,7 +53,7 @@ def _record(bundle: Bundle, name: str, specs: Mapping[str, TensorSpec]) -> Tenso
 
 
 def _slot(name: str, specs: Mapping[str, TensorSpec]) -> tuple[str, str]:
-    """Slot and weight of an optimizer's slot: `dense/kernel/Adam`, `training/Adam/dense/kernel/m`."""
+    """Slot and weight: of `dense/kernel/Adam`, or of `training/Adam/dense/kernel/m`."""
     parts = name.split("/")
     if len(parts) < 2 or not _SLOT.fullmatch(parts[-1]):
         return "", ""

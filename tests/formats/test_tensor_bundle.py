@@ -61,7 +61,7 @@ def test_strings_are_decoded_and_are_no_tensors(tmp_path: Path) -> None:
     assert bundle.strings("text") == ["Grüße".encode()]
     assert bundle.spec("text") is None
     assert bundle.extent("text") is None
-    with pytest.raises(CorruptCheckpointError, match="a: .* no strings"):
+    with pytest.raises(CorruptCheckpointError, match=r"a: .* no strings"):
         bundle.strings("a")
 
 
