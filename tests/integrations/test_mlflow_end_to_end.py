@@ -58,28 +58,28 @@ def names(mlflow: ModuleType, run: Any, folder: str) -> list[str]:
 
 
 def test_a_fit_in_a_run_leaves_the_manifest_of_every_checkpoint_in_it(
-    mlflow: ModuleType, tmp_path: Path
+    local_mlflow: ModuleType, tmp_path: Path
 ) -> None:
     model = make_model()
-    with mlflow.start_run() as run:
+    with local_mlflow.start_run() as run:
         checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch:02d}.keras")
         model.fit(X, Y, epochs=3, verbose=0, callbacks=[checkpoint, kg.WeightManifestCallback()])
         assert mlflow_tracking.flush(60)
     expected = [f"{epoch:02}.keras.manifest.json" for epoch in (1, 2, 3)]
-    assert names(mlflow, run, "kerasguard/manifests") == expected
-    assert len(names(mlflow, run, "kerasguard/by-digest")) == 3
+    assert names(local_mlflow, run, "kerasguard/manifests") == expected
+    assert len(names(local_mlflow, run, "kerasguard/by-digest")) == 3
     for name in expected:
         uri = f"runs:/{run.info.run_id}/kerasguard/manifests/{name}"
-        logged = Manifest.from_json(mlflow.artifacts.load_text(uri))
+        logged = Manifest.from_json(local_mlflow.artifacts.load_text(uri))
         assert logged == Manifest.from_json((tmp_path / name).read_text("utf-8"))
-    tags = mlflow.get_run(run.info.run_id).data.tags
+    tags = local_mlflow.get_run(run.info.run_id).data.tags
     assert tags["kerasguard.weights_digest"] == logged.weights_digest
 
 
-def test_a_logged_model_is_loaded_verified_from_every_address(mlflow: ModuleType) -> None:
-    name = f"whole-{mlflow.get_tracking_uri().partition(':')[0]}"
-    model, info = log_model(mlflow, name)
-    mlflow.MlflowClient().set_registered_model_alias(name, "champion", 1)
+def test_a_logged_model_is_loaded_verified_from_every_address(server_mlflow: ModuleType) -> None:
+    name = "whole"
+    model, info = log_model(server_mlflow, name)
+    server_mlflow.MlflowClient().set_registered_model_alias(name, "champion", 1)
     for uri in (
         f"models:/{name}/1",
         f"models:/{name}@champion",
@@ -110,10 +110,19 @@ def test_a_model_that_was_replaced_in_the_store_is_refused(
     kg.record(place)
     with pytest.raises(ManifestError, match=r"kerasguard\.weights_digest"):
         kg.load("models:/replaced/1")
-    assert same(
-        kg.load("models:/replaced/1", manifest="ignore"),
-        keras.models.load_model(tmp_path / "model.keras"),
-    )
+
+
+def test_what_contradicts_the_registry_is_loaded_where_the_manifest_is_to_be_ignored(
+    local_mlflow: ModuleType,
+) -> None:
+    model, info = log_model(local_mlflow, "ignored")
+    client = local_mlflow.MlflowClient()
+    client.set_logged_model_tags(info.model_id, {"kerasguard.weights_digest": "xxh3:another"})
+    with pytest.raises(ManifestError, match="xxh3:another"):
+        kg.load("models:/ignored/1")
+    restored = kg.restore("models:/ignored/1", manifest="ignore")
+    assert restored.report.origin == "unrecorded"
+    assert same(restored.model, model)
 
 
 def test_a_training_goes_on_when_the_store_fails(
