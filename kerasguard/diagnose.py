@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kerasguard.draft import Draft
@@ -98,6 +98,7 @@ def diagnose(
     rules: Sequence[Rule] = RULES,
     problems: Sequence[str] = (),
     prior: Sequence[Finding] = (),
+    own: bool = False,
     loss: Callable[[Step, str], Loss] | None = None,
     given: Sequence[Step | Finding] | None = None,
 ) -> RepairPlan:
@@ -112,12 +113,15 @@ def diagnose(
         rules: in order of repair.
         problems: damage to the container, a line each.
         prior: findings from before the tensors (migrations of the architecture).
+        own: whether the model was built from the checkpoint's own architecture, so that every
+            stored weight must have its place in it.
         loss: measures what a lossy step does to the stored values.
         given: steps and findings of a format that knows its own layouts; then weights are not
             paired here.
     """
     steps = None if given is None else [s for s in given if isinstance(s, Step)]
-    draft = _first_draft(expected, stored, manifest, renames, problems, loss, steps)
+    draft = _first_draft(expected, stored, manifest, renames, loss, steps)
+    draft = replace(draft, problems=tuple(problems), own=own)
     layouts = [f for f in given or () if isinstance(f, Finding)]
     findings = list(prior)
     applied: list[Finding] = []
@@ -148,7 +152,6 @@ def _first_draft(
     stored: Table,
     manifest: Manifest | None,
     renames: Mapping[str, str] | None,
-    problems: Sequence[str],
     loss: Callable[[Step, str], Loss] | None,
     given: Sequence[Step] | None,
 ) -> Draft:
@@ -173,7 +176,7 @@ def _first_draft(
     for key, record in expected.tensors.items():
         if record.role not in ("weight", "optimizer") and key in stored.tensors:
             steps.setdefault(key, Step(key, (key,)))
-    return Draft(expected, stored, manifest, pairing, steps, reason, tuple(problems), loss)
+    return Draft(expected, stored, manifest, pairing, steps, reason, loss=loss)
 
 
 def _in_place(pairing: Pairing, e: str, s: str) -> bool:

@@ -30,6 +30,7 @@ class Draft:
         steps: by target.
         optimizer_reason: why optimizer state is not restored; empty where it is, or there is none.
         problems: damage to the container itself, a line each (a bad CRC, changed bytes).
+        own: whether the model was built from the checkpoint's own architecture.
         loss: measures what a lossy step does to the stored values; None in a plan without bytes.
     """
 
@@ -40,6 +41,7 @@ class Draft:
     steps: Mapping[str, Step]
     optimizer_reason: str = ""
     problems: tuple[str, ...] = ()
+    own: bool = False
     loss: Callable[[Step, str], Loss] | None = field(default=None, compare=False)
 
     def after(self, target: str) -> TensorSpec | None:

@@ -195,6 +195,7 @@ class _Prepared:
             renames=renames,
             problems=reading.problems,
             prior=self.findings,
+            own=self.built is not None,
             loss=reading.loss,
             given=self._layouts(reading, stored, expected),
         )
@@ -233,7 +234,12 @@ def _prepare(
     compile: bool,  # noqa: A002
 ) -> _Prepared:
     """Build the model, or take the caller's."""
-    from kerasguard.integrations import keras_assign, keras_build, keras_environment
+    from kerasguard.integrations import (
+        keras_assign,
+        keras_build,
+        keras_custom,
+        keras_environment,
+    )
     from kerasguard.migrations import migrate
 
     if model is not None:
@@ -257,6 +263,7 @@ def _prepare(
     if errors:
         lines = "\n".join(f"  {finding}" for finding in errors)
         raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
+    migrated = keras_custom.without_untaken_defaults(migrated, custom_objects or {})
     built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
     return _Prepared(keras_assign.Sink(built.model), tuple(findings), built)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kerasguard.graph import Place, places
+from kerasguard.spelling import same_variable
 from kerasguard.tensors import Table, TensorRecord, auto_named, snake_case
 
 __all__ = ["Unit", "alike", "fits", "members", "units"]
@@ -104,13 +105,10 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     mine, other = list(ours.members.values()), list(theirs.members.values())
     a, b = _variables(ours.members), _variables(theirs.members)
     if a and b:
-        pairs = {a[v].key: b[v].key for v in a if v in b}
-        left = [r for v, r in a.items() if v not in b]
-        right = [r for v, r in b.items() if v not in a]
-        strong = any(_telling(r.variable) for r in (*left, *right))
-        if len(left) == len(right) and not strong:
-            pairs |= {x.key: y.key for x, y in zip(left, right, strict=True)}
-        return pairs
+        pairs = {x.key: b[v].key for v, x in a.items() if v in b}
+        left = {v: x for v, x in a.items() if v not in b}
+        right = {v: y for v, y in b.items() if v not in a}
+        return pairs | _respelt(left, right)
     if set(ours.members) == set(theirs.members):
         return {r.key: theirs.members[k].key for k, r in ours.members.items()}
     if len(mine) == len(other):
@@ -118,10 +116,32 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     return {}
 
 
+def _respelt(
+    left: Mapping[str, TensorRecord], right: Mapping[str, TensorRecord]
+) -> dict[str, str]:
+    """Pairs of variables whose names differ: an older spelling, or names that say nothing."""
+    pairs: dict[str, str] = {}
+    for v, x in left.items():
+        place = v.rpartition("/")[0]
+        older = [
+            y
+            for w, y in right.items()
+            if w.rpartition("/")[0] == place and same_variable(y.variable, x.variable)
+        ]
+        if len(older) == 1:
+            pairs[x.key] = older[0].key
+    telling = any(_telling(r.variable) for r in (*left.values(), *right.values()))
+    if not pairs and len(left) == len(right) and not telling:
+        return {x.key: y.key for x, y in zip(left.values(), right.values(), strict=True)}
+    return pairs
+
+
 def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
     """Members by (sublayer, variable's name); empty unless that names each of them."""
     named = {
-        f"{key.rpartition('vars/')[0]}{r.variable}": r for key, r in members.items() if r.variable
+        f"{key.rpartition('/')[0].removesuffix('vars').rstrip('/')}/{r.variable}": r
+        for key, r in members.items()
+        if r.variable
     }
     return named if len(named) == len(members) else {}
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kerasguard.layouts.convolution import kernel_layouts
-from kerasguard.layouts.names import same_variable
 from kerasguard.layouts.origin import Ordering, Origin
 from kerasguard.layouts.recurrent import cudnn_steps, gate_steps
 from kerasguard.repairs import Op, Step
+from kerasguard.spelling import same_variable
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["Leaf", "leaf_steps", "match_variables"]

@@ -1,10 +1,10 @@
-"""How Keras 1, 2 and 3 spelled the names of weights, and when two spellings mean one variable."""
+"""How Keras 1, 2 and 3 spelled the names of weights and their layers."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["expected_parts", "matches_name", "numbered", "same_variable", "split_weight_name"]
+__all__ = ["expected_parts", "matches_name", "numbered", "split_weight_name"]
 
 # Keras 1 glued layer and variable with `_`; TensorFlow may have added `_1` behind it.
 _KERAS1 = re.compile(
@@ -12,16 +12,6 @@ _KERAS1 = re.compile(
     r"|(?:depthwise|pointwise)_kernel|gamma|beta|running_mean|running_std|alphas?|betas"
     r"|[ta]_(?:left|right))(?:_\d+)?$"
 )
-_ALIASES = {
-    "W": {"kernel", "embeddings"},
-    "U": {"recurrent_kernel"},
-    "b": {"bias"},
-    "running_mean": {"moving_mean"},
-    "running_std": {"moving_variance"},
-    "alphas": {"alpha"},
-    "depthwise_kernel": {"kernel"},
-    "sn_u": {"vector_u"},
-}
 
 
 def split_weight_name(name: str, keras1: bool = False) -> tuple[tuple[str, ...], str]:
@@ -41,12 +31,6 @@ def expected_parts(name: str, variable: str) -> tuple[str, ...]:
     """The scopes in front of an expected variable's path."""
     parts = name.split("/")
     return tuple(parts[:-1] if parts and parts[-1] == variable else parts)
-
-
-def same_variable(stored: str, expected: str) -> bool:
-    """Whether a stored variable's name is an older spelling of an expected one's."""
-    plain = re.sub(r"_\d+$", "", stored)
-    return expected in (stored, plain) or expected in _ALIASES.get(plain, ())
 
 
 def matches_name(scope: str, name: str) -> bool:

@@ -7,7 +7,9 @@ Why it happens: a layer was removed after saving, or the checkpoint belongs to a
 
 Source: keras/src/saving/saving_lib.py, `_load_state` walks the model and never the file.
 
-When the repair is exact: there is none; the finding is a warning, the expected tensors are total.
+When the repair is exact: there is none. The finding is a warning, since the expected tensors are
+total; an error where the model was built from the checkpoint's own architecture, which then was
+not built in full.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ CODES = {"KG102": "a stored tensor that the model does not expect"}
 def unexpected(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per stored weight that neither a step nor a doubt refers to."""
     used = draft.used()
+    why = "the checkpoint may belong to another architecture"
+    if draft.own:
+        why = "the stored architecture did not build it: build the model and pass model="
     for doubt in draft.pairing.doubts.values():
         for s in doubt.candidates:
             used |= {r.key for r in draft.pairing.stored[s].members.values()}
@@ -32,6 +37,6 @@ def unexpected(draft: Draft) -> Iterator[Finding]:
                 "KG102",
                 key,
                 f"{record.label}: {record.spec} is stored at {key} and the model has no place for "
-                "it; the checkpoint may belong to another architecture",
-                Severity.WARNING,
+                f"it; {why}",
+                Severity.ERROR if draft.own else Severity.WARNING,
             )
