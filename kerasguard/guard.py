@@ -15,15 +15,14 @@ from typing import Any
 
 from kerasguard import sidecar
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
-from kerasguard.errors import ArchitectureError, ModelError, UnrepairableError
-from kerasguard.findings import Finding, Severity
+from kerasguard.errors import UnrepairableError
 from kerasguard.formats import open_checkpoint
-from kerasguard.layouts import restore_table
 from kerasguard.manifest import Manifest
 from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.recording import Recorded, record, save
 from kerasguard.repairs import Step
 from kerasguard.report import Outcome, Report
+from kerasguard.restoring import Prepared, prepare
 from kerasguard.rules import VALUE_RULES
 from kerasguard.tensors import Table, digest
 
@@ -109,7 +108,7 @@ def plan(
     `unresolved` instead of an exception.
     """
     with _local(path) as (local, found), Reading(local, found or manifest) as reading:
-        prepared = _prepare(reading, model, custom_objects, compile=True)
+        prepared = prepare(reading, model, custom_objects, compile=True)
         return prepared.diagnose(reading, renames, repair)
 
 
@@ -149,7 +148,7 @@ def restore(
 
     with _local(path) as (local, found), Reading(local, found or manifest) as reading:
         with tf_distribute.scope(strategy, model):
-            prepared = _prepare(reading, model, custom_objects, compile=compile)
+            prepared = prepare(reading, model, custom_objects, compile=compile)
             decided = prepared.diagnose(reading, renames, repair)
             report = _report(path, reading, decided, action="restore")
             if decided.unresolved:
@@ -172,100 +171,6 @@ def load(path: PathLike, model: Any = None, **options: Any) -> Any:
         >>> model = kerasguard.load("run/07.keras")  # doctest: +SKIP
     """
     return restore(path, model, **options).model
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A model to restore into, and what building it found."""
-
-    target: Any
-    findings: tuple[Finding, ...]
-    built: Any = None
-
-    def diagnose(
-        self, reading: Reading, renames: Mapping[str, str] | None, repair: Policy
-    ) -> RepairPlan:
-        stored = reading.finish()
-        expected = self._expected(stored)
-        return diagnose(
-            expected,
-            stored,
-            reading.manifest,
-            repair=repair,
-            renames=renames,
-            problems=reading.problems,
-            prior=self.findings,
-            own=self.built is not None,
-            loss=reading.loss,
-            given=self._layouts(reading, stored, expected),
-        )
-
-    def _expected(self, stored: Table) -> Table:
-        """The model's table; layers that do not know their own tensors yet expect the stored."""
-        table: Table = self.target.table
-        free = self.target.open_layers
-        if not free:
-            return table
-        more = {k: r for k, r in stored.tensors.items() if k.rpartition("/vars/")[0] in free}
-        return replace(table, tensors={**table.tensors, **more})
-
-    def _layouts(
-        self, reading: Reading, stored: Table, expected: Table
-    ) -> list[Step | Finding] | None:
-        """Steps of a legacy file, whose tensors' layout depends on who wrote it."""
-        if reading.checkpoint.name != "legacy_h5":
-            return None
-        told = None if self.built is None else reading.checkpoint.architecture()
-        return restore_table(stored, expected, told, reading.writer())
-
-    def finish(self, values: Mapping[str, Any]) -> None:
-        """Give their initial values to variables that no step filled."""
-        if self.built is not None:
-            places = self.target.places
-            filled = [places[k].variable for k in values if k in places]
-            self.built.skipped.fill(except_variables=[v for v in filled if v is not None])
-
-
-def _prepare(
-    reading: Reading,
-    model: Any,
-    custom_objects: Mapping[str, Any] | None,
-    *,
-    compile: bool,  # noqa: A002
-) -> _Prepared:
-    """Build the model, or take the caller's."""
-    from kerasguard.integrations import (
-        keras_assign,
-        keras_build,
-        keras_custom,
-        keras_environment,
-    )
-    from kerasguard.migrations import migrate
-
-    if model is not None:
-        if not getattr(model, "built", True):
-            raise ModelError(
-                f"model {model.name!r} was never built, so its weights do not exist yet; call it "
-                "on data or call model.build(input_shape) first"
-            )
-        if compile:
-            keras_environment.build_optimizer(model)
-        return _Prepared(keras_assign.Sink(model), ())
-    stored = reading.architecture()
-    if stored is None:
-        raise ArchitectureError(
-            f"{reading.path}: holds weights and no architecture; build the model and pass it: "
-            "kerasguard.load(path, model=model)"
-        )
-    known = keras_environment.registered_names() | set(custom_objects or ())
-    migrated, findings = migrate(stored, reading.writer(), known=frozenset(known))
-    errors = [f for f in findings if f.severity is Severity.ERROR]
-    if errors:
-        lines = "\n".join(f"  {finding}" for finding in errors)
-        raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
-    migrated = keras_custom.without_untaken_defaults(migrated, custom_objects or {})
-    built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
-    return _Prepared(keras_assign.Sink(built.model), tuple(findings), built)
 
 
 @contextlib.contextmanager
@@ -308,7 +213,7 @@ def _outcomes(
         yield Outcome(step.target, " + ".join(step.sources), found or "", before, note)
 
 
-def _optimizer(prepared: _Prepared, decided: RepairPlan) -> str:
+def _optimizer(prepared: Prepared, decided: RepairPlan) -> str:
     if decided.optimizer_reason:
         return f"not restored: {decided.optimizer_reason}"
     table: Table = prepared.target.table

@@ -54,8 +54,8 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
     extension = _EXTENSION_DTYPES.get(name)
     if extension is not None:
         return extension
-    plain: np.dtype[np.generic] = np.dtype(name)
-    return plain.newbyteorder("<")
+    little: np.dtype[np.generic] = np.dtype(name).newbyteorder("<")
+    return little
 
 
 def dtype_name(dtype: npt.DTypeLike) -> str:

@@ -116,9 +116,7 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     return {}
 
 
-def _respelt(
-    left: Mapping[str, TensorRecord], right: Mapping[str, TensorRecord]
-) -> dict[str, str]:
+def _respelt(left: Mapping[str, TensorRecord], right: Mapping[str, TensorRecord]) -> dict[str, str]:
     """Pairs of variables whose names differ: an older spelling, or names that say nothing."""
     pairs: dict[str, str] = {}
     for v, x in left.items():

@@ -40,9 +40,10 @@ def scope(strategy: Any, model: Any = None) -> contextlib.AbstractContextManager
     replicas = replica_count(model)
     wanted = strategy.num_replicas_in_sync
     if replicas != wanted:
+        name = type(strategy).__name__
         raise ModelError(
-            f"model {model.name!r} was created with {replicas} replica(s), {type(strategy).__name__}"
-            f" has {wanted}; create it inside strategy.scope(), a built model cannot be moved"
+            f"model {model.name!r} was created with {replicas} replica(s), {name} has {wanted}; "
+            "create it inside strategy.scope(), a built model cannot be moved"
         )
     return contextlib.nullcontext()
 

@@ -1,0 +1,112 @@
+"""The model to restore into: the caller's, or one built from the checkpoint's own architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kerasguard.diagnose import Policy, RepairPlan, diagnose
+from kerasguard.errors import ArchitectureError, ModelError
+from kerasguard.findings import Finding, Severity
+from kerasguard.layouts import restore_table
+from kerasguard.reading import Reading
+from kerasguard.repairs import Step
+from kerasguard.tensors import Table
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model to restore into, and what building it found."""
+
+    target: Any
+    findings: tuple[Finding, ...]
+    built: Any = None
+
+    def diagnose(
+        self, reading: Reading, renames: Mapping[str, str] | None, repair: Policy
+    ) -> RepairPlan:
+        """Wait for the last byte and compare the three tables."""
+        stored = reading.finish()
+        expected = self._expected(stored)
+        return diagnose(
+            expected,
+            stored,
+            reading.manifest,
+            repair=repair,
+            renames=renames,
+            problems=reading.problems,
+            prior=self.findings,
+            own=self.built is not None,
+            loss=reading.loss,
+            given=self._layouts(reading, stored, expected),
+        )
+
+    def _expected(self, stored: Table) -> Table:
+        """The model's table; layers that do not know their own tensors yet expect the stored."""
+        table: Table = self.target.table
+        free = self.target.open_layers
+        if not free:
+            return table
+        more = {k: r for k, r in stored.tensors.items() if k.rpartition("/vars/")[0] in free}
+        return replace(table, tensors={**table.tensors, **more})
+
+    def _layouts(
+        self, reading: Reading, stored: Table, expected: Table
+    ) -> list[Step | Finding] | None:
+        """Steps of a legacy file, whose tensors' layout depends on who wrote it."""
+        if reading.checkpoint.name != "legacy_h5":
+            return None
+        told = None if self.built is None else reading.checkpoint.architecture()
+        return restore_table(stored, expected, told, reading.writer())
+
+    def finish(self, values: Mapping[str, Any]) -> None:
+        """Give their initial values to variables that no step filled."""
+        if self.built is not None:
+            places = self.target.places
+            filled = [places[k].variable for k in values if k in places]
+            self.built.skipped.fill(except_variables=[v for v in filled if v is not None])
+
+
+def prepare(
+    reading: Reading,
+    model: Any,
+    custom_objects: Mapping[str, Any] | None,
+    *,
+    compile: bool,  # noqa: A002
+) -> Prepared:
+    """Build the model, or take the caller's."""
+    from kerasguard.integrations import (
+        keras_assign,
+        keras_build,
+        keras_custom,
+        keras_environment,
+    )
+    from kerasguard.migrations import migrate
+
+    if model is not None:
+        if not getattr(model, "built", True):
+            raise ModelError(
+                f"model {model.name!r} was never built, so its weights do not exist yet; call it "
+                "on data or call model.build(input_shape) first"
+            )
+        if compile:
+            keras_environment.build_optimizer(model)
+        return Prepared(keras_assign.Sink(model), ())
+    stored = reading.architecture()
+    if stored is None:
+        raise ArchitectureError(
+            f"{reading.path}: holds weights and no architecture; build the model and pass it: "
+            "kerasguard.load(path, model=model)"
+        )
+    known = keras_environment.registered_names() | set(custom_objects or ())
+    migrated, findings = migrate(stored, reading.writer(), known=frozenset(known))
+    errors = [f for f in findings if f.severity is Severity.ERROR]
+    if errors:
+        lines = "\n".join(f"  {finding}" for finding in errors)
+        raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
+    migrated = keras_custom.without_untaken_defaults(migrated, custom_objects or {})
+    built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
+    return Prepared(keras_assign.Sink(built.model), tuple(findings), built)
