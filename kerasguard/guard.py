@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kerasguard import sidecar
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
@@ -65,7 +65,7 @@ def inspect(path: PathLike) -> Manifest:
         CheckpointError: the checkpoint cannot be read.
     """
     with _local(path) as (local, found):
-        manifest = found or sidecar.read(local)
+        manifest = found if isinstance(found, Manifest) else sidecar.read(local)
         with open_checkpoint(local) as checkpoint:
             if manifest is not None:
                 return manifest
@@ -83,7 +83,7 @@ def verify(path: PathLike) -> Report:
         CheckpointError: the checkpoint cannot be read.
         ManifestError: the manifest cannot be read.
     """
-    with _local(path) as (local, found), Reading(local, found or "auto") as reading:
+    with _local(path) as (local, found), Reading(local, found) as reading:
         stored = reading.finish()
         steps = [Step(key, (key,)) for key in stored.tensors]
         problems = [*reading.problems, *reading.rehash()]
@@ -107,7 +107,7 @@ def plan(
     Args and errors as for `restore`; findings that cannot be settled are in the plan's
     `unresolved` instead of an exception.
     """
-    with _local(path) as (local, found), Reading(local, found or manifest) as reading:
+    with _local(path, manifest) as (local, found), Reading(local, found) as reading:
         prepared = prepare(reading, model, custom_objects, compile=True)
         return prepared.diagnose(reading, renames, repair)
 
@@ -146,7 +146,7 @@ def restore(
     """
     from kerasguard.integrations import tf_distribute
 
-    with _local(path) as (local, found), Reading(local, found or manifest) as reading:
+    with _local(path, manifest) as (local, found), Reading(local, found) as reading:
         with tf_distribute.scope(strategy, model):
             prepared = prepare(reading, model, custom_objects, compile=compile)
             decided = prepared.diagnose(reading, renames, repair)
@@ -174,15 +174,21 @@ def load(path: PathLike, model: Any = None, **options: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _local(path: PathLike) -> Iterator[tuple[Path, Manifest | None]]:
-    """The checkpoint on this machine; an MLflow URI is downloaded to a private folder."""
+def _local(
+    path: PathLike, manifest: ManifestPolicy = "auto"
+) -> Iterator[tuple[Path, Manifest | ManifestPolicy]]:
+    """The checkpoint on this machine and which manifest to use.
+
+    An MLflow URI is downloaded to a private folder, and its manifest found in the registry.
+    """
     if isinstance(path, str) and path.startswith(("models:/", "runs:/", "mlflow-artifacts:/")):
         from kerasguard.integrations import mlflow_models
 
-        with mlflow_models.resolve(path) as download:
-            yield download.path, download.manifest
+        policy: Literal["auto", "ignore"] = "ignore" if manifest == "ignore" else "auto"
+        with mlflow_models.resolve(path, manifest=policy) as download:
+            yield download.path, download.manifest or manifest
     else:
-        yield Path(path), None
+        yield Path(path), manifest
 
 
 def _report(path: PathLike, reading: Reading, decided: RepairPlan, **more: Any) -> Report:
