@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _CLOSED_PIPE
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except Exception as error:  # noqa: BLE001  # the outermost place: nothing may escape as a traceback
+    except Exception as error:  # noqa: BLE001  # the outermost place
         return _failed(error, out, debug=options.debug)
     return code
 
