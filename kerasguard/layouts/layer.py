@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from kerasguard.layouts.leaf import Leaf, leaf_steps
@@ -129,9 +130,10 @@ def layer_ways(
         The ways, empty where nothing fits, and whether no other reading fits as well.
     """
     first: Ways = {}
-    for split, by_name in splits(leaves, stored, origin):
-        parts = [leaf_steps(leaf, s, origin) for leaf, s in zip(leaves, split, strict=True)]
-        ways = _combined(parts)
+    single, twins = _without_twins(leaves)
+    for split, by_name in splits(single, stored, origin):
+        parts = [leaf_steps(leaf, s, origin) for leaf, s in zip(single, split, strict=True)]
+        ways = {o: _with_twins(steps, twins) for o, steps in _combined(parts).items()}
         if not ways:
             continue
         if by_name or (told and ordered):
@@ -140,6 +142,35 @@ def layer_ways(
             return first, False
         first = ways
     return first, ordered or not first
+
+
+def _without_twins(leaves: Sequence[Leaf]) -> tuple[list[Leaf], dict[str, str]]:
+    """The leaves with every variable once, and the keys that are a second key of another one.
+
+    SpectralNormalization of Keras 3 holds, and stores, the kernel of the layer inside it too.
+    """
+    inside = {
+        (leaf.key.rpartition("/")[0], r.variable, r.spec): r.key
+        for leaf in leaves
+        for r in leaf.expected
+    }
+    single: list[Leaf] = []
+    twins: dict[str, str] = {}
+    for leaf in leaves:
+        own = []
+        for record in leaf.expected:
+            twin = inside.get((leaf.key, record.variable, record.spec))
+            if twin is not None and leaf.class_name == "SpectralNormalization":
+                twins[record.key] = twin
+            else:
+                own.append(record)
+        single.append(replace(leaf, expected=tuple(own)))
+    return single, twins
+
+
+def _with_twins(steps: tuple[Step, ...], twins: Mapping[str, str]) -> tuple[Step, ...]:
+    by_target = {step.target: step for step in steps}
+    return (*steps, *(replace(by_target[b], target=a) for a, b in twins.items()))
 
 
 def _combined(parts: Sequence[Ways]) -> Ways:

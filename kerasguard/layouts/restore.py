@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kerasguard.findings import Finding, Severity
+from kerasguard.layouts.defaults import changed_defaults
 from kerasguard.layouts.layer import Ways, layer_ways
 from kerasguard.layouts.origin import Ordering, Origin, layer_configs
-from kerasguard.layouts.pairing import Group, Pairs, pairings, stored_groups
+from kerasguard.layouts.pairing import Group, Pairs, model_groups, pairings, stored_groups
 from kerasguard.repairs import Safety, Step
 from kerasguard.tensors import Table
 
@@ -17,6 +18,7 @@ __all__ = ["CODES", "restore_table"]
 CODES = {
     "KG204": "a legacy layer's tensors have no layout that fits the model's layer",
     "KG205": "a legacy file's kernels fit the model in two ways",
+    "KG206": "the weights do not tell what the layer computed, and its defaults have changed",
     "KG109": "a legacy file's order and its names contradict each other",
 }
 
@@ -38,7 +40,8 @@ def restore_table(
 
     Returns:
         A step per weight that is settled, and a finding per layer that is not. Weights that
-        appear in neither have no counterpart in the file.
+        appear in neither have no counterpart in the file. Without `architecture`, a warning
+        tells which layers computed something else by default when the file was written.
     """
     files = stored_groups(stored)
     wanted = sum(r.role == "weight" for r in expected.tensors.values())
@@ -62,7 +65,10 @@ def restore_table(
             best = reached, _settled(pairs, results, writer)
         if reached == wanted:
             break
-    return best[1] if best else []
+    settled = best[1] if best else []
+    if not told:
+        settled += changed_defaults(model_groups(expected), writer)
+    return settled
 
 
 def _settled(

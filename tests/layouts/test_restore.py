@@ -295,7 +295,7 @@ def test_a_gru_that_resets_elsewhere_is_refused_with_the_argument_to_set() -> No
     new: Shapes = {**old, "bias": (2, 9)}
     expected = Expected().add("layers/gru", "gru", "GRU", {}, position=0)
     expected.add("layers/gru/cell", "gru/gru_cell", "GRUCell", new)
-    (finding,) = findings(restore_table(flat({"gru": old}), expected.table(), None, KERAS2))
+    (finding,) = findings(restore_table(flat({"gru": old}), expected.table(), {}, KERAS2))
     assert finding.code == "KG204"
     assert "reset_after=False" in finding.message
 
@@ -354,3 +354,53 @@ def test_weights_of_the_model_itself_are_the_files_top_level_weights() -> None:
     stored = file({**layers, "top_level_model_weights": [("temperature:0", ())]})
     found = pairs(restore_table(stored, expected.table(), None, KERAS2))
     assert found["vars/0"] == "top_level_model_weights/temperature:0"
+
+
+@pytest.mark.parametrize(
+    ("cls", "version", "warned"),
+    [
+        ("LSTM", "2.1.6-tf", True),
+        ("LSTM", "1", True),
+        ("LSTM", "2.3.1", False),
+        ("ConvLSTM2D", "2.15.0", True),
+        ("ConvLSTM2D", "3.15.1", False),
+        ("SimpleRNN", "2.1.0", False),
+    ],
+)
+def test_weights_of_layers_whose_defaults_changed_are_loaded_with_a_warning(
+    cls: str, version: str, warned: bool
+) -> None:
+    shapes: Shapes = {"kernel": (4, 8), "recurrent_kernel": (2, 8), "bias": (8,)}
+    expected = Expected().add("layers/rnn", "rnn", cls, shapes, position=0).table()
+    writer = {"keras": version, "backend": "tensorflow"}
+    found = restore_table(flat({"rnn": shapes}), expected, None, writer)
+    assert [f.code for f in findings(found)] == ["KG206"] * warned
+    assert not findings(restore_table(flat({"rnn": shapes}), expected, {}, writer))
+
+
+def test_a_normalised_kernel_that_keras_3_stores_twice_is_filled_twice() -> None:
+    name, outer = "sn/conv", "layers/spectral_normalization"
+    kernel: Shapes = {"kernel": (3, 3, 2, 4)}
+    expected = Expected()
+    expected.add(outer, "sn", "SpectralNormalization", {**kernel, "vector_u": (1, 4)}, position=0)
+    expected.add(f"{outer}/layer", name, "Conv2D", {**kernel, "bias": (4,)})
+    stored = file(
+        {"sn": [("sn/kernel:0", (3, 3, 2, 4)), ("sn/bias:0", (4,)), ("sn/sn_u:0", (1, 4))]}
+    )
+    found = pairs(restore_table(stored, expected.table(), {}, KERAS2))
+    assert found[f"{outer}/vars/0"] == found[f"{outer}/layer/vars/0"] == "sn/sn/kernel:0"
+    assert found[f"{outer}/vars/1"] == "sn/sn/sn_u:0"
+
+
+def test_cells_that_share_one_scope_are_filled_in_order() -> None:
+    """Keras 2.2 named the weights of stacked cells `rnn/kernel:0`, `rnn/kernel_1:0`."""
+    shapes: Shapes = {"kernel": (4, 8), "recurrent_kernel": (2, 8), "bias": (8,)}
+    expected = Expected().add("layers/rnn", "rnn", "RNN", {}, position=0)
+    expected.add("layers/rnn/cell", "rnn/stacked", "StackedRNNCells", {})
+    for n in ("", "_1"):
+        key = f"layers/rnn/cell/cells/lstm_cell{n}"
+        expected.add(key, f"rnn/stacked/lstm_cell{n}", "LSTMCell", shapes)
+    names = [(f"rnn/{v}{n}:0", shape) for n in ("", "_1") for v, shape in shapes.items()]
+    found = pairs(restore_table(file({"rnn": names}), expected.table(), {}, KERAS2))
+    assert found["layers/rnn/cell/cells/lstm_cell/vars/1"] == "rnn/rnn/recurrent_kernel:0"
+    assert found["layers/rnn/cell/cells/lstm_cell_1/vars/2"] == "rnn/rnn/bias_1:0"
