@@ -43,6 +43,7 @@ _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (errors.UnrepairableError, UNREPAIRABLE),
     (errors.ArchitectureError, UNREPAIRABLE),
     (errors.ModelError, USAGE),
+    (errors.MissingPackageError, USAGE),
     (OSError, UNREADABLE),
 )
 

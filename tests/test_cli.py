@@ -214,6 +214,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> N
         (errors.UnrepairableError("2 of 3", Report("plan", "a", "b")), cli.UNREPAIRABLE),
         (errors.ArchitectureError("unknown class"), cli.UNREPAIRABLE),
         (errors.ModelError("never built"), cli.USAGE),
+        (errors.MissingPackageError("MLflow is not installed"), cli.USAGE),
         (PermissionError(13, "Permission denied", "a.keras"), cli.UNREADABLE),
         (ZeroDivisionError("a bug"), cli.INTERNAL),
         (RecursionError("a bug"), cli.INTERNAL),
