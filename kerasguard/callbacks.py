@@ -125,8 +125,13 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
             self._saver.on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Say so if nothing was saved; the model stays armed."""
+        """Wait for what is on its way to MLflow, and say so if nothing was saved.
+
+        The model stays armed.
+        """
         self._fitting = False
+        for observer in self._recording.observers:
+            getattr(observer, "flush", bool)()  # a plain callable has nothing on its way
         if self._recording.saves == 0:
             _log.warning(
                 "WeightManifestCallback: nothing was saved during fit, so nothing was recorded; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
@@ -56,5 +57,8 @@ def build_optimizer(model: Any) -> None:
     Keras does so at the first training step; until then the slots are what that would make them.
     """
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and not optimizer.built:
+    if optimizer is None or optimizer.built:
+        return
+    strategy = getattr(model, "distribute_strategy", None)
+    with contextlib.nullcontext() if strategy is None else strategy.scope():
         optimizer.build(model.trainable_variables)
