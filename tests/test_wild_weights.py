@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,8 @@ def find(shared: Path) -> Find:
     """The weights file of a catalogue entry."""
 
     def look(entry: str) -> Path:
-        (path,) = glob.glob(f"{shared}/fixtures/wild/{entry}_*/*.h*5")
-        return Path(path)
+        (path,) = (shared / "fixtures" / "wild").glob(f"{entry}_*/*.h*5")
+        return path
 
     return look
 
