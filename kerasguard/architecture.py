@@ -157,9 +157,7 @@ def _keys(entries: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
     return keys
 
 
-def _calls(
-    architecture: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
-) -> list[Called]:
+def _calls(architecture: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[Called]:
     if "input_layers" not in architecture["config"]:
         names = [_name(entry) for entry in entries]
         return [[[(name, 0, 0)] if name else []] for name in ["", *names[:-1]]]

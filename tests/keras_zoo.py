@@ -127,11 +127,17 @@ def compiled(optimizer: Any) -> Callable[[], Any]:
 
     def make() -> Any:
         model = keras.Sequential(
-            [keras.Input((6,)), layers.Dense(5, name="hidden"), layers.BatchNormalization(),
-             layers.Dropout(0.5), layers.Dense(2, name="head")]
+            [
+                keras.Input((6,)),
+                layers.Dense(5, name="hidden"),
+                layers.BatchNormalization(),
+                layers.Dropout(0.5),
+                layers.Dense(2, name="head"),
+            ]
         )
-        model.compile(optimizer if isinstance(optimizer, str) else optimizer(), "mse",
-                      metrics=["mae"])
+        model.compile(
+            optimizer if isinstance(optimizer, str) else optimizer(), "mse", metrics=["mae"]
+        )
         model.train_on_batch(np.ones((4, 6)), np.ones((4, 2)))
         return model
 
@@ -159,7 +165,9 @@ def recurrent() -> Any:
 def preprocessing() -> Any:
     """Normalization (nested too), a lookup, text vectorisation and a discretisation."""
     numbers, words, text = (
-        keras.Input((3,)), keras.Input((1,), dtype="string"), keras.Input((1,), dtype="string"),
+        keras.Input((3,)),
+        keras.Input((1,), dtype="string"),
+        keras.Input((1,), dtype="string"),
     )
     inner_norm = layers.Normalization()
     inner_norm.adapt(np.arange(12.0).reshape(4, 3))
@@ -196,8 +204,9 @@ def quantised() -> Any:
 
 def own_format() -> Any:
     """A layer that overrides how it is saved, inside a nested model."""
-    return keras.Sequential([keras.Input((3,)), keras.Sequential([Doubled(name="own")]),
-                             layers.Dense(1)])
+    return keras.Sequential(
+        [keras.Input((3,)), keras.Sequential([Doubled(name="own")]), layers.Dense(1)]
+    )
 
 
 def mixed() -> Any:
@@ -237,7 +246,6 @@ def scrambled(model: Any, seed: int = 0) -> Any:
         if "float" in variable.dtype:
             variable.assign(generator.random(variable.shape).astype("float32"))
     return model
-
 
 
 def stored(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:

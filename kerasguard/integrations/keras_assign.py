@@ -16,6 +16,7 @@ from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_graph import records_of
 from kerasguard.integrations.keras_journal import Journal
 from kerasguard.integrations.keras_model import places
+from kerasguard.integrations.keras_placeholders import skipped_of
 from kerasguard.integrations.keras_walk import Visit, walk
 from kerasguard.repairs import spec_of
 from kerasguard.tensors import Array, Table
@@ -66,6 +67,9 @@ class Sink:
     ) -> None:
         """Give the model these tensors and assets, all of them or none.
 
+        A model that was built without running its initialisers runs those of all variables that
+        get no tensor here, once, before anything is assigned.
+
         Arrays in C order whose memory starts at a multiple of 64 bytes are taken over without
         a copy; they must not be changed afterwards.
 
@@ -77,6 +81,9 @@ class Sink:
             RestoreError: a tensor does not fit, or assigning failed; the model is as before.
         """
         self._check(values)
+        skipped = skipped_of(self.model)
+        if skipped is not None:
+            skipped.fill(except_variables=self.filled_by(values))
         with self._journal() as journal:
             self._assign(values, journal)
             if assets:

@@ -10,10 +10,10 @@ import keras
 
 from kerasguard.errors import ArchitectureError
 from kerasguard.integrations.keras_fast_build import less_work
-from kerasguard.integrations.keras_placeholders import Skipped, skip_initialisers
+from kerasguard.integrations.keras_placeholders import Skipped, skip_initialisers, wait
 from kerasguard.integrations.keras_shortcuts import sharing_scope
 
-__all__ = ["Built", "build"]
+__all__ = ["Built", "build", "compile_model"]
 
 
 class Built(NamedTuple):
@@ -21,9 +21,9 @@ class Built(NamedTuple):
 
     Args:
         model: of Keras.
-        skipped: the variables that hold placeholders. Before anything is assigned,
-            `skipped.fill(except_variables=...)` must give an initial value to all that will
-            not be assigned directly: `Sink.filled_by` tells which will.
+        skipped: the variables that hold placeholders. `Sink.assign` fills them all, with
+            what it is given or with what their initialisers make; who uses no `Sink` must call
+            `skipped.fill()`.
     """
 
     model: Any
@@ -66,7 +66,30 @@ def build(
                 f"Keras {keras.__version__} cannot build {name} from the stored architecture; "
                 f"nothing was built. Keras says: {error}"
             ) from error
+        skipped.drop_unreachable(_variables(model))
+    wait(model, skipped)
     return Built(model, skipped)
+
+
+def _variables(model: Any) -> list[Any]:
+    optimizer = getattr(model, "optimizer", None)
+    metrics = getattr(model, "metrics_variables", ())
+    return [*model.variables, *metrics, *(optimizer.variables if optimizer else ())]
+
+
+def compile_model(
+    model: Any, compile_config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+) -> str:
+    """Compile a model as a config says and build its optimizer; why not, where Keras cannot.
+
+    A model without its loss still predicts, so what Keras refuses here stops nothing.
+    """
+    try:
+        with keras.saving.custom_object_scope(dict(custom_objects or {})):
+            model.compile_from_config(_copied(compile_config))
+    except (TypeError, ValueError, KeyError) as error:
+        return f"Keras {keras.__version__} says: {str(error).splitlines()[0]}"
+    return ""
 
 
 def _copied(value: Any) -> Any:

@@ -143,7 +143,7 @@ def _adding(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _reading(original: Any) -> Any:
-    """The end of reading a Sequential: the graph is put together as if nothing had been left out."""
+    """At the end of reading a Sequential its graph is put together, as if it had been all along."""
     function = original.__func__
 
     @functools.wraps(function)

@@ -55,9 +55,7 @@ class _Survey:
         inbound, position = self.inbound.get(id(layer), (None, -1))
         hidden = bool(self.opaque) and visit.path.startswith(self.opaque)
         digest = "" if hidden else self.digest(layer)
-        return LayerRecord(
-            visit.path, layer.name, type(layer).__name__, digest, inbound, position
-        )
+        return LayerRecord(visit.path, layer.name, type(layer).__name__, digest, inbound, position)
 
     def place(self, model: Any, path: str) -> None:
         """Learn one model's graph and record its operations that are no layers."""

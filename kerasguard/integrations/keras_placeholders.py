@@ -6,8 +6,6 @@ before it is filled sees what the initialiser makes, since it is run then; whoev
 has filled it. What is left at the end gets its real initial value from `Skipped.fill`.
 """
 
-# ruff: noqa: SLF001  # a variable is not public while it is being made
-
 from __future__ import annotations
 
 import functools
@@ -27,27 +25,33 @@ from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_patches import Patch, PatchSet
 from kerasguard.tensors import Array, numpy_dtype
 
-__all__ = ["Skipped", "skip_initialisers"]
+__all__ = ["Skipped", "skip_initialisers", "skipped_of", "wait"]
 
 Initialiser = Callable[[], Any]
 
 _COLLECT_FROM = 1 << 20
-"""Bytes of leftovers from which it pays to look whether anybody still holds them."""
+"""Bytes of seemingly unused variables from which it pays to look whether they are."""
 
 
 _SMALLEST = 1 << 16
+
+
+_INITIALISE = "_initialize_with_initializer"
+_INITIALISER = "_kerasguard_initialiser"
+"""Attribute of a waiting variable. Were the initialisers kept here, they would keep layers alive
+that were built and dropped on the way."""
 
 
 class Skipped:
     """The variables that hold a placeholder, and the initialisers that they did not run."""
 
     def __init__(self) -> None:
-        self._pending: dict[int, tuple[weakref.ref[Any], Initialiser]] = {}
+        self._pending: dict[int, weakref.ref[Any]] = {}
         self._zeros: Array = np.zeros(0, np.uint8)
         self._tensors: dict[tuple[tuple[int, ...], str], Any] = {}
 
     def __len__(self) -> int:
-        return sum(self._alive(key) is not None for key in self._pending)
+        return len(self._waiting())
 
     def hold(
         self, variable: Any, shape: tuple[int, ...], dtype: str, initialiser: Initialiser
@@ -55,41 +59,52 @@ class Skipped:
         """A placeholder for a new variable; None where there can be none."""
         tensor = self._placeholder(shape, dtype)
         if tensor is not None:
-            self._pending[id(variable)] = (weakref.ref(variable), initialiser)
+            self._pending[id(variable)] = weakref.ref(variable)
+            setattr(variable, _INITIALISER, initialiser)
         return tensor
 
     def settle(self, variable: Any) -> Initialiser | None:
         """The variable gets a value of its own now; its initialiser, if it did not run."""
-        entry = self._pending.pop(id(variable), None)
-        return entry[1] if entry is not None and entry[0]() is variable else None
+        reference = self._pending.pop(id(variable), None)
+        if reference is None or reference() is not variable:
+            return None
+        initialiser: Initialiser = vars(variable).pop(_INITIALISER)
+        return initialiser
 
     def fill(self, except_variables: Iterable[Any] = ()) -> None:
         """Run the initialisers of all variables that are still in use, but for these.
 
         Args:
-            except_variables: those that were assigned meanwhile.
+            except_variables: those that were, or are just going to be, assigned.
         """
-        filled = {id(variable) for variable in except_variables}
-        for key in list(self._pending):
-            if key in filled or self._alive(key) is None:
-                del self._pending[key]
-        if self._bytes_left() >= _COLLECT_FROM:
-            gc.collect(0)  # layers that were built and dropped on the way are garbage in a cycle
-        for key in list(self._pending):
-            variable = self._alive(key)
-            initialiser = self._pending.pop(key)[1]
-            if variable is not None:
+        for variable in except_variables:
+            self.settle(variable)
+        for variable in self._waiting():
+            initialiser = self.settle(variable)
+            if initialiser is not None:
                 variable.assign(initialiser())
+        self._pending.clear()
         self._tensors.clear()
 
-    def _alive(self, key: int) -> Any:
-        return self._pending[key][0]()
+    def drop_unreachable(self, reachable: Iterable[Any]) -> None:
+        """Let go of the variables of layers that were built and dropped on the way.
 
-    def _bytes_left(self) -> int:
-        alive = (self._alive(key) for key in self._pending)
-        return sum(
-            math.prod(v.shape) * numpy_dtype(v.dtype).itemsize for v in alive if v is not None
-        )
+        Garbage in a cycle looks like a variable in use, and would be initialised. This is to be
+        called before the objects of the build have grown old for the garbage collector.
+
+        Args:
+            reachable: variables that are known to be in use.
+        """
+        known = {id(variable) for variable in reachable}
+        others = [variable for variable in self._waiting() if id(variable) not in known]
+        size = sum(math.prod(v.shape) * numpy_dtype(v.dtype).itemsize for v in others)
+        del others
+        if size >= _COLLECT_FROM:
+            gc.collect(0)
+
+    def _waiting(self) -> list[Any]:
+        variables = [reference() for reference in self._pending.values()]
+        return [variable for variable in variables if variable is not None]
 
     def _placeholder(self, shape: tuple[int, ...], dtype: str) -> Any:
         key = (shape, dtype)
@@ -128,6 +143,17 @@ def skip_initialisers(*, enabled: bool = True) -> Iterator[Skipped]:
 
 
 _active = threading.local()
+_models: weakref.WeakKeyDictionary[Any, Skipped] = weakref.WeakKeyDictionary()
+
+
+def wait(model: Any, skipped: Skipped) -> None:
+    """Remember that the model's variables wait for values."""
+    _models[model] = skipped
+
+
+def skipped_of(model: Any) -> Skipped | None:
+    """What was skipped when the model was built, until it is filled for the first time."""
+    return _models.pop(model, None)
 
 
 def _current() -> Skipped | None:
@@ -198,7 +224,7 @@ def _owner(name: str) -> Any:
 
 _patches = PatchSet(
     [
-        Patch(_owner("_initialize_with_initializer"), "_initialize_with_initializer", _initialising),
+        Patch(_owner(_INITIALISE), _INITIALISE, _initialising),
         Patch(_owner("_direct_assign"), "_direct_assign", _assigning),
         Patch(_owner("value"), "value", _reading, lambda found: isinstance(found, property)),
     ]

@@ -22,7 +22,7 @@ def slots_of(optimizer: Any) -> dict[int, tuple[str, Any]]:
     found: dict[int, tuple[str, Any]] = {}
     for attribute, value in vars(optimizer).items():
         if id(value) in own:
-            named = not auto_named(value.name, "Variable")
+            named = not auto_named(value.name, "variable")
             found[id(value)] = (value.name if named else attribute.strip("_"), None)
         elif isinstance(value, list) and len(value) == len(weights) and value is not weights:
             for variable, weight in zip(value, weights, strict=True):

@@ -34,8 +34,8 @@ def loaded(path: Path, *, shortcuts: bool = True) -> Any:
     built = build(config, shortcuts=shortcuts)
     values, assets = stored(path)
     sink = Sink(built.model)
-    built.skipped.fill(sink.filled_by(values))
     sink.assign(values, assets)
+    assert len(built.skipped) == 0
     return built.model
 
 
@@ -100,7 +100,7 @@ def test_the_optimizer_is_what_keras_loads(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(got), np.asarray(want), err_msg=got.path)
 
 
-@pytest.mark.parametrize("kind", ["nested", "subclassed", "recurrent", "convolutional", "attention"])
+@pytest.mark.parametrize("kind", ["nested", "subclassed", "recurrent", "attention"])
 def test_every_object_has_the_attributes_that_it_has_in_a_stock_model(
     kind: str, tmp_path: Path
 ) -> None:
@@ -133,7 +133,8 @@ def test_a_sequential_is_put_together_once_and_as_stock() -> None:
     config = architecture(ZOO["sequential"]())
     assert config is not None
     fast, stock = build(config).model, build(config, shortcuts=False).model
-    assert fast.built and fast.input_shape == stock.input_shape == (None, 6)
+    assert fast.built
+    assert fast.input_shape == stock.input_shape == (None, 6)
     assert fast.get_config() == stock.get_config()
     assert fast._build_shapes_dict == stock._build_shapes_dict
     assert len(fast.layers[0]._inbound_nodes) == 1
@@ -264,7 +265,7 @@ def test_a_layer_that_is_dropped_on_the_way_is_not_initialised(
     config = architecture(model)
     assert config is not None
     built = build(config)
-    assert len(built.skipped) > len(model.variables)
+    assert len(built.skipped) == len(model.variables)
     ran: list[str] = []
     monkeypatch.setattr(keras.Variable, "assign", lambda self, value: ran.append(self.name))
     sink = Sink(built.model)

@@ -34,8 +34,10 @@ def test_architecture_and_live_model_agree(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(set(ZOO) - {"subclassed"}))
 def test_a_rebuilt_model_has_the_same_layer_records(kind: str) -> None:
     model = ZOO[kind]()
-    rebuilt = keras.models.clone_model(model) if kind == "functional" else type(model).from_config(
-        model.get_config()
+    rebuilt = (
+        keras.models.clone_model(model)
+        if kind == "functional"
+        else type(model).from_config(model.get_config())
     )
     own = {key: r for key, r in model_table(model).layers.items() if r.config_digest}
     again = model_table(rebuilt).layers

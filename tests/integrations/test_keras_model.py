@@ -53,7 +53,8 @@ def test_every_tensor_belongs_to_a_layer_of_the_table(kind: str) -> None:
 
 def known(model: Any) -> dict[str, Any]:
     """Layer records without the parts of stock layers, whose names Keras makes up anew."""
-    return {key: record for key, record in model_table(model).layers.items() if record.config_digest}
+    found = model_table(model).layers
+    return {key: record for key, record in found.items() if record.config_digest}
 
 
 def test_names_are_the_chain_of_layer_names() -> None:
@@ -126,7 +127,8 @@ def test_seeds_states_and_metrics_are_named_as_unwritten() -> None:
     found = {(r.role, r.layer) for r in unwritten(compiled("adam")())}
     assert ("seed", "layers/dropout") in found
     assert any(role == "metric" for role, _ in found)
-    assert ("state", "layers/simple_rnn") in {(r.role, r.layer) for r in unwritten(ZOO["recurrent"]())}
+    recurrent = {(r.role, r.layer) for r in unwritten(ZOO["recurrent"]())}
+    assert ("state", "layers/simple_rnn") in recurrent
 
 
 def test_weights_that_keras_does_not_reach_are_named_as_unwritten() -> None:

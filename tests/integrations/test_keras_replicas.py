@@ -24,8 +24,9 @@ from kerasguard.integrations.keras_build import build
 from kerasguard.integrations.keras_model import architecture, model_table
 
 def make():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="dense"),
-                              keras.layers.BatchNormalization(), keras.layers.Dense(1)])
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(4, name="dense"),
+                              layers.BatchNormalization(), layers.Dense(1, name="head")])
     model.compile(keras.optimizers.Adam(), "mse")
     model.train_on_batch(np.random.rand(8, 3), np.ones((8, 1)))
     return model
@@ -37,7 +38,6 @@ with strategy.scope():
     assert keras_variables.active_strategy() is strategy
     built = build(architecture(plain))
     sink = Sink(built.model)
-    built.skipped.fill(sink.filled_by(values))
     sink.assign(values)
 model = built.model
 assert replica_differences(model) == ()
