@@ -28,10 +28,12 @@ def pair_optimizer(
     other = [r for r in stored.tensors.values() if r.role == "optimizer"]
     if not mine or not other:
         return {}, ""
+    if any(r.slot_of for r in other) and any(r.slot_of for r in mine):
+        return _by_slot(mine, other, weights)
+    if len(mine) == len(other) + 1:  # Keras 2 kept no learning rate, the rest in the same order
+        mine = [r for r in mine if "learning_rate" not in (r.slot, r.variable)]
     if len(mine) != len(other):
         return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
-    if all(r.slot for r in (*mine, *other)):
-        return _by_slot(mine, other, weights)
     names = {_optimizer_name(t) for t in (expected, stored)} - {""}
     if len(names) > 1:
         return {}, f"it belongs to another optimizer class ({' and '.join(sorted(names))})"
@@ -47,10 +49,14 @@ def pair_optimizer(
 def _by_slot(
     mine: list[TensorRecord], other: list[TensorRecord], weights: Mapping[str, str]
 ) -> tuple[dict[str, str], str]:
-    found = {(s.slot, s.slot_of): s for s in other}
+    """Every slot of the model's optimizer; what the checkpoint keeps beyond them is left."""
+    found = {(s.slot or s.variable, s.slot_of): s for s in other}
     pairs: dict[str, str] = {}
     for record in mine:
-        match = found.get((record.slot, weights.get(record.slot_of, record.slot_of)))
+        slot = record.slot or record.variable
+        match = found.get((slot, weights.get(record.slot_of, record.slot_of)))
+        if match is None and slot == "learning_rate":
+            continue  # before Keras 3 it was part of the config only, which compiled the model
         if match is None:
             return {}, f"the checkpoint has no {record.label}; it holds another optimizer's slots"
         if match.spec.shape != record.spec.shape:

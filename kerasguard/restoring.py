@@ -10,6 +10,8 @@ from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.findings import Finding, Severity
 from kerasguard.layouts import restore_table
+from kerasguard.migrations import migrate
+from kerasguard.migrations.compile_arguments import compile_config_from
 from kerasguard.reading import Reading
 from kerasguard.repairs import Step
 from kerasguard.tensors import Table
@@ -84,7 +86,6 @@ def prepare(
         keras_custom,
         keras_environment,
     )
-    from kerasguard.migrations import migrate
 
     if model is not None:
         if not getattr(model, "built", True):
@@ -101,6 +102,8 @@ def prepare(
             f"{reading.path}: holds weights and no architecture; build the model and pass it: "
             "kerasguard.load(path, model=model)"
         )
+    stored = dict(stored)
+    training = stored.pop("training_config", None)
     known = keras_environment.registered_names() | set(custom_objects or ())
     migrated, findings = migrate(stored, reading.writer(), known=frozenset(known))
     errors = [f for f in findings if f.severity is Severity.ERROR]
@@ -109,4 +112,22 @@ def prepare(
         raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
     migrated = keras_custom.without_untaken_defaults(migrated, custom_objects or {})
     built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
+    if training and compile:
+        findings = (*findings, *_compiled(built.model, training, custom_objects))
     return Prepared(keras_assign.Sink(built.model), tuple(findings), built)
+
+
+def _compiled(
+    model: Any, training: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
+) -> list[Finding]:
+    """Compile a model as a legacy file says; a finding where that cannot be done."""
+    from kerasguard.integrations import keras_build
+
+    try:
+        reason = keras_build.compile_model(model, compile_config_from(training), custom_objects)
+    except ValueError as error:
+        reason = str(error)
+    if not reason:
+        return []
+    message = f"the model is not compiled: {reason}; call model.compile(...) before training"
+    return [Finding("KG430", "", message, Severity.WARNING)]

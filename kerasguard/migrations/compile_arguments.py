@@ -1,0 +1,132 @@
+"""Optimizer, loss and metrics of a legacy HDF5 file, in the form that Keras 3 compiles from.
+
+What it looks like: `training_config` beside the model's config, with `optimizer_config`, `loss` and
+`metrics`; Keras 3's own reader takes some of it and starts with a fresh optimizer otherwise.
+
+Why it happens: Keras 1 to 2.x named the arguments differently (`lr`, `decay`), wrapped metrics in
+`MeanMetricWrapper`, and knew a reduction `auto`; tf.keras' new optimizers added `jit_compile` and
+`is_legacy_optimizer`.
+
+Source: keras/src/legacy/saving/legacy_h5_format.py; tf-keras issue 70.
+
+When the migration is exact: the optimizer's update rule is that of the same class in Keras 3, and
+`decay` is `InverseTimeDecay` with one step. What is not known by name is left to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["compile_config_from"]
+
+CODES = {"KG430": "a model is loaded without the optimizer, loss and metrics it was saved with"}
+
+_COMMON = (
+    "name",
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+)
+_MOMENTS = ("beta_1", "beta_2", "epsilon")
+_OPTIMIZERS: dict[str, tuple[str, ...]] = {
+    "SGD": ("momentum", "nesterov"),
+    "Adam": (*_MOMENTS, "amsgrad"),
+    "AdamW": (*_MOMENTS, "amsgrad"),
+    "RMSprop": ("rho", "momentum", "epsilon", "centered"),
+    "Adagrad": ("initial_accumulator_value", "epsilon"),
+    "Adadelta": ("rho", "epsilon"),
+    "Adamax": _MOMENTS,
+    "Nadam": _MOMENTS,
+    "Lion": ("beta_1", "beta_2"),
+    "Ftrl": (
+        "learning_rate_power",
+        "initial_accumulator_value",
+        "l1_regularization_strength",
+        "l2_regularization_strength",
+        "l2_shrinkage_regularization_strength",
+        "beta",
+    ),
+}
+
+
+def compile_config_from(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Keras 3's compile config of a legacy `training_config`.
+
+    Raises:
+        ValueError: says which part has no counterpart in Keras 3.
+    """
+    optimizer = training.get("optimizer_config") or training.get("optimizer")
+    return {
+        "optimizer": None if optimizer is None else _optimizer(optimizer),
+        "loss": _objects(training.get("loss"), "keras.losses"),
+        "metrics": _objects(training.get("metrics"), "keras.metrics"),
+        "weighted_metrics": _objects(training.get("weighted_metrics"), "keras.metrics"),
+        "loss_weights": training.get("loss_weights"),
+        "run_eagerly": False,
+        "steps_per_execution": 1,
+        "jit_compile": False,
+    }
+
+
+def _optimizer(stored: Any) -> Any:
+    if not isinstance(stored, Mapping) or "module" in stored:
+        return stored
+    name = str(stored.get("class_name", "")).rpartition(">")[2]
+    if name == "LossScaleOptimizer":
+        return _optimizer(stored["config"].get("inner_optimizer", stored["config"]["optimizer"]))
+    known = {k.lower(): k for k in _OPTIMIZERS}.get(name.lower())
+    if known is None:
+        raise ValueError(f"optimizer {name} is not part of Keras 3")
+    config = dict(stored.get("config", {}))
+    taken = {
+        k: config[k] for k in (*_COMMON, *_OPTIMIZERS[known]) if config.get(k) not in (None, False)
+    }
+    rate = config.get("learning_rate", config.get("lr", 0.001))
+    if config.get("decay"):
+        rate = _schedule(
+            "InverseTimeDecay",
+            {
+                "initial_learning_rate": rate,
+                "decay_steps": 1,
+                "decay_rate": config["decay"],
+            },
+        )
+    elif isinstance(rate, Mapping):
+        rate = _schedule(str(rate["class_name"]), rate["config"])
+    return _object("keras.optimizers", known, {**taken, "learning_rate": rate})
+
+
+def _schedule(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return _object("keras.optimizers.schedules", class_name, config)
+
+
+def _object(module: str, class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": dict(config),
+        "registered_name": None,
+    }
+
+
+def _objects(value: Any, module: str) -> Any:
+    """Losses or metrics, in whatever lists and dicts they are nested."""
+    if isinstance(value, (list, tuple)):
+        return [_objects(item, module) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "class_name" not in value or "module" in value:
+        return value if "module" in value else {k: _objects(v, module) for k, v in value.items()}
+    config = {k: v for k, v in value.get("config", {}).items() if k not in ("dtype", "reduction")}
+    function = config.pop("fn", None)
+    name = str(value["class_name"]).rpartition(">")[2]
+    if name in ("MeanMetricWrapper", "SumOverBatchSizeMetricWrapper", "LossFunctionWrapper"):
+        if not isinstance(function, str):
+            raise ValueError(f"a {name} without the name of its function")
+        return function
+    return _object(module, name, config)
