@@ -28,7 +28,7 @@ __all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
 
 _METHODS = ("save", "save_weights", "export")
 _FUNCTIONS = ("save_model", "save_weights")
-# Private, and only there to see callers who hold the public functions themselves.
+# Private: what the public functions call. Wrapped to see callers who hold those by name.
 _INNER = (
     ("keras.src.saving.saving_lib", "save_model"),
     ("keras.src.saving.saving_lib", "save_weights_only"),
@@ -160,21 +160,24 @@ def _context(strict: bool, log_to_mlflow: bool | Literal["auto"]) -> Context:
 def _install() -> None:
     if _state.patches:
         return
-    for owner, name in _targets():
+    for owner, name, called_by in _targets():
         original = vars(owner).get(name)
         if callable(original) and "filepath" in inspect.signature(original).parameters:
-            done = _Patch(owner, name, original, recorded(original, _contexts))
+            wrapper = recorded(original, _contexts, called_by=called_by)
+            done = _Patch(owner, name, original, wrapper)
             setattr(owner, name, done.wrapper)
             _state.patches.append(done)
 
 
-def _targets() -> Iterator[tuple[Any, str]]:
+def _targets() -> Iterator[tuple[Any, str, str]]:
+    """Each place to patch, and the only module whose calls count there."""
     keras = importlib.import_module("keras")
-    yield from ((keras.Model, name) for name in _METHODS)
-    yield from ((m, name) for m in (keras.saving, keras.models) for name in _FUNCTIONS)
+    public = keras.saving.save_model.__module__
+    yield from ((keras.Model, name, "") for name in _METHODS)
+    yield from ((m, name, "") for m in (keras.saving, keras.models) for name in _FUNCTIONS)
     for module, name in _INNER:
         with contextlib.suppress(ImportError):
-            yield importlib.import_module(module), name
+            yield importlib.import_module(module), name, public
 
 
 def _remove_if_idle() -> None:

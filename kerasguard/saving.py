@@ -46,20 +46,24 @@ class Context:
 
 
 def recorded(
-    original: Callable[..., Any], contexts_of: Callable[[Any], list[Context]]
+    original: Callable[..., Any],
+    contexts_of: Callable[[Any], list[Context]],
+    *,
+    called_by: str = "",
 ) -> Callable[..., Any]:
     """Wrap a function or method `(model, filepath, ...)` that saves a model.
 
     Args:
         original: Keras' own.
         contexts_of: what a save of a model is recorded with; an empty list leaves it alone.
+        called_by: a module; calls from anywhere else are left alone.
     """
     signature = inspect.signature(original)
 
     @functools.wraps(original)
     def save(*args: Any, **kwargs: Any) -> Any:
-        if getattr(_thread, "saving", False):
-            return original(*args, **kwargs)  # part of the save around it
+        if getattr(_thread, "saving", False) or not _comes_from(called_by):
+            return original(*args, **kwargs)  # part of the save around it, or private
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
@@ -77,6 +81,14 @@ def recorded(
         return _Save(original, bound, place, model, contexts).run()
 
     return save
+
+
+def _comes_from(module: str) -> bool:
+    """Whether the caller of the wrapper that asks is a function of `module`."""
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = frame.f_back if frame else None
+    return not module or (frame is not None and frame.f_globals.get("__name__") == module)
 
 
 def _is_recordable(bound: inspect.BoundArguments) -> bool:
