@@ -25,6 +25,7 @@ truediv | numpy.TrueDivide | x y
 realdiv | numpy.TrueDivide | x y
 divide_no_nan | numpy.DivideNoNan | x y
 floordiv | numpy.FloorDivide | x y
+floor_div | numpy.FloorDivide | x y
 floormod | numpy.Mod | x y
 mod | numpy.Mod | x y
 pow | numpy.Power | x y|a

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kerasguard.blueprint.nodes import history_of, tensors_in
+from kerasguard.blueprint.nodes import tensors_in
 from kerasguard.blueprint.objects import Json, keras_object
 
 __all__ = ["SPECIAL", "Plan", "Unsupported"]
@@ -67,9 +67,9 @@ def _slice_part(part: Any) -> Any:
 
 def _reshape(given: Json) -> Plan:
     shape = given["shape"]
-    if isinstance(shape, list) and shape and history_of(shape[0]) is not None:
-        # Nothing but the batch size can be a tensor in front of sizes that are known.
-        return _one(given["tensor"], "layers.Reshape", target_shape=_static(shape[1:], "the shape"))
+    first = shape[0] if isinstance(shape, list) and shape else None
+    if isinstance(first, dict) and first.get("class_name") == "__batch_size__":
+        return _one(given["tensor"], "layers.Reshape", target_shape=shape[1:])
     return _one(given["tensor"], "numpy.Reshape", newshape=_static(shape, "the shape"))
 
 
@@ -195,6 +195,13 @@ def _resize_images(given: Json) -> Plan:
     return _one(given["x"], "layers.UpSampling2D", **options)
 
 
+def _einsum(given: Json) -> Plan:
+    operands = given["inputs"]
+    if not isinstance(operands, list) or not isinstance(given.get("equation"), str):
+        raise Unsupported("the file does not say what it was called on")
+    return Plan(tuple(operands), (("numpy.Einsum", {"subscripts": given["equation"]}),))
+
+
 def constant(value: Any) -> Any:
     """A constant argument; a list is an array."""
     if isinstance(value, list) and value and not any(map(_is_dict, _flat(value))):
@@ -219,6 +226,7 @@ SPECIAL: dict[str, tuple[str, Callable[[Json], Plan]]] = {
     "avg_pool2d": ("input", _pool),
     "clip": ("x", _backend_clip),
     "clip_by_value": ("t", _clip),
+    "einsum": ("inputs", _einsum),
     "hard_sigmoid": ("x", _hard_sigmoid),
     "image.resize": ("images", _resize),
     "keras.activations.relu": ("x", _relu),

@@ -9,7 +9,8 @@ Why it happens: Keras 3 calls the class `DTypePolicy`: `'str' object has no attr
 Source: tf.keras `mixed_precision/policy.py`; Keras 3 `dtype_policies/dtype_policy.py`.
 
 When it is exact: always. Loss scaling belongs to the optimizer today and acts on training only. An
-Embedding of integers is one whose input, not whose table, had that dtype.
+Embedding of integers is one whose input, not whose table, had that dtype, a Discretization one
+whose output had it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG408": "a dtype policy is written in Keras 2's form"}
 
+_OF_FLOATS = {"Discretization", "Embedding"}
 _POLICIES = {"Policy", "PolicyV1"}
 
 
@@ -32,7 +34,7 @@ def rewrite(blueprint: Blueprint) -> None:
             continue
         old = config["dtype"]
         new = _modern(old)
-        if new is None or (class_of(item) == "Embedding" and "int" in str(new)):
+        if new is None or (class_of(item) in _OF_FLOATS and "int" in str(new)):
             del config["dtype"]
         else:
             config["dtype"] = new

@@ -37,7 +37,7 @@ CODES = {"KG406": "a graph's calls are written in the form of Keras 1 or 2"}
 _CONSTANT = "_CONSTANT_VALUE"
 # Their first argument stays a list even when it holds a single tensor.
 _KEEP_LISTS = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod"}
-_UNSET = ("mask", "training")
+_UNSET = ("constants", "initial_state", "mask", "training")
 
 
 def rewrite(blueprint: Blueprint) -> None:

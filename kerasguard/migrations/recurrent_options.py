@@ -45,8 +45,6 @@ def rewrite(blueprint: Blueprint) -> None:
             told.append("time_major=False")
         if config.pop("num_constants", None):
             blueprint.refuse(item, f"{class_of(item)} takes constants, which Keras 3 does not")
-        if class_of(item) != "RNN" and not config.get("zero_output_for_mask", True):
-            del config["zero_output_for_mask"]
         if told:
             blueprint.note(item, f"{' and '.join(told)} says nothing in Keras 3")
 

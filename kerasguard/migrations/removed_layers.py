@@ -12,7 +12,6 @@ When it is exact: ReLU with a threshold is x where x > theta and 0 elsewhere, as
 InstanceNormalization is GroupNormalization with a group per channel; along another axis than the
 last or without an epsilon of its own it keeps those options. The random layers do nothing outside
 of training, so they become Identity, with a warning because training loses them. A LeakyReLU of
-negative slope and the like need nothing.
 """
 
 from __future__ import annotations
@@ -57,8 +56,15 @@ def _identity(config: Json) -> tuple[str, Json]:
     return "Identity", {k: v for k, v in config.items() if k in ("name", "trainable", "dtype")}
 
 
+def _resizing(config: Json) -> tuple[str, Json]:
+    kept = {k: v for k, v in config.items() if k in ("name", "trainable", "dtype")}
+    sizes = {"height": config["height"], "width": config["width"]}
+    return "Resizing", {**kept, **sizes, "crop_to_aspect_ratio": True}
+
+
 _SUCCESSORS: dict[str, Callable[[Json], tuple[str, Json]]] = {
     "InstanceNormalization": _instance_normalization,
+    "RandomCrop": _resizing,
     "RandomHeight": _identity,
     "RandomWidth": _identity,
     "ThresholdedReLU": _thresholded_relu,
@@ -72,8 +78,8 @@ def rewrite(blueprint: Blueprint) -> None:
             continue
         old = class_of(item)
         item["class_name"], item["config"] = _SUCCESSORS[old](config_of(item))
-        if item["class_name"] == "Identity":
-            blueprint.warn(item, f"{old} acts on training only; it is left out")
+        if old.startswith("Random"):
+            blueprint.warn(item, f"{old} is random in training only; {item['class_name']} is not")
         else:
             blueprint.note(item, f"{old} is computed by {item['class_name']}")
 

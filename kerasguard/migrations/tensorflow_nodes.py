@@ -47,6 +47,7 @@ Cumsum | cumsum | x axis | exclusive reverse
 DepthToSpace | depth_to_space | x | block_size data_format
 Div | divide | x y
 DivNoNan | divide_no_nan | x y
+Einsum | einsum | * | equation
 Elu | elu | x
 Equal | equal | x y
 ExpandDims | expand_dims | x axis

@@ -26,6 +26,7 @@ CODES = {"KG424": "a layer has an argument that Keras 3 does not have"}
 _WITHOUT_EFFECT = frozenset(
     {
         "adjustment",
+        "auto_vectorize",
         "autocast",
         "batch_size",
         "data_format",
@@ -36,6 +37,7 @@ _WITHOUT_EFFECT = frozenset(
         "input_spec",
         "noise_shape",
         "num_sub_batches",
+        "rng_type",
         "seed",
         "supports_masking",
         "trainable",
@@ -51,6 +53,8 @@ def rewrite(blueprint: Blueprint) -> None:
         if kind not in LAYERS or kind == "Lambda" or blueprint.is_known(str(item["class_name"])):
             continue
         allowed = LAYERS[kind] | CLOSED.get(kind, COMMON)
+        if "return_sequences" in allowed:
+            allowed |= {"zero_output_for_mask"}
         config.setdefault("name", name_of(item))
         for key in sorted(set(config) - allowed):
             value = config.pop(key)
