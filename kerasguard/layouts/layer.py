@@ -87,10 +87,9 @@ def in_order(leaves: Sequence[Leaf], layers: Mapping[str, LayerRecord]) -> bool:
     """
     inside: dict[str, set[str]] = {}
     for leaf in leaves:
-        chain = _around(leaf.key, layers)
-        for outer, inner in pairwise(chain):
-            if inner.count("/") == outer.count("/") + 1:
-                inside.setdefault(outer, set()).add(_last(inner))
+        for outer, inner in pairwise(_around(leaf.key, layers)):
+            attribute = inner[len(outer) + 1 :].split("/")[0]
+            inside.setdefault(outer, set()).add(attribute)
     return all(len(names) == 1 or names <= set(_MADE) for names in inside.values())
 
 

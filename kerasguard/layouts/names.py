@@ -35,7 +35,7 @@ def expected_parts(name: str, variable: str) -> tuple[str, ...]:
 
 def matches_name(scope: str, name: str) -> bool:
     """Whether `scope` is `name`, or `name` with a number that TensorFlow or Keras added."""
-    return re.fullmatch(rf"{re.escape(name)}(_\d+)?", scope) is not None
+    return scope == name or (scope.startswith(f"{name}_") and scope[len(name) + 1 :].isdecimal())
 
 
 def numbered(name: str) -> tuple[str, int]:

@@ -68,11 +68,12 @@ def model_groups(table: Table, *, flat: bool = False) -> list[Group]:
             key = _innermost(record) if flat else _outermost(record.layer, table.layers)
             owned.setdefault(key, []).append(record)
     rank = {key: n for n, key in enumerate(table.layers)}
+    lone = len({key.split("/")[0] for key in owned if key}) == 1
     groups = []
     for key, records in owned.items():
         layer = table.layers.get(key) or LayerRecord(key, key.rsplit("/", 1)[-1] or _OWN_WEIGHTS)
         leaves = leaves_of(records, table.layers)
-        placed = layer.position >= 0 or key.startswith("layers/") or not key
+        placed = layer.position >= 0 or lone or not key
         groups.append(Group(layer, tuple(records), leaves, in_order(leaves, table.layers), placed))
     if flat:
         return groups
@@ -105,27 +106,37 @@ def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tup
         own: whether the model was built from the file's own config, so that names are the file's.
     """
     models = model_groups(model)
-    some = _by(lambda g: g.name, files, models)
-    spelled = _by(_spelled, files, models)
-    named = next((pairs for pairs in (some, spelled) if len(pairs) == len(models)), [])
+    named = max(_by(lambda g: g.name, files, models), _by(_spelled, files, models), key=len)
+    given = {id(m): f for f, m in named if not m.record.auto_named}
     ordered = list(zip(files, models, strict=True)) if len(files) == len(models) else []
     ranked = _by_rank(files, models) if ordered else []
-    placed = all(group.placed for group in models)
-    given = {m.name for _, m in named if not m.record.auto_named}
-    against = any(f.name != m.name and m.name in given for f, m in ordered)
+    total = len(named) == len(models)
+    if own and total:
+        yield named, True
+    if any(given.get(id(m), f) is not f for f, m in ordered):
+        yield _completed(named, files, models)
+    else:
+        if ordered and all(group.placed for group in models):
+            yield ordered, True
+        if len(ranked) == len(models):
+            yield ranked, True
+    if total:
+        yield named, True
+    elif ordered:
+        yield ordered, not given and all(group.placed for group in models)
     flat = model_groups(model, flat=True)
-    ways = [
-        (named, own or against),
-        (ordered, placed),
-        (ranked if len(ranked) == len(models) else [], True),
-        (named, True),
-    ]
-    yield from ((pairs, True) for pairs, wanted in ways if pairs and wanted)
-    if ordered and not placed:
-        yield ordered, False
     if len(flat) > len(models):
         yield _by(_spelled, files, flat), True
-    yield spelled, True
+    yield named, True
+
+
+def _completed(named: Pairs, files: Sequence[Group], models: Sequence[Group]) -> tuple[Pairs, bool]:
+    """Pairs by name, and the rest in order; certain if at most one layer is left for one."""
+    used = {id(group) for pair in named for group in pair}
+    left = [g for g in files if id(g) not in used], [g for g in models if id(g) not in used]
+    if len(left[0]) != len(left[1]):
+        return named, True
+    return [*named, *zip(*left, strict=True)], len(left[0]) < 2
 
 
 def _spelled(group: Group) -> str:

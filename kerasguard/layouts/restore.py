@@ -57,12 +57,12 @@ def restore_table(
             ways, sure = layer_ways(
                 ours.leaves, theirs.tensors, origin, told=told, ordered=ours.ordered
             )
-            results.append((ways, sure and certain))
+            results.append((ways, sure))
         reached = sum(
             len(o.tensors) for (_, o), (ways, _) in zip(pairs, results, strict=True) if ways
         )
         if best is None or reached > best[0]:
-            best = reached, _settled(pairs, results, writer)
+            best = reached, _settled(pairs, results, writer, certain=certain)
         if reached == wanted:
             break
     settled = best[1] if best else []
@@ -72,7 +72,11 @@ def restore_table(
 
 
 def _settled(
-    pairs: Pairs, results: Sequence[tuple[Ways, bool]], writer: Mapping[str, str]
+    pairs: Pairs,
+    results: Sequence[tuple[Ways, bool]],
+    writer: Mapping[str, str],
+    *,
+    certain: bool,
 ) -> list[Step | Finding]:
     """One reading of all kernels, and what remains open."""
     ordering, both = _common(ways for ways, _ in results)
@@ -83,10 +87,10 @@ def _settled(
         steps = ways.get(ordering) or next(iter(ways.values()), ())
         if not steps:
             settled += _misfit(theirs, ours)
-        elif sure:
+        elif sure and certain:
             settled += steps
         else:
-            settled.append(_ambiguous(theirs, ours, steps))
+            settled.append(_ambiguous(theirs, ours, steps, inside=not sure))
     if both:
         settled.append(_two_orderings(ordering))
     return settled
@@ -118,12 +122,20 @@ def _misfit(theirs: Group, ours: Group) -> list[Step | Finding]:
     return [Finding("KG204", ours.record.key, message)]
 
 
-def _ambiguous(theirs: Group, ours: Group, steps: tuple[Step, ...]) -> Finding:
-    message = (
-        f"{theirs.name}: its {len(theirs.tensors)} tensors fit {ours.name} in several orders, and "
-        "neither names nor the model tell in which its layers were made or frozen when it was "
-        "saved; give its layers the names that the file has"
-    )
+def _ambiguous(theirs: Group, ours: Group, steps: tuple[Step, ...], *, inside: bool) -> Finding:
+    """A reading that fits and is not the only one."""
+    if inside:
+        message = (
+            f"{theirs.name}: its {len(theirs.tensors)} tensors fit {ours.name} in several orders, "
+            "and neither names nor the model tell in which its layers were made or frozen when it "
+            "was saved; give its layers the names that the file has"
+        )
+    else:
+        message = (
+            f"{theirs.name}: fits {ours.name} by its place in the file, but names of other layers "
+            "contradict that place, or nothing tells in which order the model made its layers; "
+            "give the layers the names that the file has"
+        )
     return Finding("KG109", ours.record.key, message, Severity.ERROR, steps, Safety.GUESS)
 
 

@@ -111,6 +111,20 @@ def test_names_that_a_person_gave_overrule_the_order() -> None:
     assert found["layers/dense_0/vars/0"] == "body/body/kernel:0"
 
 
+def test_a_renamed_layer_among_named_ones_is_the_one_that_is_left() -> None:
+    stored = flat({"a": DENSE, "b": DENSE, "old": DENSE})
+    found = pairs(restore_table(stored, dense_model("b", "new", "a"), None, KERAS2))
+    assert found["layers/dense_0/vars/0"] == "b/b/kernel:0"
+    assert found["layers/dense_1/vars/0"] == "old/old/kernel:0"
+
+
+def test_names_that_contradict_the_order_and_leave_several_layers_open_are_refused() -> None:
+    stored = flat({"a": DENSE, "b": DENSE, "old": DENSE, "older": DENSE})
+    model = dense_model("b", "a", "new", "newer")
+    found = findings(restore_table(stored, model, None, KERAS2))
+    assert "KG109" in {f.code for f in found}
+
+
 def test_a_model_made_of_the_files_own_config_is_paired_by_name() -> None:
     stored = flat({"dense_1": DENSE, "dense": DENSE})
     model = dense_model("dense", "dense_1")
