@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import io
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
-from kerasguard.formats.hdf5_attributes import Attributes, text
+from kerasguard.formats.hdf5_attributes import read_attribute, text
+from kerasguard.formats.hdf5_classic import Unusual, classic_walk, root_names
 from kerasguard.formats.hdf5_dataset import StoredDataset, describe
+from kerasguard.formats.hdf5_headers import Headers
 from kerasguard.opened import OpenedFile
 from kerasguard.tensors import Array, numpy_dtype
 
@@ -83,22 +86,15 @@ class Hdf5File:
     ) -> None:
         self._path, self._base, self._in_place = file.path, offset, data is None
         if data is not None:
-            raw: io.IOBase = io.BytesIO(data)
             self.size = len(data)
+            self._raw: io.IOBase = io.BytesIO(data)
+            self._read: Callable[[int, int], bytes] = lambda at, n: data[at : at + n]
         else:
             self.size = file.size - offset if length is None else length
-            raw = file.fileobj(offset, self.size)
-        with self._guarded("the HDF5 file cannot be opened"):
-            # A file-like driver keeps to the descriptor that was opened and hashed. Its object
-            # must outlive the library's handle, at the interpreter's exit too.
-            h5 = h5py.File(raw, "r", driver="fileobj", rdcc_nbytes=1 << 20)
-        self._root = h5
-        self._finalizer = weakref.finalize(self, _close, h5, raw)
-        shift = h5.userblock_size
-        if data is not None:
-            self._attributes = Attributes(lambda at, n: _slice(data, shift + at, n))
-        else:
-            self._attributes = Attributes(lambda at, n: file.pread(offset + shift + at, n))
+            self._raw = file.fileobj(offset, self.size)
+            self._read = lambda at, n: file.pread(offset + at, n)
+        self._headers = Headers(self._read, self.size)
+        self._finalizer: weakref.finalize[..., Hdf5File] | None = None
 
     def attribute(self, path: str, name: str) -> Any:
         """A text, number or array in the attribute `name` of the object at `path`, or None.
@@ -108,10 +104,13 @@ class Hdf5File:
             name: of the attribute.
         """
         with self._guarded(f"attribute {name!r} of {path or '/'!r} cannot be read"):
-            return self._attributes.get(h5o.open(self._root.id, path.encode() or b"/"), name)
+            place = h5o.open(self._root.id, path.encode() or b"/")
+            return read_attribute(self._headers, place, name)
 
     def names(self) -> set[str]:
         """Names of the root's attributes and of what lies directly in it; nothing is opened."""
+        with suppress(Unusual):
+            return root_names(self._headers)
         with self._guarded("the root cannot be listed"):
             return {*self._root.attrs.keys(), *self._root.keys()}
 
@@ -122,6 +121,15 @@ class Hdf5File:
             CorruptCheckpointError: anything that Keras does not write, or a description that the
                 file's bytes cannot hold.
         """
+        try:
+            groups, datasets = classic_walk(self._headers)
+        except Unusual:
+            groups, datasets = self._walk()
+        self._check_overlaps(datasets)
+        return groups, {path: self._placed(dataset) for path, dataset in datasets.items()}
+
+    def _walk(self) -> tuple[dict[str, str], dict[str, StoredDataset]]:
+        """The same by way of libhdf5."""
         groups: dict[str, str] = {}
         datasets: dict[str, StoredDataset] = {}
         seen = {0}
@@ -134,14 +142,13 @@ class Hdf5File:
             if path.count("/") > _MAX_DEPTH or len(seen) > _MAX_OBJECTS:
                 raise self._broken(f"{path!r} lies too deep, or the file has too many objects")
             with self._guarded(f"group {path or '/'!r} cannot be listed"):
-                groups[path] = text(self._attributes.get(group, "name", address))
+                groups[path] = text(read_attribute(self._headers, group, "name", address))
                 for name, child, place in self._children(group, path, seen):
                     inner = f"{path}/{name}" if path else name
                     if isinstance(child, h5g.GroupID):
                         open_groups.append((inner, child, place))
                     else:
                         datasets[inner] = self._described(inner, child)
-        self._check_overlaps(datasets)
         return groups, datasets
 
     def read(self, dataset: StoredDataset) -> Array:
@@ -164,13 +171,27 @@ class Hdf5File:
 
     def close(self) -> None:
         """Close it; the file that holds it stays open."""
-        self._finalizer()
+        if self._finalizer is not None:
+            self._finalizer()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @cached_property
+    def _root(self) -> h5py.File:
+        """libhdf5's handle; not opened before it is needed."""
+        with self._guarded("the HDF5 file cannot be opened"):
+            # A file-like driver keeps to the descriptor that was opened and hashed. Its object
+            # must outlive the library's handle, at the interpreter's exit too.
+            h5 = h5py.File(self._raw, "r", driver="fileobj", rdcc_nbytes=1 << 20)
+        self._finalizer = weakref.finalize(self, _close, h5, self._raw)
+        if shift := h5.userblock_size:
+            read = self._read
+            self._headers = Headers(lambda at, n: read(shift + at, n), self.size - shift)
+        return h5
 
     def _children(
         self, group: h5g.GroupID, path: str, seen: set[int]
@@ -193,9 +214,12 @@ class Hdf5File:
 
     def _described(self, path: str, place: h5d.DatasetID) -> StoredDataset:
         try:
-            dataset = describe(path, place, self.size, self._attributes)
+            return describe(path, place, self.size, self._headers)
         except ValueError as error:
             raise self._broken(f"{path} {error}") from None
+
+    def _placed(self, dataset: StoredDataset) -> StoredDataset:
+        """With the offset in the file that holds this one, if the bytes are there as they are."""
         if dataset.offset is None or not self._in_place:
             return replace(dataset, offset=None)
         return replace(dataset, offset=dataset.offset + self._base)
@@ -222,12 +246,6 @@ class Hdf5File:
         except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
             reason = " ".join(str(error).split())
             raise self._broken(f"{what} ({reason:.200})") from error
-
-
-def _slice(data: bytes, offset: int, length: int) -> bytes:
-    if offset + length > len(data):
-        raise ValueError(f"bytes {offset}..{offset + length} lie outside of {len(data)} bytes")
-    return data[offset : offset + length]
 
 
 def _close(h5: h5py.File, raw: io.IOBase) -> None:

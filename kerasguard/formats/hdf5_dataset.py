@@ -8,14 +8,15 @@ from typing import Any
 
 from h5py import h5d, h5s, h5t, h5z
 
-from kerasguard.formats.hdf5_attributes import Attributes, text
+from kerasguard.formats.hdf5_attributes import read_attribute, text
+from kerasguard.formats.hdf5_headers import Headers
 from kerasguard.tensors import TensorSpec, numpy_dtype
 
-__all__ = ["StoredDataset", "describe"]
+__all__ = ["FLOATS", "StoredDataset", "check_empty", "describe"]
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 # (bytes, exponent bits, mantissa bits) of the floating-point types that Keras knows.
-_FLOATS = {
+FLOATS = {
     (2, 5, 10): "float16",
     (2, 8, 7): "bfloat16",
     (4, 8, 23): "float32",
@@ -43,16 +44,14 @@ class StoredDataset:
     offset: int | None
 
 
-def describe(
-    path: str, dataset: h5d.DatasetID, file_size: int, attributes: Attributes
-) -> StoredDataset:
+def describe(path: str, dataset: h5d.DatasetID, file_size: int, headers: Headers) -> StoredDataset:
     """Check a dataset's description; its data is not touched.
 
     Args:
         path: inside the file.
         dataset: the opened object.
         file_size: of the HDF5 file in bytes.
-        attributes: of that file.
+        headers: of that file.
 
     Raises:
         ValueError: Keras does not write such a dataset, or its bytes cannot be there. The message
@@ -64,8 +63,9 @@ def describe(
         raise ValueError("keeps its data in another file, which kerasguard does not read")
     if space.get_simple_extent_type() == h5s.NULL:
         raise ValueError("has no shape")
-    dtype, native = _dtype(dataset, attributes)
+    dtype, native = _dtype(dataset, headers)
     spec = TensorSpec(tuple(int(n) for n in dataset.shape), dtype)
+    check_empty(spec)
     stored, offset = dataset.get_storage_size(), None
     if layout == h5d.CHUNKED:
         _check_chunks(dataset, plan, spec, stored)
@@ -76,6 +76,12 @@ def describe(
         if offset is None or offset + spec.nbytes > file_size:
             raise ValueError(f"is {spec} and was never written, or lies beyond the file's end")
     return StoredDataset(path, spec, offset if native else None)
+
+
+def check_empty(spec: TensorSpec) -> None:
+    """Raise ValueError for a shape that only a zero in it makes small; NumPy has none such."""
+    if math.prod(filter(None, spec.shape)) >> 56:
+        raise ValueError(f"is {spec}, which no memory holds")
 
 
 def _check_chunks(dataset: h5d.DatasetID, plan: Any, spec: TensorSpec, stored: int) -> None:
@@ -96,13 +102,13 @@ def _check_chunks(dataset: h5d.DatasetID, plan: Any, spec: TensorSpec, stored: i
         raise ValueError(f"is {spec}, parts of which were never written")
 
 
-def _dtype(dataset: h5d.DatasetID, attributes: Attributes) -> tuple[str, bool]:
+def _dtype(dataset: h5d.DatasetID, headers: Headers) -> tuple[str, bool]:
     """The Keras dtype, and whether the stored bytes are NumPy's own."""
     kind = dataset.get_type()
     family, size = kind.get_class(), kind.get_size()
     if size == 2 and family in (h5t.OPAQUE, h5t.INTEGER):
         # Keras 3 says what its two opaque bytes are; Keras 2 stored the same without a word.
-        told = text(attributes.get(dataset, "dtype"))
+        told = text(read_attribute(headers, dataset, "dtype"))
         if told == "bfloat16" or (family == h5t.OPAQUE and not told):
             return "bfloat16", family == h5t.OPAQUE or kind.get_order() == h5t.ORDER_LE
     name = ""
@@ -110,7 +116,7 @@ def _dtype(dataset: h5d.DatasetID, attributes: Attributes) -> tuple[str, bool]:
         name = f"{'' if kind.get_sign() else 'u'}int{8 * size}"
     elif family == h5t.FLOAT:
         _, _, exponent, _, mantissa = kind.get_fields()
-        name = _FLOATS.get((size, exponent, mantissa), "")
+        name = FLOATS.get((size, exponent, mantissa), "")
     elif family == h5t.ENUM and size == 1 and kind.get_nmembers() == 2:
         return "bool", True
     if not name:
