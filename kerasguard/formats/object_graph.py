@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from kerasguard.formats.protobuf_wire import WireError, fields
 
-__all__ = ["Attribute", "Node", "Rank", "Reached", "Slot", "parse", "reach"]
+__all__ = ["Attribute", "Node", "Rank", "Reached", "Slot", "is_optimizer", "parse", "path", "reach"]
 
 VALUE = "VARIABLE_VALUE"
 _DEEPEST = 500
@@ -121,7 +121,7 @@ def reach(nodes: Sequence[Node], start: int) -> dict[int, Reached]:
     return found
 
 
-def path(reached: dict[int, Reached], index: int) -> tuple[str, ...]:
+def path(reached: Mapping[int, Reached], index: int) -> tuple[str, ...]:
     """The edges from the start to a node."""
     parts = []
     while (here := reached[index]).parent >= 0:

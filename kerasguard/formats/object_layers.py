@@ -10,12 +10,14 @@ from typing import NamedTuple
 from kerasguard.formats.object_graph import Node
 from kerasguard.tensors import LayerRecord
 
-__all__ = ["ELEMENT", "CONTAINERS", "Layers", "Told"]
+__all__ = ["CONTAINERS", "ELEMENT", "INDEX", "Layers", "Told"]
 
 # How Keras 1.x in TensorFlow 1 and Keras 2 number the layers of a Sequential or functional model,
-ELEMENT = re.compile(r"layer(?:_with_weights)?-(\d+)")
+ELEMENT = re.compile(r"layer(?:_with_weights)?-([0-9]{1,9})")
 # and where Keras 3 keeps them.
 CONTAINERS = ("_operations", "_functional")
+# An edge to an item of a list.
+INDEX = re.compile(r"[0-9]{1,9}")
 
 
 class Told(NamedTuple):
@@ -23,6 +25,13 @@ class Told(NamedTuple):
 
     class_name: str
     name: str
+
+    @staticmethod
+    def of(config: Mapping[str, object]) -> Told:
+        """From a stored config; `zoo>Scale` is the class `Scale` as its package registered it."""
+        inner = config.get("config")
+        name = config.get("name") or (inner.get("name") if isinstance(inner, Mapping) else "")
+        return Told(str(config.get("class_name") or "").rpartition(">")[2], str(name or ""))
 
 
 class Layers:
@@ -55,7 +64,7 @@ class Layers:
             a layer, a cell or a wrapped layer, stays with it. Without one, the object that owns
             the variable.
         """
-        owner = parts[:-2] if len(parts) > 1 and parts[-1].isdigit() else parts[:-1]
+        owner = parts[:-2] if len(parts) > 1 and INDEX.fullmatch(parts[-1]) else parts[:-1]
         node = root
         unit = 0
         for depth, edge in enumerate(owner, 1):
@@ -98,24 +107,24 @@ class Layers:
     def _position(self, parent: int, edge: str) -> int:
         """Rank in graph order, layers without weights counted where the graph tells of them."""
         element = ELEMENT.fullmatch(edge)
-        if edge.isdigit():
+        if INDEX.fullmatch(edge):
             return int(edge)
         if element is None:
             return -1
         ranks = self._ranks.get(parent)
         if ranks is None:
             ranks = self._ranks[parent] = {
-                child: int(other.removeprefix("layer-"))
+                child: int(match[1])
                 for other, child in reversed(self._nodes[parent].children)
-                if re.fullmatch(r"layer-\d+", other)
+                if other.startswith("layer-") and (match := ELEMENT.fullmatch(other))
             }
         return ranks.get(self._child(parent, edge), int(element[1]))
 
 
 def _is_element(parts: Sequence[str], at: int) -> bool:
     """Whether the edge leads to a layer of a Sequential or functional model."""
-    numbered = at > 0 and parts[at].isdigit() and parts[at - 1] == "_operations"
-    return numbered or ELEMENT.fullmatch(parts[at]) is not None
+    numbered = at > 0 and parts[at - 1] == "_operations" and INDEX.fullmatch(parts[at])
+    return bool(numbered or ELEMENT.fullmatch(parts[at]))
 
 
 def _named(owner: tuple[str, ...], unit: int, scope: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from kerasguard.formats.object_graph import Node, Rank, Reached, path, reach
-from kerasguard.formats.object_layers import CONTAINERS, ELEMENT, Layers, Told
+from kerasguard.formats.object_layers import CONTAINERS, ELEMENT, INDEX, Layers, Told
 from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
 from kerasguard.formats.tensor_bundle import Bundle
 from kerasguard.tensors import Role, Table, TensorRecord
@@ -72,7 +72,8 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
     variables = [
         _Variable(index, path(reached, index), here.rank, value.key, value.full_name)
         for index, here in reached.items()
-        if (value := nodes[index].value) is not None
+        if index != 0
+        and (value := nodes[index].value) is not None
         and value.key in bundle.entries
         and bundle.spec(value.key) is not None
     ]
@@ -81,7 +82,7 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
     for variable in sorted(variables, key=lambda v: _save_order(v, nodes, reached)):
         outside = bool(prefix) and variable.parts[0] != prefix
         record = _record(bundle, variable, keys[variable.node], outside=outside)
-        if record.role in ("weight", "metric", "seed"):
+        if variable.rank is Rank.MODEL and record.role != "state":
             start, parts = (
                 (0, variable.parts) if outside else (root, variable.parts[bool(prefix) :])
             )
@@ -174,7 +175,7 @@ def _save_order(
 def _edge_order(edge: str) -> tuple[int, int, str]:
     if element := ELEMENT.fullmatch(edge):
         return 1, int(element[1]), ""
-    if edge.isdigit():
+    if INDEX.fullmatch(edge):
         return 1, int(edge), ""
     if edge in CONTAINERS:
         return 1, -1, ""

@@ -8,7 +8,7 @@ partitioned variable has an entry that lists its slices and one entry per slice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -33,6 +33,7 @@ _DTYPES = {
 }  # fmt: skip
 _STRING = 7
 _STRINGS_AT_ONCE = 1 << 30
+_MOST_AXES = 32
 
 
 class Bundle:
@@ -40,6 +41,7 @@ class Bundle:
 
     Args:
         prefix: the path without `.index`.
+        under: the folder that the files' names are told with, `variables/`.
 
     Raises:
         CheckpointNotFoundError: there is no `<prefix>.index`.
@@ -47,8 +49,8 @@ class Bundle:
         UnknownFormatError: it is big-endian, compressed or of a newer version.
     """
 
-    def __init__(self, prefix: Path) -> None:
-        self.prefix = prefix
+    def __init__(self, prefix: Path, under: str = "") -> None:
+        self.prefix, self._under = prefix, under
         self.files: dict[str, OpenedFile] = {}
         try:
             index = read_index(self._open(f"{prefix.name}.index"))
@@ -57,8 +59,12 @@ class Bundle:
             places += [(n, e) for n, parts in self._slices.items() for e in parts]
             for shard in sorted({entry.shard for _, entry in places}):
                 self._open_shard(shard)
+            for name, entry in self.entries.items():
+                if len(entry.shape) > _MOST_AXES or any(axis < 0 for axis in entry.shape):
+                    raise self._corrupt(name, f"its shape {str(list(entry.shape))[:80]} is none")
             for name, entry in places:
                 self._check_place(name, entry)
+            self._check_overlaps(places)
         except BaseException:
             self.close()
             raise
@@ -74,7 +80,8 @@ class Bundle:
         entry = self.entries[name]
         if entry.slices or entry.dtype not in _DTYPES:
             return None
-        return Extent(self._shard_name(entry.shard), entry.offset, entry.size)
+        name = self._under + self._shard_name(entry.shard)
+        return Extent(name, entry.offset, entry.size)
 
     def stored_crc(self, name: str) -> int | None:
         """CRC32C of the tensor's bytes as the index has it; None for a partitioned variable."""
@@ -90,8 +97,9 @@ class Bundle:
         entry = self.entries[name]
         if not entry.slices:
             return self._read_plain(name, entry)
+        parts = list(self._parts(name, entry))  # all are there before memory is asked for
         result = np.empty(entry.shape, numpy_dtype(_DTYPES[entry.dtype]))
-        for place, part in self._parts(name, entry):
+        for place, part in parts:
             index = tuple(slice(start, start + size) for start, size in place)
             result[index] = self._read_plain(name, part)
         return result
@@ -140,7 +148,7 @@ class Bundle:
             file.close()
 
     def _open(self, name: str) -> OpenedFile:
-        file = self.files[name] = OpenedFile(self.prefix.parent / name)
+        file = self.files[self._under + name] = OpenedFile(self.prefix.parent / name)
         return file
 
     def _shard_name(self, shard: int) -> str:
@@ -168,20 +176,27 @@ class Bundle:
                 file.path,
                 f"has {file.size} bytes, {name} ends at byte {end}; it is truncated: copy it again",
             )
-        if any(axis < 0 for axis in entry.shape):
-            raise self._corrupt(name, f"its shape {list(entry.shape)} is no shape")
         dtype = _DTYPES.get(entry.dtype)
         spec = TensorSpec(entry.shape, dtype) if dtype else None
         if spec and spec.nbytes != entry.size:
             raise self._corrupt(name, f"{spec} takes {spec.nbytes} bytes, {entry.size} are stored")
 
+    def _check_overlaps(self, places: Iterable[tuple[str, Entry]]) -> None:
+        """No byte belongs to two tensors; a manifest counts on that, and TensorFlow keeps it."""
+        behind: dict[int, tuple[int, str]] = {}
+        for name, entry in sorted(places, key=lambda place: place[1].offset):
+            end, before = behind.get(entry.shard, (0, ""))
+            if entry.size and entry.offset < end:
+                raise self._corrupt(name, f"its bytes are also those of {before}")
+            behind[entry.shard] = max((end, before), (entry.offset + entry.size, name))
+
     def _file(self, entry: Entry) -> OpenedFile:
-        return self.files[self._shard_name(entry.shard)]
+        return self.files[self._under + self._shard_name(entry.shard)]
 
     def _read_plain(self, name: str, entry: Entry) -> Array:
         array = np.empty(math.prod(entry.shape), numpy_dtype(_DTYPES[entry.dtype]))
         raw = array.view(np.uint8)
-        self._file(entry).read_into(raw, entry.offset)
+        self._file(entry).read_into(raw.data, entry.offset)
         if _crc(raw, 0) != unmasked(entry.crc):
             raise self._corrupt(name, "its bytes do not have the checksum stored with them")
         return array.reshape(entry.shape)

@@ -7,7 +7,6 @@ that leads to it; *name-based* ones (`tf.train.Saver`) know only names of variab
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -23,12 +22,13 @@ from kerasguard.formats.saver_table import saver_table
 from kerasguard.formats.sorted_table import is_table
 from kerasguard.formats.tensor_bundle import Bundle
 from kerasguard.opened import OpenedFile
+from kerasguard.strict_json import strict_json
 from kerasguard.tensors import Array, Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TFCheckpoint", "checkpoint_prefix"]
+__all__ = ["TFCheckpoint", "checkpoint_prefix", "object_graph"]
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _CONFIG = "OBJECT_CONFIG_JSON"
@@ -58,6 +58,16 @@ def checkpoint_prefix(path: Path) -> Path | None:
     return prefix
 
 
+def object_graph(bundle: Bundle) -> Sequence[Node]:
+    """The object graph stored with the tensors; empty where only names were stored."""
+    if _GRAPH not in bundle.entries:
+        return ()
+    try:
+        return parse(b"".join(bundle.strings(_GRAPH)))
+    except WireError as error:
+        raise _damaged_graph(bundle.prefix, error) from error
+
+
 class TFCheckpoint:
     """A checkpoint in TensorFlow's own format.
 
@@ -81,7 +91,7 @@ class TFCheckpoint:
         self.path = prefix
         self.bundle = Bundle(prefix)
         try:
-            self._nodes = self._graph()
+            self._nodes = object_graph(self.bundle)
         except BaseException:
             self.bundle.close()
             raise
@@ -159,29 +169,13 @@ class TFCheckpoint:
         try:
             return object_table(self.bundle, self._nodes, dict(self._told()))
         except WireError as error:
-            raise self._damaged(error) from error
-
-    def _graph(self) -> Sequence[Node]:
-        """The object graph; empty for a name-based checkpoint."""
-        if _GRAPH not in self.bundle.entries:
-            return ()
-        try:
-            return parse(b"".join(self.bundle.strings(_GRAPH)))
-        except WireError as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: WireError) -> CorruptCheckpointError:
-        return CorruptCheckpointError(
-            self.path, f"its object graph cannot be read: {error}; it is damaged: copy it again"
-        )
+            raise _damaged_graph(self.path, error) from error
 
     def _told(self) -> Iterator[tuple[int, Told]]:
         for index in range(len(self._nodes)):
             config = self._config(index)
             if config is not None:
-                inner = config.get("config")
-                name = inner.get("name", "") if isinstance(inner, dict) else ""
-                yield index, Told(str(config.get("class_name", "")), str(name))
+                yield index, Told.of(config)
 
     def _config(self, node: int) -> dict[str, Any] | None:
         """The Keras config that is stored of an object."""
@@ -189,13 +183,19 @@ class TFCheckpoint:
             if attribute.name == _CONFIG and attribute.key in self.bundle.entries:
                 text = b"".join(self.bundle.strings(attribute.key))
                 try:
-                    config = json.loads(text)
+                    config = strict_json(text, constants=True)
                 except ValueError as error:
                     raise CorruptCheckpointError(
-                        self.path, f"{attribute.key} is no JSON: {error}; copy the file again"
+                        self.path, f"{attribute.key} cannot be read: {error}; copy it again"
                     ) from error
                 return config if isinstance(config, dict) else None
         return None
+
+
+def _damaged_graph(path: Path, error: WireError) -> CorruptCheckpointError:
+    return CorruptCheckpointError(
+        path, f"its object graph cannot be read: {error}; it is damaged: copy it again"
+    )
 
 
 def _latest(state: Path) -> Path | None:

@@ -169,7 +169,8 @@ def test_what_this_reader_does_not_know_is_said(
         (bundle_entry(1, [2], b"12345678", shard=9), "data file 9 of 1"),
         (bundle_entry(1, [2], b"12345678", offset=1), "truncated"),
         (bundle_entry(1, [3], b"12345678"), "takes 12 bytes, 8 are stored"),
-        (bundle_entry(1, [-1], b"12345678"), "no shape"),
+        (bundle_entry(1, [-1], b"12345678"), r"its shape \[-1\] is none"),
+        (bundle_entry(1, [1] * 99, b"1234"), "its shape .* is none"),
         (b"\x0a", "cannot be read"),
         (message((2, 5)), "cannot be read"),
     ],
@@ -180,6 +181,29 @@ def test_an_entry_that_cannot_be_true_is_refused(tmp_path: Path, entry: bytes, s
     (tmp_path / "x.data-00000-of-00001").write_bytes(b"12345678")
     with pytest.raises(CorruptCheckpointError, match=said):
         Bundle(tmp_path / "x")
+
+
+def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:
+    items = {
+        b"": message((1, 1)),
+        b"a": bundle_entry(1, [2], b"12345678"),
+        b"b": bundle_entry(1, [1], b"5678", offset=4),
+    }
+    (tmp_path / "x.index").write_bytes(table(items))
+    (tmp_path / "x.data-00000-of-00001").write_bytes(b"12345678")
+    with pytest.raises(CorruptCheckpointError, match="b: its bytes are also those of a"):
+        Bundle(tmp_path / "x")
+
+
+def test_a_partitioned_variable_of_absurd_size_asks_for_no_memory(tmp_path: Path) -> None:
+    whole = message((1, b""))
+    items = {
+        b"": message((1, 1)),
+        b"w": bundle_entry(1, [1 << 60], b"", slices=[whole]),
+    }
+    (tmp_path / "x.index").write_bytes(table(items))
+    with pytest.raises(CorruptCheckpointError, match="0 of its 1 slices are there"):
+        Bundle(tmp_path / "x").read("w")
 
 
 def test_an_index_without_a_header_is_refused(tmp_path: Path) -> None:
