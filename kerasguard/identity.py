@@ -20,6 +20,8 @@ from kerasguard.units import Unit, alike, fits, members, units
 
 __all__ = ["Doubt", "Evidence", "Pairing", "pair"]
 
+# Candidates of a doubt that are kept on either side; thousands of layers may be in doubt.
+_SHOWN = 4
 Evidence = Literal["renames", "address", "name", "graph", "shape"]
 
 
@@ -251,5 +253,7 @@ def _rest(
         elif offered:
             reason = f"{len(offered)} stored layers fit {len(wanting)} expected ones of this shape"
             for rank, e in enumerate(wanting):
-                likely = sorted(offered, key=lambda s, r=rank: abs(offered.index(s) - r))  # type: ignore[misc]
-                doubts.setdefault(e, Doubt(tuple(likely), reason))
+                first = min(rank, len(offered) - 1)
+                likely = offered[first : first + _SHOWN] or offered[-1:]
+                others = offered[max(first - _SHOWN, 0) : first]
+                doubts.setdefault(e, Doubt((*likely, *others), reason))

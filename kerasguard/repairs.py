@@ -246,7 +246,8 @@ class Step:
         ops = [op_from_dict(op) for op in data["ops"]]
         join = ops.pop(0) if ops and isinstance(ops[0], Concat) else None
         assert join is None or isinstance(join, Concat)
-        return Step(data["target"], tuple(data["sources"]), tuple(ops), join)  # type: ignore[arg-type]
+        rest: Any = tuple(ops)
+        return Step(data["target"], tuple(data["sources"]), rest, join)
 
 
 @dataclass(frozen=True, slots=True)

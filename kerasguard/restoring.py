@@ -79,46 +79,55 @@ def prepare(
     *,
     compile: bool,  # noqa: A002
 ) -> Prepared:
-    """Build the model, or take the caller's."""
-    from kerasguard.integrations import (
-        keras_assign,
-        keras_build,
-        keras_custom,
-        keras_environment,
-    )
+    """Build the model, or take the caller's.
 
-    if model is not None:
-        if not getattr(model, "built", True):
-            raise ModelError(
-                f"model {model.name!r} was never built, so its weights do not exist yet; call it "
-                "on data or call model.build(input_shape) first"
-            )
-        if compile:
-            keras_environment.build_optimizer(model)
-        return Prepared(keras_assign.Sink(model), ())
-    stored = reading.architecture()
-    if stored is None:
+    Raises:
+        ModelError: the caller's model was never built.
+        ArchitectureError: no model can be built from the checkpoint.
+    """
+    from kerasguard.integrations import keras_assign, keras_environment
+
+    if model is None:
+        return _built(reading, custom_objects or {}, compile=compile)
+    if not getattr(model, "built", True):
+        raise ModelError(
+            f"model {model.name!r} was never built, so its weights do not exist yet; call it "
+            "on data or call model.build(input_shape) first"
+        )
+    if compile:
+        keras_environment.build_optimizer(model)
+    return Prepared(keras_assign.Sink(model), ())
+
+
+def _built(reading: Reading, custom_objects: Mapping[str, Any], *, compile: bool) -> Prepared:  # noqa: A002
+    from kerasguard.integrations import keras_assign, keras_build, keras_custom, keras_environment
+
+    found = reading.architecture()
+    if found is None:
         raise ArchitectureError(
             f"{reading.path}: holds weights and no architecture; build the model and pass it: "
             "kerasguard.load(path, model=model)"
         )
-    stored = dict(stored)
+    stored = dict(found)
     training = stored.pop("training_config", None)
-    known = keras_environment.registered_names() | set(custom_objects or ())
+    known = keras_environment.registered_names() | set(custom_objects)
     migrated, findings = migrate(stored, reading.writer(), known=frozenset(known))
     errors = [f for f in findings if f.severity is Severity.ERROR]
     if errors:
         lines = "\n".join(f"  {finding}" for finding in errors)
         raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
-    migrated = keras_custom.without_untaken_defaults(migrated, custom_objects or {})
+    migrated = keras_custom.without_untaken_defaults(migrated, custom_objects)
     built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
+    if not built.model.built:
+        weights = [r for r in reading.table.tensors.values() if r.role == "weight"]
+        keras_custom.build_by_weights(built.model, [r.spec.shape for r in weights])
     if training and compile:
         findings = (*findings, *_compiled(built.model, training, custom_objects))
     return Prepared(keras_assign.Sink(built.model), tuple(findings), built)
 
 
 def _compiled(
-    model: Any, training: Mapping[str, Any], custom_objects: Mapping[str, Any] | None
+    model: Any, training: Mapping[str, Any], custom_objects: Mapping[str, Any]
 ) -> list[Finding]:
     """Compile a model as a legacy file says; a finding where that cannot be done."""
     from kerasguard.integrations import keras_build

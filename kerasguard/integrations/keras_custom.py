@@ -8,12 +8,13 @@ what the object has anyway, leaving it out changes nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-__all__ = ["without_untaken_defaults"]
+__all__ = ["build_by_weights", "without_untaken_defaults"]
 
 
 def without_untaken_defaults(
@@ -28,6 +29,29 @@ def without_untaken_defaults(
     for name, item in keras.saving.get_custom_objects().items():
         classes.setdefault(name.rpartition(">")[2], item)
     return _rewritten(architecture, classes)
+
+
+def build_by_weights(model: Any, shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Build a model that was saved without its input shape, by the shapes of its weights.
+
+    The first kernels tell how many features the input has. The model is called once on zeros of
+    such a shape; whether that made the right weights is seen in their shapes.
+
+    Returns:
+        Whether the model now has weights of exactly these shapes.
+    """
+    wanted = sorted(shapes)
+    for kernel in [shape for shape in shapes if len(shape) > 1][:3]:
+        space = {2: (), 3: (16,), 4: (32, 32), 5: (16, 16, 16)}.get(len(kernel))
+        if space is None:
+            continue
+        try:
+            model(np.zeros((1, *space, kernel[-2]), "float32"))
+        except (TypeError, ValueError):  # what Keras raises for an input that does not fit
+            continue
+        if sorted(tuple(w.shape) for w in model.weights) == wanted:
+            return True
+    return False
 
 
 def _rewritten(value: Any, classes: Mapping[str, Any]) -> Any:
