@@ -27,6 +27,7 @@ from kerasguard.migrations import (
     dtype_policy,
     dynamic_shapes,
     encoded_values,
+    foreign_references,
     gru_reset_after,
     hard_sigmoid,
     inbound_nodes,
@@ -81,6 +82,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     mask_names.MIGRATION,
     unknown_arguments.MIGRATION,
     modules.MIGRATION,
+    foreign_references.MIGRATION,
 )
 
 

@@ -1,0 +1,77 @@
+"""KG431: a config that names code outside Keras, or a Keras function that is no part of a model.
+
+What it looks like: an object with `module: "os"` or `"keras_cv"`, or a function reference to
+`keras.config.set_floatx` where an activation belongs.
+
+Why it happens: the model needs a package that was registered when it was saved, or somebody wrote
+the config to run code on loading. Keras imports some modules that a config names before it looks
+what they hold, and denies only a short list of its own functions.
+
+Source: keras/src/saving/serialization_lib.py, `_retrieve_class_or_fn`; GHSA-48g7-3x6r-xfhp.
+
+When it is exact: nothing is changed. What the caller supplies by `custom_objects` is trusted;
+everything else must be a class or a mathematical function of Keras itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from kerasguard.blueprint.objects import Json
+from kerasguard.blueprint.working import Blueprint, Migration
+
+CODES = {"KG431": "a config names code that is no part of Keras' models"}
+
+_KERAS = re.compile(r"(keras|tf_keras|kerasguard)(\.|$)")
+_MATHEMATICAL = re.compile(
+    r"keras(\.src)?\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"
+    r"|backend\.tensorflow\.(nn|numpy|math))(\.|$)"
+)
+_REFUSED = {
+    "TFSMLayer": "it runs a SavedModel from a path that the file names",
+    "TorchModuleWrapper": "it unpickles what the file holds",
+}
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Refuse every reference that is not to Keras and not supplied by the caller."""
+    stack: list[tuple[str, Any]] = [("", blueprint.architecture)]
+    while stack:
+        owner, value = stack.pop()
+        if isinstance(value, dict):
+            if "class_name" in value:
+                config = value.get("config")
+                name = config.get("name") if isinstance(config, dict) else None
+                owner = name if isinstance(name, str) else owner
+                _check(blueprint, owner, value)
+            stack += [(owner, item) for item in value.values()]
+        elif isinstance(value, (list, tuple)):
+            stack += [(owner, item) for item in value]
+
+
+def _check(blueprint: Blueprint, owner: str, item: Json) -> None:
+    module, class_name = item.get("module"), str(item.get("class_name"))
+    is_function = class_name == "function"
+    name = str(item.get("config")) if is_function else class_name
+    registered = str(item.get("registered_name") or name)
+    if blueprint.is_known(name) or blueprint.is_known(registered):
+        return
+    if class_name in _REFUSED:
+        blueprint.refuse(owner, f"{class_name} is never loaded from a file: {_REFUSED[class_name]}")
+    elif isinstance(module, str) and module != "builtins" and not _KERAS.match(module):
+        blueprint.refuse(
+            owner,
+            f"{name} is of the package {module.partition('.')[0]!r}, which is not imported because "
+            f"a file names it; import it and supply it: custom_objects={{{registered!r}: ...}}",
+        )
+    elif is_function and isinstance(module, str) and module != "builtins":
+        if not _MATHEMATICAL.match(module):
+            blueprint.refuse(
+                owner,
+                f"the function {module}.{name} is no part of a model; if it is meant, supply it: "
+                f"custom_objects={{{name!r}: ...}}",
+            )
+
+
+MIGRATION = Migration("KG431", "all", lambda _: True, rewrite)

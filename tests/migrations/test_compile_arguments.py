@@ -1,0 +1,48 @@
+"""Optimizer, loss and metrics of legacy files in Keras 3's form."""
+
+from __future__ import annotations
+
+import pytest
+
+from kerasguard.migrations.compile_arguments import compile_config_from
+
+
+def test_an_adam_of_keras_2_keeps_its_arguments() -> None:
+    stored = {
+        "optimizer_config": {
+            "class_name": "Adam",
+            "config": {"name": "Adam", "lr": 0.5, "beta_1": 0.8, "decay": 0.0, "amsgrad": False},
+        },
+        "loss": "mse",
+        "metrics": ["mae"],
+    }
+    found = compile_config_from(stored)
+    assert found["optimizer"]["class_name"] == "Adam"
+    assert found["optimizer"]["config"] == {"name": "Adam", "beta_1": 0.8, "learning_rate": 0.5}
+    assert (found["loss"], found["metrics"]) == ("mse", ["mae"])
+
+
+def test_decay_becomes_the_schedule_that_computes_the_same() -> None:
+    config = {"learning_rate": 0.1, "decay": 0.01, "momentum": 0.9}
+    stored = {"optimizer_config": {"class_name": "SGD", "config": config}}
+    rate = compile_config_from(stored)["optimizer"]["config"]["learning_rate"]
+    assert rate["class_name"] == "InverseTimeDecay"
+    assert rate["config"] == {
+        "initial_learning_rate": 0.1,
+        "decay_steps": 1,
+        "decay_rate": 0.01,
+    }
+
+
+def test_wrapped_metrics_become_the_function_that_they_wrap() -> None:
+    wrapped = {"class_name": "MeanMetricWrapper", "config": {"name": "mae", "fn": "mae"}}
+    loss = {"class_name": "MeanSquaredError", "config": {"reduction": "auto", "name": "m"}}
+    found = compile_config_from({"loss": {"out": loss}, "metrics": [[wrapped]]})
+    assert found["metrics"] == [["mae"]]
+    assert found["loss"]["out"]["module"] == "keras.losses"
+    assert found["loss"]["out"]["config"] == {"name": "m"}
+
+
+def test_an_unknown_optimizer_is_named() -> None:
+    with pytest.raises(ValueError, match="Yogi"):
+        compile_config_from({"optimizer_config": {"class_name": "Yogi", "config": {}}})
