@@ -135,13 +135,21 @@ def _respelt(left: Mapping[str, TensorRecord], right: Mapping[str, TensorRecord]
 
 
 def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
-    """Members by (sublayer, variable's name); empty unless that names each of them."""
+    """Members by (sublayer, variable's name); empty unless that names each of them.
+
+    TensorFlow's object graphs go by attributes, which Keras 3 makes public (`_key_dense`).
+    """
     named = {
-        f"{key.rpartition('/')[0].removesuffix('vars').rstrip('/')}/{r.variable}": r
+        f"{_place(key)}/{r.variable}".lstrip("_").replace("/_", "/"): r
         for key, r in members.items()
         if r.variable
     }
     return named if len(named) == len(members) else {}
+
+
+def _place(key: str) -> str:
+    """The sublayer that a relative key lies in: of `cell/vars/0` and `cell/kernel`, `cell`."""
+    return key.rpartition("/")[0].removesuffix("vars").rstrip("/")
 
 
 def _telling(variable: str) -> bool:
