@@ -13,6 +13,7 @@ from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownF
 from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
+from kerasguard.formats.saved_model import SavedModel
 from kerasguard.formats.sharded_h5 import ShardedH5
 from kerasguard.formats.tf_checkpoint import TFCheckpoint
 from kerasguard.formats.weights_h5 import WeightsH5
@@ -26,6 +27,7 @@ FORMATS: tuple[type[Checkpoint], ...] = (
     LegacyH5,
     WeightsH5,
     ShardedH5,
+    SavedModel,
     TFCheckpoint,
 )
 

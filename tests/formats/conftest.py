@@ -95,8 +95,10 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         model.save_weights(folder / "m.weights.h5")
         model.save_weights(folder / "s.weights.json", max_shard_size=100 / 1024**3)
         model.save(folder / "unpacked", zipped=False)
-        tensorflow.saved_model.save(tensorflow.Module(), str(folder / "saved"))
         value = tensorflow.Variable(model.layers[0].kernel.numpy(), name="kernel")
+        module = tensorflow.Module()
+        module.kernel = value
+        tensorflow.saved_model.save(module, str(folder / "saved"))
         prefix = tensorflow.train.Checkpoint(v=value).write(str(folder / "ckpt"))
     return {
         "keras_zip": folder / "m.keras",
