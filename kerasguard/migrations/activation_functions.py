@@ -9,7 +9,8 @@ included; Keras 3 looks plain names up among its own activations only, whatever 
 Source: Keras 2 `activations.serialize`; Keras 3 `activations.get`.
 
 When it is exact: for the names in the table, which are the same function; a function of the
-caller's is used as it is. Every other name is refused.
+caller's is used as it is. `biternion` (Beyer et al. 2015: a vector of length one) is a layer
+UnitNormalization, which serves as an activation. Every other name is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerasguard.blueprint.keras3 import ACTIVATIONS
-from kerasguard.blueprint.objects import Json, config_of, short_name
+from kerasguard.blueprint.objects import Json, config_of, keras_object, short_name
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG422": "an activation has a name that Keras 3 does not look up"}
@@ -31,6 +32,8 @@ _ALIASES = {
     "softplus_v2": "softplus",
     "swish_v2": "swish",
 }
+# Functions that a layer of Keras computes.
+_LAYERS = {"biternion": ("UnitNormalization", {"axis": -1})}
 
 
 def rewrite(blueprint: Blueprint) -> None:
@@ -59,6 +62,10 @@ def _modern(blueprint: Blueprint, item: Json, key: str, name: str) -> Any:
             "config": supplied,
             "registered_name": supplied,
         }
+    if name in _LAYERS:
+        class_name, options = _LAYERS[name]
+        blueprint.note(item, f"{key} {name} is what {class_name} computes")
+        return keras_object("keras.layers", class_name, {"name": name, **options})
     plain = _ALIASES.get(name, name)
     if plain not in ACTIVATIONS:
         blueprint.need(short_name(name), item)

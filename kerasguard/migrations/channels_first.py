@@ -1,0 +1,161 @@
+"""KG430: layers with channels first.
+
+What it looks like: `"data_format": "channels_first"` (Keras 1: `"dim_ordering": "th"`): `The
+Conv2D op currently only supports the NHWC tensor format on the CPU`.
+
+Why it happens: models made for Theano or for fast training on old GPUs. TensorFlow computes
+convolutions with channels first on GPUs only.
+
+Source: TensorFlow `core/kernels/conv_ops.cc`; Keras 2 `layers/core/flatten.py`.
+
+When it is exact: always, because kernels have the same layout either way. Layers with a
+`data_format` get channels last, as do the layers between them that work element by element;
+Permute layers stand where a tensor enters or leaves such a part. Inputs and outputs of the model,
+and what a Flatten or Dense layer sees, keep the writer's order. Layers whose weights follow the
+order of the axes (PReLU, LayerNormalization) are left where they are, between two Permutes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from kerasguard.blueprint.graphs import as_graph
+from kerasguard.blueprint.layouts import Layout, Moved
+from kerasguard.blueprint.nodes import calls_of, history_of, layers_of, tensors_in
+from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
+from kerasguard.blueprint.working import Blueprint, Migration
+
+CODES = {"KG430": "a layer has channels first"}
+
+_ELEMENTWISE = {
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "LeakyReLU",
+    "ReLU",
+    "ThresholdedReLU",
+}
+_MERGES = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
+_CHANNELWISE = {"BatchNormalization", "GroupNormalization", "Softmax"}
+_NOT_HERE = {"LocallyConnected1D", "LocallyConnected2D"}
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Turn every model that has such layers."""
+    for item, model in blueprint.models():
+        spatial = [layer for layer in layers_of(model) if _layout(layer) is not None]
+        if not spatial:
+            continue
+        if not as_graph(item):
+            names = ", ".join(map(name_of, spatial))
+            blueprint.warn(item, f"{names}: channels first in a model of unknown input shape")
+            continue
+        _turn_model(model)
+        for layer in spatial:
+            config_of(_inner(layer))["data_format"] = "channels_last"
+            blueprint.note(layer, "channels first became channels last")
+
+
+def _turn_model(model: Json) -> None:
+    """Visit every call when its inputs are known."""
+    moved = Moved(model)
+    done: set[tuple[str, int]] = set()
+    waiting = [(x, n) for x in layers_of(model) for n in range(len(calls_of(x)))]
+    made = {name_of(x) for x in layers_of(model) if not calls_of(x)}
+    while waiting:
+        ready = [(x, n) for x, n in waiting if _known(calls_of(x)[n], done, made)]
+        if not ready:
+            break
+        for layer, number in ready:
+            _turn_call(moved, layer, number)
+            done.add((name_of(layer), number))
+        waiting = [(x, n) for x, n in waiting if (name_of(x), n) not in done]
+    functional = {name_of(x) for x in layers_of(model) if "input_layers" in config_of(x)}
+    model["output_layers"] = moved.ends(model["output_layers"], lambda name: name in functional)
+
+
+def _known(call: Json, done: set[tuple[str, int]], made: set[str]) -> bool:
+    return all(name in made or (name, n) in done for name, n, _ in tensors_in(call))
+
+
+def _turn_call(moved: Moved, layer: Json, number: int) -> None:
+    call, kind = calls_of(layer)[number], class_of(layer)
+    value = call["args"][0] if call["args"] else None
+    own, out = _layout(layer), None
+    if own is not None and history_of(value) is not None:
+        call["args"][0] = moved.last(value, own)
+        out = _output(layer, own)
+    elif kind == "Flatten" and _is_first(layer) and moved.layout(value) is not None:
+        # With channels first it moved them to the end before it flattened.
+        config_of(layer)["data_format"] = "channels_last"
+    elif len(calls_of(layer)) == 1 and _stays(moved, layer, value):
+        out = moved.layout(value[0] if isinstance(value, list) else value)
+        _move_axis(config_of(layer), out)
+    else:
+        call["args"] = moved.first(call["args"])
+    call["kwargs"] = moved.first(call["kwargs"])
+    if out is not None:
+        moved.layouts[name_of(layer), number, 0] = out
+
+
+def _is_first(layer: Json) -> bool:
+    """Whether a layer that is called once has channels first."""
+    single = len(calls_of(layer)) == 1
+    return single and config_of(layer).get("data_format") == "channels_first"
+
+
+def _stays(moved: Moved, layer: Json, value: Any) -> bool:
+    """Whether a layer computes the same on tensors whose channels were moved."""
+    kind, config = class_of(layer), config_of(layer)
+    if isinstance(value, list):
+        layouts = {moved.layout(item) for item in value}
+        return kind in _MERGES | {"Concatenate"} and len(layouts) == 1 and None not in layouts
+    if moved.layout(value) is None:
+        return False
+    if kind == "Activation":
+        return config.get("activation") not in ("softmax", "log_softmax", "softmax_v2")
+    if kind == "Dropout":
+        return config.get("noise_shape") is None
+    return kind in _ELEMENTWISE or (
+        kind in _CHANNELWISE and isinstance(config.get("axis", -1), int)
+    )
+
+
+def _move_axis(config: Json, layout: Layout | None) -> None:
+    if layout is not None and isinstance(config.get("axis"), int):
+        config["axis"] = layout.moved(config["axis"])
+
+
+def _inner(layer: Json) -> Json:
+    """The layer that a TimeDistributed wraps; any other layer itself."""
+    wrapped = class_of(layer) == "TimeDistributed" and config_of(layer).get("layer")
+    return wrapped if isinstance(wrapped, dict) else layer
+
+
+def _layout(layer: Json) -> Layout | None:
+    """The layout that a layer with channels first takes; None for all others."""
+    inner = _inner(layer)
+    kind = class_of(inner)
+    planes = re.search(r"([123])D", kind)
+    if config_of(inner).get("data_format") != "channels_first" or planes is None:
+        return None
+    if kind in _NOT_HERE:
+        return None
+    axis = 1 + (inner is not layer) + kind.startswith("ConvLSTM")
+    return Layout(int(planes[1]) + 1 + axis, axis)
+
+
+def _output(layer: Json, layout: Layout) -> Layout | None:
+    """The layout of what the layer makes; None where no channels axis is left."""
+    config, kind = config_of(_inner(layer)), class_of(_inner(layer))
+    if kind.startswith("ConvLSTM") and not config.get("return_sequences"):
+        return Layout(layout.rank - 1, layout.axis - 1)
+    return None if kind.startswith("Global") and not config.get("keepdims") else layout
+
+
+MIGRATION = Migration("KG430", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
