@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -65,11 +64,9 @@ def _open_stage(given: Path) -> Stage:
     if reason:
         return Stage(given, target, None, reason)
     sidecar.clear_abandoned(target)
-    prefix = sidecar.staging_prefix(target.name)
-    folder = target.with_name(f"{prefix}{os.getpid()}-{secrets.token_hex(4)}")
+    folder = target.with_name(durable.staging_name(sidecar.staging_prefix(target.name)))
     try:
         folder.mkdir()
-        durable.claim(folder)
         (folder / "new").mkdir()
         if target.is_dir():  # a file is refused here as it would be there
             (folder / "new" / given.name).mkdir()

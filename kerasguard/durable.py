@@ -10,8 +10,10 @@ import ctypes
 import errno
 import fcntl
 import functools
+import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 import time
@@ -20,21 +22,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = [
-    "claim",
     "exchange",
     "is_abandoned",
     "link",
     "locked",
     "put",
     "signature",
+    "staging_name",
     "sync",
     "sync_tree",
     "token_of",
     "write_durably",
 ]
 
-_OWNER_NAME = "owner"
-_NAME = re.compile(r"\.kg-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})")
+_NAME = re.compile(
+    r"\.kg-(?P<pid>\d+)-(?P<here>[0-9a-f]{8})(?P<born>[0-9a-f]{4})(?P<token>[0-9a-f]{8})$"
+)
 _ABANDONED_AFTER = 24 * 3600.0  # seconds; for what another machine or container left behind
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 # What a file system answers that does not have the call at all.
@@ -171,35 +174,36 @@ def _carry_over(old: Path, new: Path) -> None:
                 link(Path(entry.path), twin)
 
 
-def claim(folder: Path) -> None:
-    """Note in a folder called `...kg-<pid>-<token>` which process it belongs to."""
-    (folder / _OWNER_NAME).write_text(f"{_here()}\n{_born(os.getpid())}", encoding="utf-8")
+def staging_name(prefix: str) -> str:
+    """A new name that tells which process it belongs to: `<prefix><pid>-<random>`.
+
+    In front of the random digits stand a few that depend on the machine and on when the process
+    began. Were they in a file, a process killed before it is written would leave a riddle.
+    """
+    pid = os.getpid()
+    return f"{prefix}{pid}-{_here()}{_born(pid)}{secrets.token_hex(4)}"
 
 
-def is_abandoned(folder: Path) -> bool:
-    """Whether the process that claimed `folder` is gone.
+def is_abandoned(path: Path) -> bool:
+    """Whether the process that made `path`, under a `staging_name`, is gone.
 
     Only a process of this machine (and container) can be asked for; what others left counts as
     abandoned a day after its last change.
     """
-    match = _NAME.search(folder.name)
+    match = _NAME.search(path.name)
     if match is None:
         return False
+    if match["here"] == _here():
+        return match["born"] != _born(int(match["pid"]))
     try:
-        where, _, born = (folder / _OWNER_NAME).read_text(encoding="utf-8").partition("\n")
-    except (OSError, UnicodeDecodeError):
-        where = born = ""
-    if where == _here():
-        return born != _born(int(match["pid"]))
-    try:
-        return time.time() - folder.stat().st_mtime > _ABANDONED_AFTER
+        return time.time() - path.stat().st_mtime > _ABANDONED_AFTER
     except OSError:
         return False  # gone meanwhile
 
 
-def token_of(folder: Path) -> str:
-    """The random part of a staging folder's name; empty for any other name."""
-    match = _NAME.search(folder.name)
+def token_of(path: Path) -> str:
+    """The random part of a `staging_name`; empty for any other name."""
+    match = _NAME.search(path.name)
     return match["token"] if match else ""
 
 
@@ -207,10 +211,10 @@ def token_of(folder: Path) -> str:
 def _here() -> str:
     """This boot of this machine, and the container whose process numbers are valid."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return _digits(f"{boot}{Path('/proc/self/ns/pid').stat().st_ino}", 8)
     except OSError:
-        return f"{uuid.getnode():x}"
+        return _digits(f"{uuid.getnode()}", 8)
 
 
 def _born(pid: int) -> str:
@@ -218,7 +222,7 @@ def _born(pid: int) -> str:
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         fields = status.rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
+        return "" if fields[0] in "ZX" else _digits(fields[19], 4)
     except FileNotFoundError:
         if Path("/proc/self/stat").exists():
             return ""
@@ -230,4 +234,8 @@ def _born(pid: int) -> str:
         return ""
     except PermissionError:
         pass
-    return "alive"
+    return _digits("", 4)
+
+
+def _digits(text: str, count: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:count]

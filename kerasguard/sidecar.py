@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -157,7 +156,7 @@ def write(checkpoint: Path, manifest: Manifest) -> Path:
     """
     place = place_of(checkpoint)
     prefix = staging_prefix(place.name.removesuffix(SUFFIX))
-    draft = place.with_name(f"{prefix}{os.getpid()}-{secrets.token_hex(4)}")
+    draft = place.with_name(durable.staging_name(prefix))
     try:
         durable.write_durably(draft, manifest.to_json())
         draft.replace(place)

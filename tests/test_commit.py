@@ -222,7 +222,7 @@ def test_death_before_any_change_to_the_disk_leaves_a_pair(
         assert manifest is not None
         assert sidecar.describes(manifest, path), f"lost at step {fatal}: {names(folder)}"
         seen.add(manifest.checkpoint_id)
-        revive_as_abandoned(folder)
+        disown(folder)
         save(path, writer(b"newest"), "newest")
         assert is_pair(path)
         assert not [n for n in names(folder) if n.startswith(".")], "the next save clears away"
@@ -234,11 +234,10 @@ def test_death_before_any_change_to_the_disk_leaves_a_pair(
     assert seen == {"old", "new"}
 
 
-def revive_as_abandoned(folder: Path) -> None:
+def disown(folder: Path) -> None:
     """Give this process' staging folders to one that no longer is."""
     for path in folder.glob(".*.kg-*"):
-        owner = path / "owner"
-        owner.write_text(owner.read_text().rpartition("\n")[0] + "\nlong ago")
+        path.rename(path.with_name(path.name.replace(f"-{os.getpid()}-", "-999999999-")))
 
 
 def test_without_an_exchange_of_directories_two_renames_do(
@@ -262,7 +261,7 @@ def test_a_directory_set_aside_by_a_killed_save_comes_back(
         with pytest.raises(Killed):
             save(path, write_directory(b"new"), "new")
     assert not path.exists()
-    revive_as_abandoned(tmp_path)
+    disown(tmp_path)
     sidecar.clear_abandoned(path)
     assert is_pair(path)
 
@@ -491,10 +490,13 @@ def test_a_staging_folder_of_a_dead_process_is_removed_by_the_next_save(tmp_path
     assert names(tmp_path) == ["m.keras", "m.keras.manifest.json"]
 
 
-def test_a_staging_folder_of_another_machine_is_removed_only_after_a_day(tmp_path: Path) -> None:
-    folder = tmp_path / ".m.keras.kg-999999-0a1b2c3d"
+def test_a_staging_folder_of_another_machine_is_removed_only_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(durable, "_here", lambda: "0a1b2c3d")
+        folder = tmp_path / durable.staging_name(".m.keras.kg-")
     folder.mkdir()
-    (folder / "owner").write_text("another machine 4711\n12345")
     save(tmp_path / "m.keras", write_file(b"new"))
     assert folder.exists()
     os.utime(folder, (0, 0))
@@ -502,13 +504,21 @@ def test_a_staging_folder_of_another_machine_is_removed_only_after_a_day(tmp_pat
     assert not folder.exists()
 
 
-def test_a_process_number_given_anew_is_not_taken_for_the_owner(tmp_path: Path) -> None:
-    folder = tmp_path / f".m.keras.kg-{os.getpid()}-0a1b2c3d"
-    folder.mkdir()
-    durable.claim(folder)
+def test_a_process_number_given_anew_is_not_taken_for_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / durable.staging_name(".m.keras.kg-")
     assert not durable.is_abandoned(folder)
-    (folder / "owner").write_text((folder / "owner").read_text() + "0")
+    monkeypatch.setattr(durable, "_born", lambda _: "ffff")
     assert durable.is_abandoned(folder)
+
+
+def test_only_names_that_we_give_are_ever_taken_for_ours(tmp_path: Path) -> None:
+    for name in (".m.keras.kg-1-mine", ".m.keras.kg-notes", ".m.keras.kg-1-0a1b2c3d"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    save(tmp_path / "m.keras", write_file(b"new"))
+    assert len(names(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("name", ["modell ü 模型.keras", "a\nb.keras", "x" * 230 + ".keras"])
