@@ -55,7 +55,10 @@ class KerasDirectory:
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is a folder with the three files that Keras always writes."""
-        return all(os.path.isfile(path / name) for name in (CONFIG, METADATA, WEIGHTS))  # noqa: PTH113
+        try:
+            return all((path / name).is_file() for name in (CONFIG, METADATA, WEIGHTS))
+        except OSError:  # a folder that this user may not look into
+            return False
 
     def files(self) -> Mapping[str, OpenedFile]:
         """Config, metadata, weights and assets."""
