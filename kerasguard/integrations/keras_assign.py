@@ -68,7 +68,8 @@ class Sink:
         """Give the model these tensors and assets, all of them or none.
 
         A model that was built without running its initialisers runs those of all variables that
-        get no tensor here, once, before anything is assigned.
+        get no tensor here, once, before anything is assigned. There is nothing to return to if
+        filling it fails: it has to be built anew.
 
         Arrays in C order whose memory starts at a multiple of 64 bytes are taken over without
         a copy; they must not be changed afterwards.
@@ -84,7 +85,7 @@ class Sink:
         skipped = skipped_of(self.model)
         if skipped is not None:
             skipped.fill(except_variables=self.filled_by(values))
-        with self._journal() as journal:
+        with self._journal(keep=skipped is None) as journal:
             self._assign(values, journal)
             if assets:
                 self._load_assets(assets, journal)
@@ -102,8 +103,8 @@ class Sink:
             self._load_assets(assets, journal)
 
     @contextmanager
-    def _journal(self) -> Iterator[Journal]:
-        journal = Journal()
+    def _journal(self, *, keep: bool = True) -> Iterator[Journal]:
+        journal = Journal(keep=keep)
         try:
             yield journal
         except BaseException as error:

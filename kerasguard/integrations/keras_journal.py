@@ -19,15 +19,19 @@ class Journal:
     Variables keep their old buffer, which takes memory only once they are written. Of a layer
     all attributes are kept: those that are lists, dicts or sets with their content, tables and
     other objects as they are.
+
+    Args:
+        keep: whether there is anything to remember; not so in a model that was just built.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = True) -> None:
+        self._keep = keep
         self._undo: list[Callable[[], None]] = []
         self._known: set[int] = set()
 
     def variable(self, variable: Any) -> None:
         """Remember a Keras or TensorFlow variable."""
-        if id(variable) not in self._known:
+        if self._keep and id(variable) not in self._known:
             self._known.add(id(variable))
             self._undo.append(keras_variables.snapshot(variable))
 
@@ -38,7 +42,7 @@ class Journal:
 
     def layer(self, layer: Any) -> None:
         """Remember a layer's attributes and the variables among them or tracked by it."""
-        if id(layer) in self._known:
+        if not self._keep or id(layer) in self._known:
             return
         self._known.add(id(layer))
         attributes = dict(vars(layer))
