@@ -83,12 +83,6 @@ _RENAMED: dict[str, dict[str, str]] = {
     "SpatialDropout3D": {"p": "rate"},
     "UpSampling1D": {"length": "size"},
 }
-# Say nothing about predictions: speed, or the input's shape over again.
-_DROPPED: dict[str, tuple[str, ...]] = {
-    "consume_less": (),
-    "input_dim": ("Embedding",),
-    "input_length": (),
-}
 _KERNELS = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 _FORMATS = {"tf": "channels_last", "th": "channels_first"}
 
@@ -104,8 +98,8 @@ def rewrite(blueprint: Blueprint) -> None:
         _kernel(config)
         if "dim_ordering" in config:
             config["data_format"] = _data_format(blueprint, config.pop("dim_ordering"))
-        if kind in _RENAMED or kind == "InputLayer":
-            _drop(item, config)
+        if kind == "InputLayer" and "input_dtype" in config:
+            config.setdefault("dtype", config.pop("input_dtype"))
         _single_layers(blueprint, item, config)
         renamed = sorted(before - set(config))
         if renamed:
@@ -129,14 +123,6 @@ def _kernel(config: Json) -> None:
 def _data_format(blueprint: Blueprint, ordering: str) -> str:
     default = "channels_first" if blueprint.writer.backend == "theano" else "channels_last"
     return _FORMATS.get(ordering, default)
-
-
-def _drop(item: Json, config: Json) -> None:
-    if class_of(item) == "InputLayer" and "input_dtype" in config:
-        config.setdefault("dtype", config.pop("input_dtype"))
-    for name, but in _DROPPED.items():
-        if class_of(item) not in but:
-            config.pop(name, None)
 
 
 def _single_layers(blueprint: Blueprint, item: Json, config: Json) -> None:

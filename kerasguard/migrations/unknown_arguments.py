@@ -29,6 +29,7 @@ _WITHOUT_EFFECT = frozenset(
         "auto_vectorize",
         "autocast",
         "batch_size",
+        "consume_less",
         "data_format",
         "experimental_autocast",
         "fused",

@@ -1,0 +1,87 @@
+"""Old architectures to migrate, and the Keras 3 that must build the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from kerasguard.findings import Finding, Severity
+from kerasguard.migrations import migrate
+
+Json = dict[str, Any]
+KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}
+
+
+class Migrated:
+    """A functional model of Keras 2 with one layer, and what became of it."""
+
+    def __init__(
+        self,
+        layer: Json,
+        shape: Sequence[int | None] = (4,),
+        *,
+        calls: Any = None,
+        writer: dict[str, str] | None = None,
+        known: Sequence[str] = (),
+    ) -> None:
+        layer = {"class_name": layer["class_name"], "config": {"name": "layer", **layer["config"]}}
+        layer |= {
+            "name": "layer",
+            "inbound_nodes": [[["input", 0, 0, {}]]] if calls is None else calls,
+        }
+        start = {
+            "class_name": "InputLayer",
+            "config": {"batch_input_shape": [None, *shape], "dtype": "float32", "name": "input"},
+            "name": "input",
+            "inbound_nodes": [],
+        }
+        self.old = {
+            "class_name": "Functional",
+            "config": {
+                "name": "model",
+                "layers": [start, layer],
+                "input_layers": [["input", 0, 0]],
+                "output_layers": [["layer", 0, 0]],
+            },
+        }
+        self.new, self.findings = migrate(self.old, writer or KERAS2, frozenset(known))
+        self.layers = self.new["config"]["layers"]
+
+    @property
+    def layer(self) -> Json:
+        """The layer that was called `layer`."""
+        return next(item for item in self.layers if item["name"] == "layer")
+
+    @property
+    def config(self) -> Json:
+        """Its config."""
+        config: Json = self.layer["config"]
+        return config
+
+    @property
+    def errors(self) -> list[Finding]:
+        """What was refused."""
+        return [f for f in self.findings if f.severity is Severity.ERROR]
+
+    def codes(self) -> set[str]:
+        """The migrations that had something to say."""
+        return {finding.code for finding in self.findings}
+
+
+@pytest.fixture
+def migrated() -> type[Migrated]:
+    """Makes a functional model with one layer and migrates it."""
+    return Migrated
+
+
+@pytest.fixture
+def build() -> Callable[..., Any]:
+    """Has Keras 3 build an architecture; skips where there is none."""
+    keras = pytest.importorskip("keras")
+
+    def run(architecture: Json, **custom_objects: Any) -> Any:
+        return keras.saving.deserialize_keras_object(architecture, custom_objects=custom_objects)
+
+    return run

@@ -1,0 +1,62 @@
+"""The tables of what Keras 3 has, against the Keras that is installed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+from kerasguard.blueprint.keras3 import (
+    ACTIVATIONS,
+    CLOSED,
+    COMMON,
+    CONSTRAINTS,
+    INITIALIZERS,
+    LAYERS,
+    REGULARIZERS,
+)
+from kerasguard.blueprint.operations import FUNCTIONS
+
+pytestmark = pytest.mark.keras
+
+
+def test_every_layer_in_the_table_takes_the_arguments_it_lists() -> None:
+    keras = pytest.importorskip("keras")
+    for name, arguments in LAYERS.items():
+        parameters = set(inspect.signature(getattr(keras.layers, name).__init__).parameters)
+        assert arguments <= parameters, name
+        assert parameters - {"self", "args", "kwargs"} <= arguments | CLOSED.get(name, COMMON), name
+
+
+@pytest.mark.parametrize(
+    ("module", "table"),
+    [("initializers", INITIALIZERS), ("regularizers", REGULARIZERS), ("constraints", CONSTRAINTS)],
+)
+def test_every_object_in_the_table_takes_the_arguments_it_lists(
+    module: str, table: dict[str, frozenset[str]]
+) -> None:
+    keras = pytest.importorskip("keras")
+    for name, arguments in table.items():
+        found = getattr(getattr(keras, module), name)
+        assert arguments <= set(inspect.signature(found.__init__).parameters), name
+
+
+def test_every_activation_in_the_table_exists() -> None:
+    keras = pytest.importorskip("keras")
+    assert not {name for name in ACTIVATIONS if not hasattr(keras.activations, name)}
+
+
+def test_every_operation_in_the_table_exists_and_takes_its_options() -> None:
+    keras = pytest.importorskip("keras")
+    for function, operation in FUNCTIONS.items():
+        for number, step in enumerate(operation.steps):
+            module, _, name = step.lstrip("*").partition(".")
+            home = (
+                keras.layers
+                if module == "layers"
+                else importlib.import_module(f"keras.src.ops.{module}")
+            )
+            parameters = inspect.signature(getattr(home, name).__init__).parameters
+            wanted = set(operation.options) if number == 0 else set()
+            assert wanted <= set(parameters), function
