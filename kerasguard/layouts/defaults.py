@@ -35,8 +35,9 @@ def changed_defaults(models: Iterable[Group], writer: Mapping[str, str]) -> Iter
         yield Finding(
             "KG206",
             "",
-            f"{', '.join(old)}: recurrent activations were hard_sigmoid by default in Keras "
-            f"{writer.get('keras', '1')} and are sigmoid today, which the weights cannot tell; "
+            f"{', '.join(old)}: recurrent activations may have been hard_sigmoid by "
+            f"default when Keras {writer.get('keras', '1')} wrote the file and are sigmoid today, "
+            "which weights cannot tell; "
             "load a full model, or build these layers with recurrent_activation= as it was "
             "(Keras 2's is clip(0.2 * x + 0.5, 0, 1))",
             Severity.WARNING,
