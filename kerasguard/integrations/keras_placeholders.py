@@ -12,10 +12,12 @@ import functools
 import gc
 import math
 import mmap
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import keras
@@ -191,13 +193,24 @@ def _reading(original: property) -> property:
 
     def value(self: Any) -> Any:
         skipped = _current()
-        if skipped is not None and _eager():
+        if skipped is not None and _eager() and not _only_placing(sys._getframe(1)):  # noqa: SLF001  # CPython
             make = skipped.settle(self)
             if make is not None:
                 self.assign(make())
         return get(self)
 
     return property(value, original.fset, original.fdel, original.__doc__)
+
+
+def _only_placing(caller: FrameType) -> bool:
+    """Whether an optimizer being built asks for the variable's identity or device.
+
+    It looks at no element; everybody else might.
+    """
+    module = caller.f_globals.get("__name__")
+    return module == "keras.src.backend.tensorflow.optimizer" and (
+        caller.f_code.co_name in ("add_variable_from_reference", "_var_key")
+    )
 
 
 def _eager() -> bool:

@@ -271,3 +271,21 @@ def test_a_layer_that_is_dropped_on_the_way_is_not_initialised(
     sink = Sink(built.model)
     built.skipped.fill(sink.filled_by(sink.table.tensors))
     assert set(ran) == {"seed_generator_state"}
+
+
+def test_building_an_optimizer_runs_no_initialiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ZOO["adam"]()
+    config = architecture(model)
+    assert config is not None
+    ran: list[Any] = []
+    glorot = keras.initializers.GlorotUniform.__call__
+    monkeypatch.setattr(
+        keras.initializers.GlorotUniform,
+        "__call__",
+        lambda *a, **k: ran.append(a) or glorot(*a, **k),
+    )
+    built = build(config)
+    assert built.model.optimizer.built
+    assert not ran
+    built.skipped.fill()
+    assert len(ran) == 2
