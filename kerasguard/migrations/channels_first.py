@@ -1,4 +1,4 @@
-"""KG430: layers with channels first.
+"""KG432: layers with channels first.
 
 What it looks like: `"data_format": "channels_first"` (Keras 1: `"dim_ordering": "th"`): `The
 Conv2D op currently only supports the NHWC tensor format on the CPU`.
@@ -26,7 +26,7 @@ from kerasguard.blueprint.nodes import calls_of, history_of, layers_of, tensors_
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG430": "a layer has channels first"}
+CODES = {"KG432": "a layer has channels first"}
 
 _ELEMENTWISE = {
     "Activation",
@@ -42,7 +42,8 @@ _ELEMENTWISE = {
 }
 _MERGES = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
 _CHANNELWISE = {"BatchNormalization", "GroupNormalization", "Softmax"}
-_NOT_HERE = {"LocallyConnected1D", "LocallyConnected2D"}
+# Their kernels follow the order of the axes; the migration of these layers asks for it.
+_ORDERED = {"LocallyConnected1D", "LocallyConnected2D"}
 
 
 def rewrite(blueprint: Blueprint) -> None:
@@ -58,6 +59,8 @@ def rewrite(blueprint: Blueprint) -> None:
         _turn_model(model)
         for layer in spatial:
             config_of(_inner(layer))["data_format"] = "channels_last"
+            if class_of(layer) in _ORDERED:
+                config_of(layer)["patch_order"] = "channels_first"
             blueprint.note(layer, "channels first became channels last")
 
 
@@ -144,8 +147,6 @@ def _layout(layer: Json) -> Layout | None:
     planes = re.search(r"([123])D", kind)
     if config_of(inner).get("data_format") != "channels_first" or planes is None:
         return None
-    if kind in _NOT_HERE:
-        return None
     axis = 1 + (inner is not layer) + kind.startswith("ConvLSTM")
     return Layout(int(planes[1]) + 1 + axis, axis)
 
@@ -158,4 +159,4 @@ def _output(layer: Json, layout: Layout) -> Layout | None:
     return None if kind.startswith("Global") and not config.get("keepdims") else layout
 
 
-MIGRATION = Migration("KG430", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration("KG432", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)

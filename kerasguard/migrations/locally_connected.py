@@ -7,17 +7,28 @@ Why it happens: Keras 3 removed them.
 Source: Keras 2 `layers/locally_connected/`; Keras 3 `ops.image.extract_patches`,
 `layers/core/einsum_dense.py`.
 
-When it is exact: with channels last. A locally connected layer is a dense layer of its own at
-every place: patches are taken, and an EinsumDense (under the old name, so that it gets the
-weights) multiplies each with its own kernel. Kernels of `implementation=1` only need another
-shape; those of the other implementations hold the same numbers in other places.
+When it is exact: always, where the input's size is known, as it had to be. A locally connected
+layer is a dense layer of its own at every place: patches are taken, and an EinsumDense (under the
+old name, so that it gets the weights) multiplies each with its own kernel. Kernels of
+`implementation=1` only need another shape; those of the other implementations hold the same
+numbers in other places. Where the writer had channels first, patches are put in that order.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.nodes import free_name, insert_after, insert_before, layers_of
+from kerasguard.blueprint.nodes import (
+    calls_of,
+    free_name,
+    history_of,
+    insert_before,
+    layers_of,
+)
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
+from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG426": "a locally connected layer, which Keras 3 does not have"}
@@ -42,49 +53,64 @@ def rewrite(blueprint: Blueprint) -> None:
     """Patches and an EinsumDense for every such layer."""
     for item, model in blueprint.models():
         found = [layer for layer in layers_of(model) if class_of(layer) in _CLASSES]
+        shapes = shapes_of(model) if found and as_graph(item) else {}
         for layer in found:
-            if config_of(layer).get("data_format") == "channels_first":
-                blueprint.refuse(layer, f"{class_of(layer)} with channels first is not in Keras 3")
-            elif not as_graph(item):
-                blueprint.refuse(layer, f"{class_of(layer)} in a model of unknown input shape")
+            history = history_of(calls_of(layer)[0]["args"][0]) if calls_of(layer) else None
+            shape = shapes.get((name_of(layer), 0, 0))
+            if history not in shapes or shape is None or None in shape[1:]:
+                blueprint.refuse(layer, f"{class_of(layer)} whose input has no known size")
             else:
-                _replace(blueprint, model, layer)
+                _replace(blueprint, model, layer, (shapes[history], shape))
 
 
-def _replace(blueprint: Blueprint, model: Json, layer: Json) -> None:
+def _replace(blueprint: Blueprint, model: Json, layer: Json, sizes: tuple[Shape, Shape]) -> None:
     old, config, name = class_of(layer), config_of(layer), name_of(layer)
-    plane = old == "LocallyConnected2D"
-    size, strides = _pair(config["kernel_size"]), _pair(config.get("strides", 1))
+    kernel, strides = _pair(config["kernel_size"]), _pair(config.get("strides", 1))
     options = {
-        "size": size,
+        "size": kernel,
         "strides": strides,
         "padding": config.get("padding", "valid"),
         "data_format": "channels_last",
     }
-    dense = {key: config[key] for key in _DENSE if key in config}
-    dense["equation"] = "bhwk,hwkf->bhwf" if plane else "blk,lkf->blf"
-    dense["output_shape"] = [None] * (1 + plane) + [config["filters"]]
-    dense["bias_axes"] = ("hwf" if plane else "lf") if config.get("use_bias", True) else None
-    layer.update(keras_object("keras.layers", "EinsumDense", dense))
+    layer.update(keras_object("keras.layers", "EinsumDense", _dense(config, sizes[1])))
     layer.pop("build_config", None)
-    patches = _operation(model, "image", "ExtractPatches", name, options)
-    insert_before(model, layer, patches)
-    if not plane:
-        insert_before(model, patches, _operation(model, "numpy", "ExpandDims", name, {"axis": 2}))
-        insert_after(model, patches, _operation(model, "numpy", "Squeeze", name, {"axis": 2}))
+    steps: list[tuple[str, str, Json]] = [("image", "ExtractPatches", options)]
+    if old == "LocallyConnected1D":
+        steps = [("numpy", "ExpandDims", {"axis": 2}), *steps, ("numpy", "Squeeze", {"axis": 2})]
+    if config.get("patch_order") == "channels_first":
+        steps += _channels_first(sizes[1][:-1], math.prod(kernel), sizes[0][-1])
+    for module, class_name, values in steps:
+        new = free_name(model, f"{name}_{class_name.lower()}")
+        item = keras_object(f"keras.src.ops.{module}", class_name, {"name": new, **values})
+        insert_before(model, layer, {**item, "registered_name": class_name})
     blueprint.note(layer, f"{old} is computed by patches and an EinsumDense")
+
+
+def _dense(config: Json, shape: Shape) -> Json:
+    """The config of the EinsumDense with a kernel for each place."""
+    dense = {key: config[key] for key in _DENSE if key in config}
+    places = "hw"[: len(shape) - 2]
+    dense["equation"] = f"b{places}k,{places}kf->b{places}f"
+    dense["output_shape"] = shape[1:]
+    dense["bias_axes"] = f"{places}f" if config.get("use_bias", True) else None
+    return dense
+
+
+def _channels_first(places: Shape, area: int, channels: int) -> list[tuple[str, str, Json]]:
+    """Put the numbers of each patch in the order channels, rows, columns."""
+    rank = len(places)
+    last: list[Any] = [rank + 1, rank]
+    return [
+        ("numpy", "Reshape", {"newshape": [-1, *places[1:], area, channels]}),
+        ("numpy", "Transpose", {"axes": [*range(rank), *last]}),
+        ("numpy", "Reshape", {"newshape": [-1, *places[1:], channels * area]}),
+    ]
 
 
 def _pair(value: int | list[int]) -> list[int]:
     """Two sizes; a line is a plane of width one."""
     sizes = value if isinstance(value, list) else [value]
     return [*sizes, 1] if len(sizes) == 1 else sizes
-
-
-def _operation(model: Json, module: str, class_name: str, owner: str, options: Json) -> Json:
-    name = free_name(model, f"{owner}_{class_name.lower()}")
-    item = keras_object(f"keras.src.ops.{module}", class_name, {"name": name, **options})
-    return {**item, "registered_name": class_name}
 
 
 MIGRATION = Migration("KG426", "before Keras 3", lambda w: w.before_keras3, rewrite)

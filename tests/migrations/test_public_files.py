@@ -54,7 +54,7 @@ def test_every_public_architecture_is_migrated_or_refused_by_name(
         _, findings = migrate(old, writer)
         errors = " ".join(str(f) for f in findings if f.severity is Severity.ERROR)
         assert (REFUSED.get(name, "") in errors) if errors else name not in REFUSED, (name, errors)
-        assert not errors or name in REFUSED or "LocallyConnected2D" in errors, (name, errors)
+        assert not errors or name in REFUSED, (name, errors)
         seen += 1
     assert seen > 20
 
@@ -66,14 +66,7 @@ def test_every_public_architecture_is_migrated_or_refused_by_name(
 def test_keras_3_builds_every_public_architecture(
     shared: Path, build: Callable[..., Any], corpus: str
 ) -> None:
-    failed = {}
     for name, old, writer in architectures(shared / "fixtures" / corpus):
         new, findings = migrate(old, writer)
-        if any(f.severity is Severity.ERROR for f in findings):
-            continue
-        try:
-            assert build(new).built
-        except (TypeError, ValueError) as error:
-            failed[name] = str(error)[-200:]
-    # Two models crop more than there is, which Keras 3 checks and Keras 2 did not.
-    assert all("Cropping3D" in error for error in failed.values()), failed
+        if not any(f.severity is Severity.ERROR for f in findings):
+            assert build(new).built, name
