@@ -134,10 +134,12 @@ class _Save:
 
     def write(self, path: Path) -> Any:
         """Keras' own save, to `path`."""
+        from kerasguard.integrations.keras_fast_walk import fast_walk
+
         staged = str(path) if isinstance(self.filepath, str) else path
         self.bound.arguments["filepath"] = self.filepath if path == self.place else staged
         self.state = "writing"
-        with _printed_as(str(self.filepath), str(path)):
+        with fast_walk(), _printed_as(str(self.filepath), str(path)):
             self.result = self.original(*self.bound.args, **self.bound.kwargs)
         self.state = "written"
         return self.result
