@@ -17,6 +17,7 @@ import os
 import sys
 import tarfile
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,20 +108,22 @@ def judge(case: Case, load: Load | None = None) -> Verdict:
     """
     import keras
 
+    if load is None:
+        import kerasguard
+
+        load = kerasguard.load
     keras.utils.clear_session()
     keras.config.set_floatx("float32")
     try:
-        if load is None:
-            import kerasguard
-
-            load = kerasguard.load
-        into = case.build() if case.build else None
-        keras.config.set_floatx("float32")
-        model = load(case.path, into, **case.options)
-        if not case.outputs:
-            return Verdict("loaded", "")
-        inputs = list(case.inputs)
-        found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras' own, on code of the time when it was written
+            into = case.build() if case.build else None
+            keras.config.set_floatx("float32")
+            model = load(case.path, into, **case.options)
+            if not case.outputs:
+                return Verdict("loaded", "")
+            inputs = list(case.inputs)
+            found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
     except Exception as error:  # noqa: BLE001  every refusal counts, whatever its type
         return Verdict("refused", f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
     return _compared(_flat(found), case)
