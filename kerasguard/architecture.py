@@ -45,6 +45,7 @@ _DROPPED_KEYS = frozenset(
         "seed",
         "shared_object_id",
         "trainable",
+        "vocabulary_size",  # of the vocabulary that is loaded afterwards
     }
 )
 _DROPPED_ENDINGS = ("_initializer", "_regularizer", "_constraint")

@@ -34,7 +34,7 @@ class _Active(threading.local):
 
     depth = 0
     settable: dict[tuple[type, str], bool]
-    signatures: dict[tuple[Any, bool], Any]
+    signatures: dict[tuple[Any, bool, Any], Any]
 
 
 _active = _Active()
@@ -131,7 +131,7 @@ def _telling_tensors(original: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 def _adding(original: Callable[..., None]) -> Callable[..., None]:
     """A Sequential that is read from its config puts its graph together once, at the end."""
-    code = keras.Sequential.from_config.__func__.__code__  # type: ignore[attr-defined]
+    code = keras.Sequential.from_config.__func__.__code__
 
     @functools.wraps(original)
     def add(self: Any, layer: Any, rebuild: bool = True) -> None:

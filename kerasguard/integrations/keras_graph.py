@@ -106,7 +106,8 @@ def is_graph(model: Any) -> bool:
     """Whether the model's config spells out its layers."""
     if not isinstance(model, keras.Model):
         return False
-    kind, cls = object_type(model), type(model)
+    kind = object_type(model)
+    cls: Any = type(model)
     if kind == "Sequential":
         return bool(cls.get_config is keras.Sequential.get_config)
     stock = next((base for base in cls.__mro__ if base.__name__ == kind == "Functional"), None)

@@ -53,7 +53,7 @@ def model_table(model: Any, *, optimizer: bool = True) -> Table:
 
 def places(visits: Sequence[Visit]) -> list[Place]:
     """Every tensor that the visited objects would store, in Keras' order."""
-    found = []
+    found: list[Place] = []
     weight_keys: dict[int, tuple[str, str]] = {}
     optimizers: list[tuple[int, Visit, dict[str, Any]]] = []
     for visit in visits:

@@ -193,7 +193,8 @@ def _reading(original: property) -> property:
 
     def value(self: Any) -> Any:
         skipped = _current()
-        if skipped is not None and _eager() and not _only_placing(sys._getframe(1)):  # noqa: SLF001  # CPython
+        caller = sys._getframe(1)  # noqa: SLF001  # CPython
+        if skipped is not None and _eager() and not _only_placing(caller):
             make = skipped.settle(self)
             if make is not None:
                 self.assign(make())

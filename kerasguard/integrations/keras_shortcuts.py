@@ -38,10 +38,8 @@ def saveable_class() -> type:
 
     Falls back to what is public and has state: layers, optimizers, metrics and losses.
     """
-    for base in keras.Layer.__mro__:
-        if base.__name__ == "KerasSaveable":
-            return base
-    return keras.Layer
+    bases: tuple[type, ...] = keras.Layer.__mro__
+    return next((base for base in bases if base.__name__ == "KerasSaveable"), bases[0])
 
 
 def object_type(item: Any) -> str:
