@@ -1,4 +1,7 @@
-"""The README says what is so: its code and commands run, its tables come from the code."""
+"""The README says what is so: its code and commands run, its tables come from the code.
+
+`python tests/test_docs.py` writes the table of rules into the README anew.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ def test_ci_runs_the_test_command_of_the_readme_and_its_quickstart(
 
 def test_the_table_of_rules_is_what_the_rules_say(readme: str) -> None:
     table = between(readme, "rules")
-    assert table == rules_table(explanations()), f"expected:\n{rules_table(explanations())}"
+    assert table == rules_table(explanations()), "python tests/test_docs.py writes it anew"
 
 
 @pytest.mark.parametrize("entry", explanations().values(), ids=lambda entry: entry.code)
@@ -108,3 +111,9 @@ def part(text: str, name: str) -> str:
     """One of the parts of a rule's docstring, on one line."""
     paragraph = text.partition(f"{name}:")[2].partition("\n\n")[0]
     return " ".join(paragraph.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    page = Path(__file__).resolve().parent.parent / "README.md"
+    old = page.read_text("utf-8")
+    page.write_text(old.replace(between(old, "rules"), rules_table(explanations())), "utf-8")
