@@ -88,6 +88,11 @@ class Blueprint:
         """A class or function that only the caller can supply."""
         self.missing.setdefault(name, []).append(name_of(layer))
 
+    def is_refused(self, layer: Json) -> bool:
+        """Whether another migration has said why this layer cannot be built."""
+        name = name_of(layer)
+        return any(f.key == name and f.severity is Severity.ERROR for f in self.findings)
+
     def note(self, layer: Json | str, message: str) -> None:
         """Something was changed without loss."""
         self._find(layer, message, Severity.INFO)

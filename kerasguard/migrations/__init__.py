@@ -23,6 +23,7 @@ from kerasguard.migrations import (
     axis_lists,
     channels_first,
     class_names,
+    compile_config,
     convolution_options,
     cudnn_layers,
     dtype_policy,
@@ -85,6 +86,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     layer_names.MIGRATION,
     mask_names.MIGRATION,
     unknown_arguments.MIGRATION,
+    compile_config.MIGRATION,
     modules.MIGRATION,
     foreign_references.MIGRATION,
 )

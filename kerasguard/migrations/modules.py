@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kerasguard.blueprint.keras3 import LAYERS
-from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object
+from kerasguard.blueprint.keras3 import ACTIVATIONS, LAYERS
+from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, short_name
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
 
@@ -29,15 +29,18 @@ CODES = {"KG425": "a class without a module, or one that the caller must supply"
 _FUNCTIONAL = "keras.src.models.functional"
 
 
-def _applies(writer: Writer) -> bool:
-    """The `.keras` files of Keras 3 have modules."""
-    return writer.before_keras3 or not writer.format.startswith("keras_")
+def _has_modules(writer: Writer) -> bool:
+    """Whether it is a `.keras` file of Keras 3, which needs no change."""
+    return not writer.before_keras3 and writer.format.startswith("keras_")
 
 
 def rewrite(blueprint: Blueprint) -> None:
     """Say where each class comes from; list those that nobody supplies."""
     shared = Counter(x["shared_object_id"] for x in blueprint.layers() if "shared_object_id" in x)
     for item in blueprint.layers():
+        if _has_modules(blueprint.writer):
+            _check(blueprint, item)
+            continue
         if shared[item.get("shared_object_id")] < 2:
             item.pop("shared_object_id", None)
         _place(blueprint, item)
@@ -59,8 +62,28 @@ def _place(blueprint: Blueprint, item: Json) -> None:
         module = "keras" if kind == "Sequential" else "keras.layers"
         item.update(keras_object(module, kind, config_of(item)))
         item.pop("build_config", None)
-    elif not kind.startswith("ops."):
+    elif not kind.startswith("ops.") and not blueprint.is_refused(item):
         blueprint.need(str(item.get("registered_name") or item["class_name"]), item)
+
+
+def _check(blueprint: Blueprint, item: Json) -> None:
+    """Ask for a class without a module of Keras, and for functions that are no activations."""
+    registered = str(item.get("registered_name") or item["class_name"])
+    module = str(item.get("module") or "")
+    if not module.startswith("keras") and not _is_supplied(blueprint, registered):
+        blueprint.need(registered, item)
+    for key, value in config_of(item).items():
+        if key.endswith("activation") and isinstance(value, dict):
+            name = value.get("config")
+            unknown = isinstance(name, str) and name not in ACTIVATIONS
+            if value.get("class_name") == "function" and unknown:
+                if not _is_supplied(blueprint, str(name)):
+                    blueprint.need(str(name), item)
+
+
+def _is_supplied(blueprint: Blueprint, name: str) -> bool:
+    """As Keras 3 looks names up: with their package, or functions of old files without it."""
+    return any(name == known or short_name(name) == short_name(known) for known in blueprint.known)
 
 
 def _ask(blueprint: Blueprint) -> None:
@@ -71,4 +94,4 @@ def _ask(blueprint: Blueprint) -> None:
     blueprint.refuse("", f"not part of Keras 3: {used}. Supply them: custom_objects={{{entries}}}")
 
 
-MIGRATION = Migration("KG425", "all but .keras files of Keras 3", _applies, rewrite)
+MIGRATION = Migration("KG425", "all", lambda _: True, rewrite)
