@@ -21,9 +21,7 @@ pytestmark = pytest.mark.keras
 FORMATS = ("m.keras", "m.weights.h5", "m.weights.json", "folder")
 
 
-def net(
-    names: tuple[str, ...] = ("body", "middle", "head"), dtype: str = "float32"
-) -> keras.Model:
+def net(names: tuple[str, ...] = ("body", "middle", "head"), dtype: str = "float32") -> keras.Model:
     """Three same-shaped layers in a row and a normalisation."""
     layers = [keras.layers.Dense(4, activation="tanh", name=name, dtype=dtype) for name in names]
     last = keras.layers.BatchNormalization(dtype=dtype)

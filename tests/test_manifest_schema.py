@@ -63,9 +63,7 @@ def schema() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("manifest", [FULL, SMALL], ids=["full", "small"])
-def test_what_a_manifest_writes_fits_the_schema(
-    manifest: Manifest, schema: dict[str, Any]
-) -> None:
+def test_what_a_manifest_writes_fits_the_schema(manifest: Manifest, schema: dict[str, Any]) -> None:
     jsonschema.validate(json.loads(manifest.to_json()), schema)
 
 

@@ -126,8 +126,8 @@ def _entry(data: bytes) -> Entry:
         elif number == 7:
             slices.append(tuple(_part(p) for n, p in fields(_message(value)) if n == 1))
     dtype = numbers[1] - _REFERENCE if numbers[1] > _REFERENCE else numbers[1]
-    rest = (numbers[n] for n in (3, 4, 5, 6))
-    return Entry(dtype, shape, *rest, slices=tuple(sorted(slices)))
+    shard, offset, size, crc = (numbers[n] for n in (3, 4, 5, 6))
+    return Entry(dtype, shape, shard, offset, size, crc, tuple(sorted(slices)))
 
 
 def _axis(value: int | bytes) -> int:

@@ -1,0 +1,1 @@
+"""One file per foreign library and job: Keras, tf.distribute, MLflow."""

@@ -65,13 +65,17 @@ def _check(blueprint: Blueprint, owner: str, item: Json) -> None:
             f"{name} is of the package {module.partition('.')[0]!r}, which is not imported because "
             f"a file names it; import it and supply it: custom_objects={{{registered!r}: ...}}",
         )
-    elif is_function and isinstance(module, str) and module != "builtins":
-        if not _MATHEMATICAL.match(module):
-            blueprint.refuse(
-                owner,
-                f"the function {module}.{name} is no part of a model; if it is meant, supply it: "
-                f"custom_objects={{{name!r}: ...}}",
-            )
+    elif (
+        is_function
+        and isinstance(module, str)
+        and module != "builtins"
+        and not _MATHEMATICAL.match(module)
+    ):
+        blueprint.refuse(
+            owner,
+            f"the function {module}.{name} is no part of a model; if it is meant, supply it: "
+            f"custom_objects={{{name!r}: ...}}",
+        )
 
 
 MIGRATION = Migration("KG431", "all", lambda _: True, rewrite)

@@ -75,10 +75,10 @@ def _check(blueprint: Blueprint, item: Json) -> None:
     for key, value in config_of(item).items():
         if key.endswith("activation") and isinstance(value, dict):
             name = value.get("config")
-            unknown = isinstance(name, str) and name not in ACTIVATIONS
-            if value.get("class_name") == "function" and unknown:
-                if not _is_supplied(blueprint, str(name)):
-                    blueprint.need(str(name), item)
+            if value.get("class_name") != "function" or not isinstance(name, str):
+                continue
+            if name not in ACTIVATIONS and not _is_supplied(blueprint, name):
+                blueprint.need(name, item)
 
 
 def _is_supplied(blueprint: Blueprint, name: str) -> bool:
