@@ -136,7 +136,10 @@ def compiled(optimizer: Any) -> Callable[[], Any]:
             ]
         )
         model.compile(
-            optimizer if isinstance(optimizer, str) else optimizer(), "mse", metrics=["mae"]
+            optimizer if isinstance(optimizer, str) else optimizer(),
+            "mse",
+            metrics=["mae"],
+            run_eagerly=True,
         )
         model.train_on_batch(np.ones((4, 6)), np.ones((4, 2)))
         return model
