@@ -84,7 +84,8 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def set_model(self, model: Any) -> None:
         """Keras tells which model; its saves are recorded from now on."""
         super().set_model(model)
-        arm(model, self._recording)
+        if model is not None:
+            arm(model, self._recording)
         if self._saver is not None:
             self._saver.set_model(model)
 
