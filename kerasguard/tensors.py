@@ -168,11 +168,6 @@ class LayerRecord:
     position: int = -1
 
     @property
-    def parent(self) -> str:
-        """Key of the enclosing layer or model; empty for the top."""
-        return re.sub(r"(^|/)[^/]+(/[^/]+)?$", "", self.key)
-
-    @property
     def auto_named(self) -> bool:
         """Whether Keras made the name up, so that it is weak evidence."""
         return auto_named(self.name, snake_case(self.class_name))
