@@ -85,22 +85,40 @@ def _by_rank(
 ) -> list[tuple[str, ...]] | None:
     """The scope of each leaf by class and number: Keras counts layers of a class as it makes them.
 
-    The numbers drift (`dense_3` in one process, `dense` in another), their order does not.
+    The numbers drift (`dense_3` in one process, `dense` in another), their order does not. Whole
+    paths are compared first, then last parts alone: which scopes stand in front varies.
     """
-    ours = _ranks([leaf.scopes for leaf in leaves])
-    theirs = dict(zip(_ranks(scopes), scopes, strict=True))
-    return [theirs[rank] for rank in ours] if set(ours) == set(theirs) else None
+    for ranks in (_path_ranks, _own_ranks):
+        ours, theirs = ranks([leaf.scopes for leaf in leaves]), ranks(scopes)
+        if set(ours) == set(theirs) and len(set(ours)) == len(ours):
+            found = dict(zip(theirs, scopes, strict=True))
+            return [found[rank] for rank in ours]
+    return None
 
 
-def _ranks(paths: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], int]]:
+_Rank = tuple[tuple[str, ...], int]
+
+
+def _path_ranks(paths: Sequence[tuple[str, ...]]) -> list[_Rank]:
     """Each path without numbers, and its place among the paths that are then equal."""
     split = [[numbered(part) for part in path] for path in _telling(paths)]
     stems = [tuple(stem for stem, _ in parts) for parts in split]
-    numbers = [tuple(number for _, number in parts) for parts in split]
-    return [
-        (stem, sum(s == stem and n < own for s, n in zip(stems, numbers, strict=True)))
-        for stem, own in zip(stems, numbers, strict=True)
-    ]
+    return _ranked(stems, [tuple(number for _, number in parts) for parts in split])
+
+
+def _own_ranks(paths: Sequence[tuple[str, ...]]) -> list[_Rank]:
+    """Each path's last part without its number, and its place among the equal ones.
+
+    Numbers of the parts in front decide only between last parts that are the same.
+    """
+    split = [[numbered(part) for part in reversed(path)] for path in paths]
+    stems = [(parts[0][0] if parts else "",) for parts in split]
+    return _ranked(stems, [tuple(number for _, number in parts) for parts in split])
+
+
+def _ranked(stems: Sequence[tuple[str, ...]], numbers: Sequence[tuple[int, ...]]) -> list[_Rank]:
+    pairs = list(zip(stems, numbers, strict=True))
+    return [(stem, sum(s == stem and n < own for s, n in pairs)) for stem, own in pairs]
 
 
 def _telling(paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:

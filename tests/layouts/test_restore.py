@@ -418,3 +418,23 @@ def test_cells_that_share_one_scope_are_filled_in_order() -> None:
     found = pairs(restore_table(file({"rnn": names}), expected.table(), {}, KERAS2))
     assert found["layers/rnn/cell/cells/lstm_cell/vars/1"] == "rnn/rnn/recurrent_kernel:0"
     assert found["layers/rnn/cell/cells/lstm_cell_1/vars/2"] == "rnn/rnn/bias_1:0"
+
+
+def test_layers_inside_a_users_layer_are_told_by_the_numbers_that_keras_counted() -> None:
+    """The file leaves out some scopes, and has the layers as they were made, not by attribute."""
+    expected = Expected().add("layers/block", "block_6", "Block", {}, position=0)
+    for attribute, name in (
+        ("after", "dense_34"),
+        ("ffn/layers/dense", "sequential_6/dense_31"),
+        ("ffn/layers/dense_1", "sequential_6/dense_32"),
+        ("norm", "layer_normalization_9"),
+        ("pre", "dense_33"),
+    ):
+        expected.add(f"layers/block/{attribute}", f"block_6/{name}", "Dense", DENSE)
+    names = ["dense_16", "dense_17", "block_3/layer_normalization", "block_3/dense_18"]
+    names += ["block_3/dense_19"]
+    stored = file({"block": [(f"{n}/{v}:0", shape) for n in names for v, shape in DENSE.items()]})
+    found = pairs(restore_table(stored, expected.table(), None, KERAS2))
+    assert found["layers/block/ffn/layers/dense/vars/0"] == "block/dense_16/kernel:0"
+    assert found["layers/block/pre/vars/1"] == "block/block_3/dense_18/bias:0"
+    assert found["layers/block/after/vars/0"] == "block/block_3/dense_19/kernel:0"
