@@ -130,18 +130,21 @@ class _Save:
         self.model, self.contexts = model, contexts
         self.filepath = bound.arguments["filepath"]
         self.result: Any = None
+        self.attempted = False
         self.state: Literal["before", "writing", "written"] = "before"
 
     def write(self, path: Path) -> Any:
-        """Keras' own save, to `path`."""
+        """Keras' own save, to `path`; a second attempt does without anything of ours."""
         from kerasguard.integrations.keras_fast_walk import fast_walk
 
         staged = str(path) if isinstance(self.filepath, str) else path
         self.bound.arguments["filepath"] = self.filepath if path == self.place else staged
-        self.state = "writing"
-        with fast_walk(), _printed_as(str(self.filepath), str(path)):
+        walk = contextlib.nullcontext() if self.attempted else fast_walk()
+        self.attempted = True
+        with walk, _printed_as(str(self.filepath), str(path)):
+            self.state = "writing"
             self.result = self.original(*self.bound.args, **self.bound.kwargs)
-        self.state = "written"
+            self.state = "written"
         return self.result
 
     def run(self) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.saving import save_model as save_model_imported_early
 
 import kerasguard as kg
@@ -89,6 +90,7 @@ SAVES: dict[str, Callable[[keras.Model, Path], Any]] = {
     "g.keras": lambda m, p: keras.saving.save_model(m, p),
     "h.keras": lambda m, p: keras.models.save_model(model=m, filepath=str(p)),
     "j.keras": lambda m, p: save_model_imported_early(m, p),
+    "tf.keras": lambda m, p: tf.keras.models.save_model(m, p),
     "k.h5": lambda m, p: m.save(p, include_optimizer=False),
     "l.h5": lambda m, p: save_model_imported_early(m, str(p), include_optimizer=False),
 }
@@ -393,6 +395,20 @@ def test_where_recording_fails_the_save_has_happened_and_a_warning_tells(
     assert sidecar.read(tmp_path / "m.keras") is None, "the old manifest is of the old file"
     loaded = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(loaded.weights[0], model.weights[0])
+
+
+def test_where_our_shortcut_fails_keras_walks_as_slowly_as_ever(
+    tmp_path: Path, model: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kerasguard.integrations import keras_fast_walk
+
+    def fail(kind: str) -> None:
+        raise RuntimeError(f"this Keras knows no {kind}")
+
+    monkeypatch.setattr(keras_fast_walk, "attribute_skipset", fail)
+    with kg.patched(), pytest.warns(UserWarning, match="not recorded: this Keras knows no"):
+        model.save(tmp_path / "m.keras")
+    keras.models.load_model(tmp_path / "m.keras")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

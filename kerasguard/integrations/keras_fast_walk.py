@@ -31,7 +31,8 @@ def fast_walk() -> Iterator[None]:
     names = {kind: f"saving_attr_skiplist_{kind}" for kind in _KINDS}
     mine = [k for k, name in names.items() if global_state.get_global_attribute(name) is None]
     for kind in mine:
-        global_state.set_global_attribute(names[kind], set(attribute_skipset(kind)))
+        with contextlib.suppress(ValueError):  # not every Keras tells all kinds apart
+            global_state.set_global_attribute(names[kind], set(attribute_skipset(kind)))
     try:
         yield
     finally:
