@@ -173,11 +173,14 @@ def _with_twins(steps: tuple[Step, ...], twins: Mapping[str, str]) -> tuple[Step
 
 
 def _combined(parts: Sequence[Ways]) -> Ways:
-    """Ways through all parts that agree on the ordering."""
+    """Ways through all parts that agree on the ordering; a part with one way has no choice."""
     orderings: set[Ordering] = {o for ways in parts for o in ways if o} or {""}
     result: Ways = {}
     for ordering in sorted(orderings, reverse=True):
-        chosen = [ways.get(ordering, ways.get("")) for ways in parts]
+        chosen = [
+            next(iter(ways.values())) if len(ways) == 1 else ways.get(ordering, ways.get(""))
+            for ways in parts
+        ]
         steps = tuple(step for way in chosen if way is not None for step in way)
         if None not in chosen and steps not in result.values():
             result[ordering] = steps

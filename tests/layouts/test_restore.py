@@ -348,6 +348,21 @@ def test_kernels_that_fit_both_orderings_are_taken_with_a_warning() -> None:
     assert not findings(restore_table(flat({"c0": cube}), expected.table(), config, {"keras": "1"}))
 
 
+def test_kernels_of_one_and_two_dimensions_may_lie_differently_in_one_model() -> None:
+    """Keras 1 had `dim_ordering` for 2D kernels only."""
+    expected = Expected().add("layers/sequential", "inner", "Sequential", {}, position=0)
+    for n, (name, shape) in enumerate([("c2", (3, 3, 2, 5)), ("c1", (4, 6, 7))]):
+        cls = f"Conv{2 - n}D"
+        key = f"layers/sequential/layers/{snake_case(cls)}"
+        expected.add(key, f"inner/{name}", cls, {"kernel": shape}, position=n)
+    stored = file({"inner": [("c2/kernel", (5, 2, 3, 3)), ("c1/kernel", (4, 1, 6, 7))]})
+    steps = restore_table(stored, expected.table(), {}, {"keras": "1"})
+    assert {type(s.ops[0]).__name__ for s in steps if isinstance(s, Step)} == {
+        "Transpose",
+        "Reshape",
+    }
+
+
 def test_a_flat_file_fills_a_nested_model() -> None:
     """Keras 1 listed the layers of merged branches one by one."""
     expected = Expected().add("layers/sequential", "branch", "Sequential", {}, position=0)
