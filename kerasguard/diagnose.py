@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -119,14 +120,27 @@ def diagnose(
         given: steps and findings of a format that knows its own layouts; then weights are not
             paired here.
     """
-    steps = None if given is None else [s for s in given if isinstance(s, Step)]
-    draft = _first_draft(expected, stored, manifest, renames, loss, steps)
-    draft = replace(draft, problems=tuple(problems), own=own)
-    layouts = [f for f in given or () if isinstance(f, Finding)]
+    collecting = gc.isenabled()
+    gc.disable()  # thousands of records and no cycles: looking for some would not be linear
+    try:
+        steps = None if given is None else [s for s in given if isinstance(s, Step)]
+        draft = _first_draft(expected, stored, manifest, renames, loss, steps)
+        draft = replace(draft, problems=tuple(problems), own=own)
+        layouts = [f for f in given or () if isinstance(f, Finding)]
+        return _fold((lambda _: iter(layouts), *rules), draft, prior, repair)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _fold(
+    rules: Sequence[Rule], draft: Draft, prior: Sequence[Finding], repair: Policy
+) -> RepairPlan:
+    """Run the rules in order, each on what the repairs before it have made."""
     findings = list(prior)
     applied: list[Finding] = []
     unresolved = [f for f in prior if f.severity is Severity.ERROR]
-    for rule in (lambda _: iter(layouts), *rules):
+    for rule in rules:
         taken: list[Step] = []
         for finding in rule(draft):
             findings.append(finding)
@@ -138,11 +152,11 @@ def diagnose(
         draft = draft.with_steps(taken) if taken else draft
     used = draft.used()
     return RepairPlan(
-        tuple(draft.steps[key] for key in expected.tensors if key in draft.steps),
+        tuple(draft.steps[key] for key in draft.expected.tensors if key in draft.steps),
         tuple(findings),
         tuple(applied),
         tuple(unresolved),
-        tuple(key for key in stored.tensors if key not in used),
+        tuple(key for key in draft.stored.tensors if key not in used),
         draft.optimizer_reason,
     )
 

@@ -164,13 +164,32 @@ def restore(
         return Restored(prepared.target.model, report)
 
 
-def load(path: PathLike, model: Any = None, **options: Any) -> Any:
-    """`restore(path, model, ...)`, returning the model alone.
+def load(
+    path: PathLike,
+    model: Any = None,
+    *,
+    strategy: Any = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    renames: Mapping[str, str] | None = None,
+    repair: Policy = "exact",
+    compile: bool = True,  # noqa: A002  # Keras' own name for it
+    manifest: ManifestPolicy = "auto",
+) -> Any:
+    """The model that `restore` restores; arguments and errors as there.
 
     Example:
         >>> model = kerasguard.load("run/07.keras")  # doctest: +SKIP
     """
-    return restore(path, model, **options).model
+    return restore(
+        path,
+        model,
+        strategy=strategy,
+        custom_objects=custom_objects,
+        renames=renames,
+        repair=repair,
+        compile=compile,
+        manifest=manifest,
+    ).model
 
 
 @contextlib.contextmanager

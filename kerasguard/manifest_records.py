@@ -32,12 +32,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """One member of a zip file: its name, size in bytes, CRC-32 and SHA-256 (hexadecimal)."""
+    """One member of a zip file: its name, size in bytes and CRC-32.
+
+    No SHA-256 of its own: the whole file's covers it, and a second pass over the weights would
+    cost as much as the first.
+    """
 
     name: str
     size: int
     crc32: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,7 @@ def file_to_dict(record: FileRecord) -> dict[str, Any]:
     data = {name: getattr(record, name) for name in ("name", "size", "sha256", "skeleton")}
     if record.members:
         data["members"] = [
-            {name: getattr(m, name) for name in ("name", "size", "crc32", "sha256")}
-            for m in record.members
+            {name: getattr(m, name) for name in ("name", "size", "crc32")} for m in record.members
         ]
     return data
 
@@ -174,9 +176,7 @@ class Node:
 def file_from(node: Node) -> FileRecord:
     """Inverse of `file_to_dict`; raises ManifestError."""
     members = tuple(
-        MemberRecord(
-            m.get("name", str), m.natural("size"), m.natural("crc32"), m.get("sha256", str)
-        )
+        MemberRecord(m.get("name", str), m.natural("size"), m.natural("crc32"))
         for m in (node.items("members") if "members" in node.value else ())
     )
     return FileRecord(

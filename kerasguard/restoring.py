@@ -99,7 +99,12 @@ def prepare(
     return Prepared(keras_assign.Sink(model), ())
 
 
-def _built(reading: Reading, custom_objects: Mapping[str, Any], *, compile: bool) -> Prepared:  # noqa: A002
+def _built(
+    reading: Reading,
+    custom_objects: Mapping[str, Any],
+    *,
+    compile: bool,  # noqa: A002
+) -> Prepared:
     from kerasguard.integrations import keras_assign, keras_build, keras_custom, keras_environment
 
     found = reading.architecture()

@@ -50,7 +50,7 @@ tables = st.builds(
     st.lists(layers, max_size=3),
     st.sampled_from(["key", "order", "name"]),
 )
-members = st.builds(MemberRecord, names, st.integers(0, 2**40), st.integers(0, 2**32 - 1), names)
+members = st.builds(MemberRecord, names, st.integers(0, 2**40), st.integers(0, 2**32 - 1))
 files = st.builds(
     FileRecord, names, st.integers(0, 2**40), names, names, st.lists(members, max_size=2).map(tuple)
 )

@@ -18,7 +18,7 @@ FULL = Manifest(
     files=(
         FileRecord(
             "größe.keras", 1234, "0" * 64, "xxh3:" + "1" * 32,
-            (MemberRecord("config.json", 12, 2**32 - 1, "f" * 64),),
+            (MemberRecord("config.json", 12, 2**32 - 1),),
         ),
     ),
     table=Table(

@@ -104,10 +104,7 @@ class KerasZip:
 
     def member_records(self) -> tuple[MemberRecord, ...]:
         """Size, CRC-32 and SHA-256 of every member; reads them all."""
-        return tuple(
-            MemberRecord(m.name, m.size, m.crc32, self._archive.sha256(m.name))
-            for m in self._archive.members.values()
-        )
+        return tuple(MemberRecord(m.name, m.size, m.crc32) for m in self._archive.members.values())
 
     def verify_container(self) -> list[str]:
         """Members whose bytes do not have the CRC-32 that the archive tells."""

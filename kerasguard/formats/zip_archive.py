@@ -6,7 +6,6 @@ members of one name win, and stops checking CRCs after a seek.
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import struct
 import zlib
@@ -131,13 +130,6 @@ class ZipArchive:
         for piece in self._file.pieces(offset, length):
             value = zlib.crc32(piece, value)
         return value
-
-    def sha256(self, name: str) -> str:
-        """SHA-256 of a member's bytes, hexadecimal."""
-        member = self.members[name]
-        if member.stored:
-            return self._file.sha256(member.offset, member.size)
-        return hashlib.sha256(self._inflate(member)).hexdigest()
 
     def _inflate(self, member: Member) -> bytes:
         unpacker = zlib.decompressobj(-zlib.MAX_WBITS)

@@ -9,6 +9,7 @@ import keras
 
 from kerasguard.errors import RestoreError
 from kerasguard.integrations import keras_variables
+from kerasguard.integrations.keras_shortcuts import Variable
 
 __all__ = ["Journal"]
 
@@ -49,7 +50,7 @@ class Journal:
         for variable in getattr(layer, "variables", ()):
             self.variable(variable)
         for value in attributes.values():
-            if isinstance(value, keras.Variable) or _is_tensorflow_variable(value):
+            if isinstance(value, Variable) or _is_tensorflow_variable(value):
                 self.variable(value)
         contents = [(value, _content(value)) for value in attributes.values()]
         self._undo.append(lambda: _refill(layer, attributes, contents))

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kerasguard.integrations.keras_graph import records_of
-from kerasguard.integrations.keras_shortcuts import sharing_scope
+from kerasguard.integrations.keras_shortcuts import Variable, sharing_scope
 from kerasguard.integrations.keras_slots import slots_of
 from kerasguard.integrations.keras_walk import Visit, walk
 from kerasguard.tensors import Role, Table, TensorRecord, TensorSpec
@@ -71,7 +71,7 @@ def places(visits: Sequence[Visit]) -> list[Place]:
 
 
 def _weight(visit: Visit, store_key: str, value: Any) -> Place:
-    is_variable = isinstance(value, keras.Variable)
+    is_variable = isinstance(value, Variable)
     leaf = value.name if is_variable else store_key
     record = TensorRecord(
         visit.key(store_key),
@@ -108,7 +108,7 @@ def _optimizer_places(
             slot=slot,
             slot_of=weight_key,
         )
-        variable = value if isinstance(value, keras.Variable) else None
+        variable = value if isinstance(value, Variable) else None
         yield Place(record, visit, store_key, variable, value)
 
 
@@ -174,7 +174,7 @@ def _states(layer: Any) -> list[Any]:
     """The states that a stateful RNN keeps between batches."""
     if not isinstance(layer, keras.layers.RNN) or not layer.stateful:
         return []
-    return [s for s in keras.tree.flatten(layer.states) if isinstance(s, keras.Variable)]
+    return [s for s in keras.tree.flatten(layer.states) if isinstance(s, Variable)]
 
 
 def _owners(visits: Iterable[Visit]) -> dict[int, Visit]:

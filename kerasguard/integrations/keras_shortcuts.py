@@ -17,6 +17,7 @@ from typing import Any
 import keras
 
 __all__ = [
+    "Variable",
     "Tensor",
     "attribute_skipset",
     "graph_calls",
@@ -26,6 +27,9 @@ __all__ = [
     "sharing_scope",
 ]
 
+Variable = keras.src.backend.Variable
+"""The class of every Keras variable; up to Keras 3.4 `keras.Variable` is a subclass of it."""
+
 Tensor = tuple[Any, int, int]
 """A symbolic tensor: the operation that made it, in which call, as which output."""
 
@@ -33,13 +37,15 @@ _skipsets: dict[str, frozenset[str]] = {}
 _lock = threading.Lock()
 
 
-def saveable_class() -> type:
-    """The class of everything that Keras' saving follows, `KerasSaveable`.
+def saveable_class() -> type | tuple[type, ...]:
+    """The classes of everything that Keras' saving follows: `KerasSaveable`.
 
     Falls back to what is public and has state: layers, optimizers, metrics and losses.
     """
     bases: tuple[type, ...] = keras.Layer.__mro__
-    return next((base for base in bases if base.__name__ == "KerasSaveable"), bases[0])
+    found = tuple(base for base in bases if base.__name__ == "KerasSaveable")
+    public = (keras.Layer, keras.optimizers.Optimizer, keras.metrics.Metric, keras.losses.Loss)
+    return found or public
 
 
 def object_type(item: Any) -> str:

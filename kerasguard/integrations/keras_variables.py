@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasguard.integrations.keras_shortcuts import Variable
 from kerasguard.tensors import Array
 
 __all__ = [
@@ -66,7 +67,7 @@ def components(variable: Any) -> Sequence[Any]:
     """The TensorFlow variables behind a Keras variable: one, or one per replica."""
     import tensorflow as tf
 
-    value = variable.value if isinstance(variable, keras.Variable) else variable
+    value = variable.value if isinstance(variable, Variable) else variable
     if isinstance(value, tf.distribute.DistributedValues):
         return tuple(value.values)
     return (value,)

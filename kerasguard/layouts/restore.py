@@ -1,4 +1,15 @@
-"""A whole legacy file into a model: which layer is which, and every tensor's steps."""
+"""A whole legacy file into a model: which layer is which, and every tensor's steps.
+
+What it looks like: the layers are there, but a layer's tensors fit its variables in no known
+layout, in two of them, in several orders, or the file's order and its names disagree.
+
+Why it happens: Keras 1 and 2 wrote weights in the order in which they were made, trainable ones
+first, with axes and gates as the backend liked them; freezing or nesting layers changes the order.
+
+Source: tf.keras 2.15, `hdf5_format.preprocess_weights_for_loading`; keras issues 10777, 12865.
+
+When the repair is exact: names and shapes leave one layout for every tensor; else it is a guess.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ Why it happens: Keras 1 to 2.x named the arguments differently (`lr`, `decay`), 
 
 Source: keras/src/legacy/saving/legacy_h5_format.py; tf-keras issue 70.
 
-When the migration is exact: the optimizer's update rule is that of the same class in Keras 3, and
+When it is exact: the optimizer's update rule is that of the same class in Keras 3, and
 `decay` is `InverseTimeDecay` with one step. What is not known by name is left to the caller.
 """
 
