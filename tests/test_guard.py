@@ -311,7 +311,7 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
         "kerasguard.opened.OpenedFile.scatter",
         "kerasguard.reading.Arena.wait",
         "kerasguard.repairs.Step.apply",
-        "kerasguard.guard.diagnose",
+        "kerasguard.restoring.diagnose",
     ],
 )
 def test_a_failure_before_assigning_leaves_the_model_unchanged(
