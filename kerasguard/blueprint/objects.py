@@ -6,6 +6,7 @@ old Keras wrote no module.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -33,6 +34,9 @@ _SUFFIXES: tuple[tuple[str, Kind], ...] = (
     ("dtype", "policy"),
     ("dtype_policy", "policy"),
 )
+_ADDONS = re.compile(
+    r"Addons>(InstanceNormalization|GroupNormalization|Adaptive(Average|Max)Pooling[123]D)"
+)
 
 
 def is_object(value: object) -> bool:
@@ -49,13 +53,13 @@ def is_object(value: object) -> bool:
 def class_of(item: Json) -> str:
     """The class name as migrations know it.
 
-    Without the package for TensorFlow Addons, whose layers are migrated; `ops.Reshape` for an
-    operation of Keras 3, which is not the layer of that name.
+    Without the package for the layers of TensorFlow Addons that Keras 3 computes too;
+    `ops.Reshape` for an operation of Keras 3, which is not the layer of that name.
     """
     name = str(item.get("class_name", ""))
     if str(item.get("module") or "").startswith("keras.src.ops."):
         return f"ops.{name}"
-    return name.removeprefix("Addons>")
+    return name.removeprefix("Addons>") if _ADDONS.match(name) else name
 
 
 def short_name(name: str) -> str:

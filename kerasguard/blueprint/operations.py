@@ -149,6 +149,12 @@ depth_to_space | nn.DepthToSpace | input | block_size data_format!"NHWC"
 space_to_depth | nn.SpaceToDepth | input | block_size data_format!"NHWC"
 batch_flatten | layers.Flatten | x
 add_n | layers.Add | inputs
+argsort | numpy.Argsort | values | axis:-1 direction!"ASCENDING" stable!*
+sort | numpy.Sort | values | axis:-1 direction!"ASCENDING"
+moments | nn.Moments | x | axes keepdims
+image.flip_left_right | numpy.Flip | image | axis=-:-2
+image.flip_up_down | numpy.Flip | image | axis=-:-3
+image.rgb_to_grayscale | image.RGBToGrayscale | images | data_format=-:"channels_last"
 """
 
 

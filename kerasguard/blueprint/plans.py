@@ -39,6 +39,8 @@ def plan(function: str, first: Any, rest: Mapping[str, Any]) -> Plan:
                 found = special({**given, parameter: first, "function": name})
             except Unsupported as reason:
                 raise Unsupported(f"{function}: {reason}") from None
+            except KeyError as missing:
+                raise Unsupported(f"{function} is called without {missing}") from None
             return Plan(tuple(map(constant, found.tensors)), found.steps, found.again)
         if name in FUNCTIONS:
             return _from_table(function, FUNCTIONS[name], first, given)

@@ -165,8 +165,9 @@ def _pool(given: Json) -> Plan:
 
 
 def _inner(sizes: Any) -> Any:
-    """Sizes without those of the batch and the channels."""
-    return sizes[1:-1] if isinstance(sizes, list) and len(sizes) == 4 else sizes
+    """Sizes without those of the batch and the channels; one number where they are equal."""
+    inner = sizes[1:-1] if isinstance(sizes, list) and len(sizes) == 4 else sizes
+    return inner[0] if isinstance(inner, list) and len(set(inner)) == 1 else inner
 
 
 def _resize(given: Json) -> Plan:
@@ -193,6 +194,43 @@ def _resize_images(given: Json) -> Plan:
         "data_format": "channels_last",
     }
     return _one(given["x"], "layers.UpSampling2D", **options)
+
+
+def _slice(given: Json) -> Plan:
+    begin, size = _static(given["begin"], "the start"), _static(given["size"], "the size")
+    ends = [None if n == -1 else b + n for b, n in zip(begin, size, strict=True)]
+    spec = [
+        _slice_part({"start": b, "stop": e, "step": None}) for b, e in zip(begin, ends, strict=True)
+    ]
+    return Plan((given["input_"], spec), (("numpy.GetItem", {}),))
+
+
+def _convolution(given: Json) -> Plan:
+    """`nn.conv2d` and `nn.depthwise_conv2d` with kernels that are in the file."""
+    depthwise = "depthwise" in given["function"]
+    kernel = _static(given["filters"] if "filters" in given else given["filter"], "the kernel")
+    padding = given["padding"]
+    if given.get("data_format") not in (None, "NHWC") or not isinstance(padding, str):
+        raise Unsupported("it has channels first or explicit padding")
+    options = {
+        "strides": _inner(given.get("strides") or 1),
+        "padding": padding.lower(),
+        "data_format": "channels_last",
+        "dilation_rate": _inner(given.get("dilations") or 1),
+    }
+    step = "nn.DepthwiseConv" if depthwise else "nn.Conv"
+    return Plan((given["input"], kernel), ((step, options),))
+
+
+def _patches(given: Json) -> Plan:
+    options = {
+        "size": _inner(given["sizes"]),
+        "strides": _inner(given["strides"]),
+        "dilation_rate": _inner(given.get("rates") or 1),
+        "padding": str(given["padding"]).lower(),
+        "data_format": "channels_last",
+    }
+    return _one(given["images"], "image.ExtractPatches", **options)
 
 
 def _einsum(given: Json) -> Plan:
@@ -226,8 +264,11 @@ SPECIAL: dict[str, tuple[str, Callable[[Json], Plan]]] = {
     "avg_pool2d": ("input", _pool),
     "clip": ("x", _backend_clip),
     "clip_by_value": ("t", _clip),
+    "conv2d": ("input", _convolution),
+    "depthwise_conv2d": ("input", _convolution),
     "einsum": ("inputs", _einsum),
     "hard_sigmoid": ("x", _hard_sigmoid),
+    "image.extract_patches": ("images", _patches),
     "image.resize": ("images", _resize),
     "keras.activations.relu": ("x", _relu),
     "keras.backend.relu": ("x", _relu),
@@ -238,7 +279,9 @@ SPECIAL: dict[str, tuple[str, Callable[[Json], Plan]]] = {
     "norm": ("tensor", _norm),
     "one_hot": ("indices", _one_hot),
     "pad": ("tensor", _pad),
+    "reduce_euclidean_norm": ("tensor", _norm),
     "reshape": ("tensor", _reshape),
     "resize_images": ("x", _resize_images),
+    "slice": ("input_", _slice),
     "split": ("value", _split),
 }

@@ -19,6 +19,7 @@ from kerasguard.blueprint.writer import Writer
 from kerasguard.findings import Finding
 from kerasguard.migrations import (
     activation_functions,
+    added_losses,
     attention_layers,
     axis_lists,
     bilinear_upsampling,
@@ -65,6 +66,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     keras1_objects.MIGRATION,
     inbound_nodes.MIGRATION,
     keras1_merge.MIGRATION,
+    added_losses.MIGRATION,
     dynamic_shapes.MIGRATION,
     tensorflow_functions.MIGRATION,
     tensorflow_nodes.MIGRATION,

@@ -10,7 +10,8 @@ Source: Keras 2 `activations.serialize`; Keras 3 `activations.get`.
 
 When it is exact: for the names in the table, which are the same function; a function of the
 caller's is used as it is. `biternion` (Beyer et al. 2015: a vector of length one) is a layer
-UnitNormalization, which serves as an activation. Every other name is refused.
+UnitNormalization, which serves as an activation. A function of the writer's own that has the name
+of one of Keras 3 (`hard_swish`) is taken for it, with a warning. Every other name is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from kerasguard.blueprint.working import Blueprint, Migration
 CODES = {"KG422": "an activation has a name that Keras 3 does not look up"}
 
 _ALIASES = {
+    "Addons>hardshrink": "hard_shrink",
     "Addons>mish": "mish",
+    "Addons>softshrink": "soft_shrink",
+    "Addons>sparsemax": "sparsemax",
+    "Addons>tanhshrink": "tanh_shrink",
     "leaky_relu_v2": "leaky_relu",
     "log_softmax_v2": "log_softmax",
     "silu_v2": "silu",
@@ -32,6 +37,30 @@ _ALIASES = {
     "softplus_v2": "softplus",
     "swish_v2": "swish",
 }
+# What Keras 2 had itself, or what TensorFlow calls so.
+_OLD = frozenset(
+    {
+        "elu",
+        "exponential",
+        "gelu",
+        "hard_sigmoid",
+        "leaky_relu",
+        "linear",
+        "log_sigmoid",
+        "log_softmax",
+        "mish",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "silu",
+        "softmax",
+        "softplus",
+        "softsign",
+        "swish",
+        "tanh",
+    }
+)
 # Functions that a layer of Keras computes.
 _LAYERS = {"biternion": ("UnitNormalization", {"axis": -1})}
 
@@ -69,6 +98,8 @@ def _modern(blueprint: Blueprint, item: Json, key: str, name: str) -> Any:
     plain = _ALIASES.get(name, name)
     if plain not in ACTIVATIONS:
         blueprint.need(short_name(name), item)
+    elif plain == name and name not in _OLD:
+        blueprint.warn(item, f"{key} {name}, not Keras 2's own, is taken for that of Keras 3")
     elif plain != name:
         blueprint.note(item, f"{key} {name} is {plain} in Keras 3")
     return plain

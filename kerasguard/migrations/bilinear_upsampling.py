@@ -45,9 +45,7 @@ def rewrite(blueprint: Blueprint) -> None:
             shape = shapes.get((name_of(layer), 0, 0))
             known = shape is not None and None not in shape[1:]
             if not known or not as_graph(item) or len(calls_of(layer)) != 1 or shape is None:
-                blueprint.warn(
-                    layer, "its interpolation was between corners, not centres of pixels"
-                )
+                blueprint.warn(layer, "it interpolated between corners of pixels, not centres")
                 continue
             _replace(model, layer, shape)
             blueprint.note(layer, "it interpolates between corners of pixels, as its writer did")

@@ -27,6 +27,7 @@ from kerasguard.blueprint.writer import Writer
 CODES = {"KG425": "a class without a module, or one that the caller must supply"}
 
 _FUNCTIONAL = "keras.src.models.functional"
+_GRAPH = ("name", "trainable", "layers", "input_layers", "output_layers")
 
 
 def _has_modules(writer: Writer) -> bool:
@@ -57,6 +58,8 @@ def _place(blueprint: Blueprint, item: Json) -> None:
         item.update(module=None, class_name=supplied, registered_name=supplied)
     elif kind == "Functional":
         item.update(module=_FUNCTIONAL, class_name=kind, registered_name=kind)
+        # Keras 3 gives every other entry to the constructor.
+        item["config"] = {k: v for k, v in config_of(item).items() if k in _GRAPH}
         item.pop("build_config", None)
     elif kind == "Sequential" or kind in LAYERS:
         module = "keras" if kind == "Sequential" else "keras.layers"

@@ -10,7 +10,8 @@ Keras 3 `layers/normalization/group_normalization.py`.
 
 When it is exact: ReLU with a threshold is x where x > theta and 0 elsewhere, as ThresholdedReLU.
 InstanceNormalization is GroupNormalization with a group per channel; along another axis than the
-last or without an epsilon of its own it keeps those options. The random layers do nothing outside
+last or without an epsilon of its own it keeps those options; that of keras-contrib, which has no
+`groups`, adds its epsilon elsewhere and is left to the caller. The random layers do nothing outside
 of training, so they become Identity, with a warning because training loses them. A LeakyReLU of
 """
 
@@ -74,9 +75,10 @@ _SUCCESSORS: dict[str, Callable[[Json], tuple[str, Json]]] = {
 def rewrite(blueprint: Blueprint) -> None:
     """Use the layer that computes the same."""
     for item in blueprint.layers(*_SUCCESSORS):
-        if blueprint.is_known(str(item["class_name"])):
-            continue
         old = class_of(item)
+        foreign = old == "InstanceNormalization" and "groups" not in config_of(item)
+        if foreign or blueprint.is_known(str(item["class_name"])):
+            continue
         item["class_name"], item["config"] = _SUCCESSORS[old](config_of(item))
         if old.startswith("Random"):
             blueprint.warn(item, f"{old} is random in training only; {item['class_name']} is not")

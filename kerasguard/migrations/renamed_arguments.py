@@ -22,6 +22,11 @@ CODES = {"KG415": "an argument has another name in Keras 3"}
 _NAMES: dict[str, dict[str, str]] = {
     "CategoryEncoding": {"max_tokens": "num_tokens"},
     "Discretization": {"bins": "bin_boundaries"},
+    "IntegerLookup": {
+        "mask_value": "mask_token",
+        "max_values": "max_tokens",
+        "oov_value": "oov_token",
+    },
     "LeakyReLU": {"alpha": "negative_slope"},
 }
 _VALUES: dict[str, dict[str, str]] = {"output_mode": {"binary": "multi_hot", "tf-idf": "tf_idf"}}

@@ -85,6 +85,7 @@ Reshape | reshape | x shape
 ReverseV2 | reverse | x axis
 Select | where | x x y
 SelectV2 | where | x x y
+Slice | slice | x begin size
 SpaceToDepth | space_to_depth | x | block_size data_format
 Split | split | axis x | num_split=num_or_size_splits
 SplitV | split | x num_or_size_splits axis

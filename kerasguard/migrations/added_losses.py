@@ -1,0 +1,50 @@
+"""KG438: losses and metrics that were added inside a functional model.
+
+What it looks like: layers of class `AddLoss` or `AddMetric`, fed by layers that nothing else uses:
+`Unknown layer: 'AddLoss'`.
+
+Why it happens: tf.keras' `model.add_loss(expression)` (most variational autoencoders) put the
+expression into the graph. Keras 3 has no such layers.
+
+Source: tf.keras `engine/base_layer.py`, `AddLoss`; Keras 3 migration guide.
+
+When it is exact: for predictions always, because nothing follows these layers. Training loses the
+added loss, so a warning says so.
+"""
+
+from __future__ import annotations
+
+from kerasguard.blueprint.graphs import remove_unused
+from kerasguard.blueprint.nodes import layers_of
+from kerasguard.blueprint.objects import class_of, name_of
+from kerasguard.blueprint.working import Blueprint, Migration
+
+CODES = {"KG438": "a loss or metric was added inside the model"}
+
+_ADDED = {"AddLoss", "AddMetric"}
+_WITHOUT_WEIGHTS = {
+    "Add",
+    "Lambda",
+    "Multiply",
+    "SlicingOpLambda",
+    "Subtract",
+    "TFOpLambda",
+    "TensorFlowOpLayer",
+}
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Take them out, with the operations that only they used."""
+    for _, model in blueprint.graphs():
+        added = [layer for layer in layers_of(model) if class_of(layer) in _ADDED]
+        if not added:
+            continue
+        for layer in added:
+            model["layers"].remove(layer)
+            blueprint.warn(layer, f"{class_of(layer)} acts on training only and is left out")
+        remove_unused(
+            model, {name_of(x) for x in layers_of(model) if class_of(x) in _WITHOUT_WEIGHTS}
+        )
+
+
+MIGRATION = Migration("KG438", "TensorFlow 2.0 to 2.15", lambda w: w.before_keras3, rewrite)
