@@ -16,6 +16,7 @@ from typing import Any
 
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
+from kerasguard.errors import ArchitectureError
 from kerasguard.findings import Finding
 from kerasguard.migrations import (
     activation_functions,
@@ -114,8 +115,19 @@ def migrate(
     Returns:
         The migrated architecture and what was done. Findings of severity ERROR say why the
         architecture cannot be built, and what the caller can supply.
+
+    Raises:
+        ArchitectureError: the stored JSON is no architecture: something in it is not what every
+            Keras writes there.
     """
     blueprint = Blueprint.of(architecture, Writer.of(writer), known)
     for migration in MIGRATIONS:
-        migration.run(blueprint)
+        try:
+            migration.run(blueprint)
+        except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as e:
+            # A migration indexes what every Keras has written; here something else stands there.
+            raise ArchitectureError(
+                f"the stored config is malformed ({type(e).__name__}: {e} in {migration.code}); "
+                "it is no config that Keras wrote, or it was damaged"
+            ) from e
     return blueprint.architecture, tuple(blueprint.findings)
