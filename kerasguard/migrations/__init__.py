@@ -23,6 +23,7 @@ from kerasguard.migrations import (
     added_losses,
     attention_layers,
     axis_lists,
+    bare_operations,
     bilinear_upsampling,
     channels_first,
     class_names,
@@ -62,6 +63,7 @@ __all__ = ["MIGRATIONS", "migrate"]
 MIGRATIONS: tuple[Migration, ...] = (
     sequential_list.MIGRATION,
     encoded_values.MIGRATION,
+    bare_operations.MIGRATION,
     class_names.MIGRATION,
     keras1_arguments.MIGRATION,
     keras1_objects.MIGRATION,

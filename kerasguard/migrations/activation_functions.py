@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerasguard.blueprint.keras3 import ACTIVATIONS
-from kerasguard.blueprint.objects import Json, config_of, keras_object, short_name
+from kerasguard.blueprint.objects import Json, config_of, keras_object, name_of, short_name
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG422": "an activation has a name that Keras 3 does not look up"}
@@ -83,6 +83,9 @@ def _name(value: Any) -> str | None:
 
 
 def _modern(blueprint: Blueprint, item: Json, key: str, name: str) -> Any:
+    if name == "<lambda>":
+        # It has no name of its own, so the caller supplies it under the layer's.
+        name = name_of(item)
     supplied = blueprint.supplied(name)
     if supplied is not None:
         return {

@@ -245,3 +245,15 @@ def test_a_class_that_a_file_of_keras_3_does_not_hold_is_asked_for() -> None:
     _, findings = migrate(old, writer)
     assert any('custom_objects={"zoo>Scale": Scale}' in str(f) for f in findings)
     assert not migrate(old, writer, frozenset({"zoo>Scale"}))[1]
+
+
+def test_an_operation_in_an_hdf5_file_of_keras_3_gets_its_module() -> None:
+    dense = layer("Dense", "d", "x", units=1, trainable=True)
+    old = graph(start("x", 3), dense, layer("Relu", "relu", "d"), outputs="relu", inputs="x")
+    new, findings = migrate(old, {"keras": "3.15.1", "format": "legacy_h5"})
+    assert not [f for f in findings if f.severity is Severity.ERROR]
+    assert [x["module"] for x in new["config"]["layers"]] == [
+        "keras.layers",
+        "keras.layers",
+        "keras.src.ops.nn",
+    ]

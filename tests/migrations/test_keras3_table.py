@@ -16,6 +16,7 @@ from kerasguard.blueprint.keras3 import (
     LAYERS,
     REGULARIZERS,
 )
+from kerasguard.blueprint.keras3_operations import OPERATIONS
 from kerasguard.blueprint.operations import FUNCTIONS
 
 pytestmark = pytest.mark.keras
@@ -60,3 +61,9 @@ def test_every_operation_in_the_table_exists_and_takes_its_options() -> None:
             parameters = inspect.signature(getattr(home, name).__init__).parameters
             wanted = set(operation.options) if number == 0 else set()
             assert wanted <= set(parameters), function
+
+
+def test_every_operation_lives_in_the_module_that_the_table_says() -> None:
+    pytest.importorskip("keras")
+    for name, module in OPERATIONS.items():
+        assert hasattr(importlib.import_module(module), name), name

@@ -196,3 +196,9 @@ def test_a_biternion_is_a_vector_of_length_one(migrated: Any, build: Callable[..
     layer = {"class_name": "Activation", "config": {"activation": "biternion"}}
     y = build(migrated(layer, (2,)).new).predict(np.array([[3.0, 4.0]]), verbose=0)
     assert np.allclose(y, [[0.6, 0.8]])
+
+
+def test_a_lambda_as_activation_is_supplied_under_the_name_of_its_layer(migrated: Any) -> None:
+    layer = {"class_name": "Dense", "config": {"units": 2, "activation": "<lambda>"}}
+    assert any('"layer": layer' in str(e) for e in migrated(layer).errors)
+    assert migrated(layer, known=["layer"]).config["activation"]["config"] == "layer"
