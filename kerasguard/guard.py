@@ -6,25 +6,20 @@ every byte was compared with what was recorded.
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from kerasguard import sidecar
+from kerasguard.attempt import PathLike, Restored, at_hand, attempt, report_of
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
-from kerasguard.errors import UnrepairableError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.recording import Recorded, record, save
 from kerasguard.repairs import Step
-from kerasguard.report import Outcome, Report
-from kerasguard.restoring import Prepared, prepare
+from kerasguard.report import Report
 from kerasguard.rules import VALUE_RULES
-from kerasguard.tensors import Table, digest
 
 __all__ = [
     "Recorded",
@@ -38,21 +33,6 @@ __all__ = [
     "verify",
 ]
 
-PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A restored model and what it took.
-
-    Args:
-        model: a Keras model, ready for inference; compiled if it was saved compiled.
-        report: findings, steps, and per tensor whether its bytes are the recorded ones.
-    """
-
-    model: Any
-    report: Report
-
 
 def inspect(path: PathLike) -> Manifest:
     """What a checkpoint holds, without reading its tensors; imports no framework.
@@ -64,7 +44,7 @@ def inspect(path: PathLike) -> Manifest:
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
-    with _local(path) as (local, found):
+    with at_hand(path) as (local, found):
         manifest = found if isinstance(found, Manifest) else sidecar.read(local)
         with open_checkpoint(local) as checkpoint:
             if manifest is not None:
@@ -83,14 +63,14 @@ def verify(path: PathLike) -> Report:
         CheckpointError: the checkpoint cannot be read.
         ManifestError: the manifest cannot be read.
     """
-    with _local(path) as (local, found), Reading(local, found) as reading:
+    with at_hand(path) as (local, found), Reading(local, found) as reading:
         stored = reading.finish()
         steps = [Step(key, (key,)) for key in stored.tensors]
         problems = [*reading.problems, *reading.rehash()]
         outcome = diagnose(
             stored, stored, reading.manifest, problems=problems, given=steps, rules=VALUE_RULES
         )
-        return replace(_report(path, reading, outcome), action="verify", plan=None)
+        return replace(report_of(path, reading, outcome), action="verify", plan=None)
 
 
 def plan(
@@ -107,9 +87,15 @@ def plan(
     Args and errors as for `restore`; findings that cannot be settled are in the plan's
     `unresolved` instead of an exception.
     """
-    with _local(path, manifest) as (local, found), Reading(local, found) as reading:
-        prepared = prepare(reading, model, custom_objects, compile=True)
-        return prepared.diagnose(reading, renames, repair)
+    with attempt(
+        path,
+        model,
+        custom_objects=custom_objects,
+        renames=renames,
+        repair=repair,
+        manifest=manifest,
+    ) as found:
+        return found.decided
 
 
 def restore(
@@ -144,24 +130,17 @@ def restore(
         UnrepairableError: some tensor has no step that `repair` allows; nothing was assigned.
         RestoreError: assigning failed; the model holds what it held before.
     """
-    from kerasguard.integrations import tf_distribute
-
-    with _local(path, manifest) as (local, found), Reading(local, found) as reading:
-        with tf_distribute.scope(strategy, model):
-            prepared = prepare(reading, model, custom_objects, compile=compile)
-            decided = prepared.diagnose(reading, renames, repair)
-            report = _report(path, reading, decided, action="restore")
-            if decided.unresolved:
-                raise UnrepairableError(_refusal(path, decided, repair), report)
-            values = reading.values(decided.steps)
-            prepared.target.assign(values, reading.checkpoint.assets())
-            prepared.finish(values)
-            replicas = tf_distribute.replica_count(prepared.target.model)
-        outcomes = tuple(_outcomes(reading, decided, values))
-        report = replace(
-            report, outcomes=outcomes, replicas=replicas, optimizer=_optimizer(prepared, decided)
-        )
-        return Restored(prepared.target.model, report)
+    with attempt(
+        path,
+        model,
+        strategy=strategy,
+        custom_objects=custom_objects,
+        renames=renames,
+        repair=repair,
+        compile=compile,
+        manifest=manifest,
+    ) as found:
+        return found.run(repair)
 
 
 def load(
@@ -190,71 +169,3 @@ def load(
         compile=compile,
         manifest=manifest,
     ).model
-
-
-@contextlib.contextmanager
-def _local(
-    path: PathLike, manifest: ManifestPolicy = "auto"
-) -> Iterator[tuple[Path, Manifest | ManifestPolicy]]:
-    """The checkpoint on this machine and which manifest to use.
-
-    An MLflow URI is downloaded to a private folder, and its manifest found in the registry.
-    """
-    if isinstance(path, str) and path.startswith(("models:/", "runs:/", "mlflow-artifacts:/")):
-        from kerasguard.integrations import mlflow_models
-
-        policy: Literal["auto", "ignore"] = "ignore" if manifest == "ignore" else "auto"
-        with mlflow_models.resolve(path, manifest=policy) as download:
-            yield download.path, download.manifest or manifest
-    else:
-        yield Path(path), manifest
-
-
-def _report(path: PathLike, reading: Reading, decided: RepairPlan, **more: Any) -> Report:
-    manifest = reading.manifest
-    return Report(
-        path=str(path),
-        format=reading.checkpoint.name,
-        findings=decided.findings,
-        plan=decided,
-        origin="recorded" if manifest else "unrecorded",
-        checkpoint_id=manifest.checkpoint_id if manifest else "",
-        versions=reading.writer(),
-        **{"action": "plan", **more},
-    )
-
-
-def _outcomes(
-    reading: Reading, decided: RepairPlan, values: Mapping[str, Any]
-) -> Iterator[Outcome]:
-    for step in decided.steps:
-        stored = reading.table.tensors[step.sources[0]]
-        plain = not step.ops and step.join is None
-        found = stored.digest if plain else digest(values[step.target])
-        before = None
-        if reading.manifest is not None and plain:
-            before = reading.manifest.table.tensors[step.sources[0]].digest == found
-        note = ", ".join(str(op) for op in step.ops)
-        yield Outcome(step.target, " + ".join(step.sources), found or "", before, note)
-
-
-def _optimizer(prepared: Prepared, decided: RepairPlan) -> str:
-    if decided.optimizer_reason:
-        return f"not restored: {decided.optimizer_reason}"
-    table: Table = prepared.target.table
-    roles = {table.tensors[step.target].role for step in decided.steps}
-    return "restored" if "optimizer" in roles else "none"
-
-
-def _refusal(path: PathLike, decided: RepairPlan, repair: Policy) -> str:
-    bad = decided.unresolved
-    shown = "\n".join(f"  {finding}" for finding in bad[:20])
-    more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
-    hint = ""
-    offered = sorted({f.safety.value for f in bad if f.repairs}, reverse=True)
-    if offered:
-        hint = f' ; to allow repairs: repair="{offered[0]}"'
-    return (
-        f'{path}: {len(bad)} findings cannot be settled under repair="{repair}"; the model was '
-        f"not changed.\n{shown}{more}\nSee: kerasguard plan {path}{hint}"
-    )

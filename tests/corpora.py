@@ -5,6 +5,11 @@ Three corpora: `writers` (this project's small models, saved by ten TensorFlow v
 their files, `judge` loads one and compares; a script prints the counts:
 
     python tests/corpora.py writers [--only tf2.3.1] [--format h5]
+
+By default files are loaded by `kerasguard.load`; `--by stock` loads them as Keras alone does,
+`--by round-trip` saves what was loaded and loads it again, and `--by repair` has
+`kerasguard.repair` write a `.keras` file that Keras alone loads. The last two are right where the
+second model predicts, to the bit, what the first one does.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Case", "Verdict", "cases", "judge", "undefined"]
+__all__ = ["LOADERS", "Case", "Verdict", "cases", "judge", "undefined"]
 
 Load = Callable[..., Any]
 _PATHS = {
@@ -123,10 +128,91 @@ def judge(case: Case, load: Load | None = None) -> Verdict:
             if not case.outputs:
                 return Verdict("loaded", "")
             inputs = list(case.inputs)
-            found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+            found = predicted(model, inputs)
     except Exception as error:  # noqa: BLE001  every refusal counts, whatever its type
         return Verdict("refused", f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
     return _compared(_flat(found), case)
+
+
+def predicted(model: Any, inputs: Sequence[Any]) -> Any:
+    """What the model predicts for one array per input."""
+    return model.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0)
+
+
+def by_stock(path: Path, model: Any, **options: Any) -> Any:
+    """What Keras alone makes of the file."""
+    import keras
+
+    if model is None:
+        return keras.models.load_model(path, custom_objects=options.get("custom_objects"))
+    model.load_weights(path)
+    return model
+
+
+def by_round_trip(path: Path, model: Any, **options: Any) -> Any:
+    """The model after it was loaded, saved and loaded again; it must not have changed."""
+    import kerasguard
+
+    first = kerasguard.load(path, model, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder, "again.keras")
+        first.save(saved)
+        second = kerasguard.load(saved, custom_objects=options.get("custom_objects"))
+    return unchanged(first, second)
+
+
+def by_repair(path: Path, model: Any, **options: Any) -> Any:
+    """What Keras alone makes of a file that `kerasguard.repair` wrote."""
+    import keras
+
+    import kerasguard
+
+    custom = options.get("custom_objects")
+    first = kerasguard.load(path, model, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder, "again.keras")
+        kerasguard.repair(path, saved, model, **options)
+        second = keras.models.load_model(saved, custom_objects=custom)
+    return unchanged(first, second)
+
+
+LOADERS: Mapping[str, Load | None] = {
+    "kerasguard": None,
+    "stock": by_stock,
+    "round-trip": by_round_trip,
+    "repair": by_repair,
+}
+
+
+def unchanged(first: Any, second: Any) -> Any:
+    """The second model, if it has the first one's weights and predictions to the bit."""
+    for one, other in zip(first.weights, second.weights, strict=True):
+        same = np.array_equal(np.asarray(one), np.asarray(other))
+        assert same, f"{one.path} has other values after the round trip"
+    try:
+        inputs = _made_up(first)
+        before = _called(first, inputs)
+    except Exception:  # noqa: BLE001  what is made up need not be what the model can take
+        return second
+    for one, other in zip(before, _called(second, inputs), strict=True):
+        assert np.array_equal(one, other, equal_nan=True), "other predictions after the round trip"
+    return second
+
+
+def _called(model: Any, inputs: Sequence[Any]) -> list[Any]:
+    """What the model computes step by step, which needs no tracing."""
+    found = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+    return [np.asarray(array) for array in _flat(found)]
+
+
+def _made_up(model: Any) -> list[Any]:
+    """Random numbers of the model's input shapes; open sizes are 16."""
+    generator = np.random.default_rng(5)
+    arrays = []
+    for told in _flat(model.inputs):
+        shape = (2, *(size or 16 for size in told.shape[1:]))
+        arrays.append(generator.random(shape).astype(told.dtype))
+    return arrays
 
 
 def _flat(found: Any) -> list[Any]:
@@ -260,6 +346,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("corpus", nargs="+", choices=["writers", "dl4j", "wild"])
     parser.add_argument("--only", default="", help="part of a case's name, commas between")
     parser.add_argument("--format", default="", help="formats, commas between")
+    parser.add_argument("--by", choices=list(LOADERS), default="kerasguard", help="who loads")
     parser.add_argument("--shared", default=os.environ.get("KERASGUARD_SHARED", "../shared"))
     parser.add_argument("--json", help="write all verdicts here")
     told = parser.parse_args(arguments)
@@ -272,7 +359,7 @@ def main(arguments: Sequence[str]) -> None:
                     continue
                 if told.only and not any(part in str(case) for part in told.only.split(",")):
                     continue
-                verdict = judge(case)
+                verdict = judge(case, LOADERS[told.by])
                 counts[corpus, case.format, verdict.kind] += 1
                 told_of = (case.corpus, case.writer, case.name, case.format)
                 rows.append([*told_of, verdict.kind, verdict.why])

@@ -1,0 +1,175 @@
+"""One attempt to restore a checkpoint: everything is known before the first variable is assigned.
+
+`attempt` reads the checkpoint to its end, builds the model and plans; `Attempt.run` carries the
+plan out. A dry run is an attempt that is not run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kerasguard.diagnose import Policy, RepairPlan
+from kerasguard.errors import UnrepairableError
+from kerasguard.manifest import Manifest
+from kerasguard.reading import ManifestPolicy, Reading
+from kerasguard.report import Outcome, Report
+from kerasguard.restoring import Prepared, prepare
+from kerasguard.tensors import Table, digest
+
+__all__ = ["Attempt", "PathLike", "Restored", "at_hand", "attempt", "report_of"]
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored model and what it took.
+
+    Args:
+        model: a Keras model, ready for inference; compiled if it was saved compiled.
+        report: findings, steps, and per tensor whether its bytes are the recorded ones.
+    """
+
+    model: Any
+    report: Report
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A checkpoint that was read to its end, the model for it, and the plan; nothing assigned yet.
+
+    Args:
+        path: as the caller named it.
+        reading: the open checkpoint.
+        prepared: the model to restore into.
+        decided: the plan.
+    """
+
+    path: PathLike
+    reading: Reading
+    prepared: Prepared
+    decided: RepairPlan
+
+    def report(self, **more: Any) -> Report:
+        """What is known before anything was assigned."""
+        return report_of(self.path, self.reading, self.decided, **more)
+
+    def run(self, repair: Policy, **more: Any) -> Restored:
+        """Assign everything; raises as `restore`."""
+        from kerasguard.integrations import tf_distribute
+
+        reading, decided, target = self.reading, self.decided, self.prepared.target
+        report = self.report(**{"action": "restore", **more})
+        if decided.unresolved:
+            raise UnrepairableError(_refusal(self.path, decided, repair), report)
+        values = reading.values(decided.steps)
+        target.assign(values, reading.checkpoint.assets())
+        self.prepared.finish(values)
+        report = replace(
+            report,
+            outcomes=tuple(_outcomes(reading, decided, values)),
+            replicas=tf_distribute.replica_count(target.model),
+            optimizer=_optimizer(self.prepared, decided),
+        )
+        return Restored(target.model, report)
+
+
+@contextlib.contextmanager
+def attempt(
+    path: PathLike,
+    model: Any = None,
+    *,
+    strategy: Any = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    renames: Mapping[str, str] | None = None,
+    repair: Policy = "exact",
+    compile: bool = True,  # noqa: A002  # Keras' own name for it
+    manifest: ManifestPolicy = "auto",
+) -> Iterator[Attempt]:
+    """Read, build and plan, inside the strategy's scope; the first half of `restore`.
+
+    Args and errors as for `restore`.
+    """
+    from kerasguard.integrations import tf_distribute
+
+    with (
+        at_hand(path, manifest) as (local, found),
+        Reading(local, found) as reading,
+        tf_distribute.scope(strategy, model),
+    ):
+        prepared = prepare(reading, model, custom_objects, compile=compile)
+        yield Attempt(path, reading, prepared, prepared.diagnose(reading, renames, repair))
+
+
+@contextlib.contextmanager
+def at_hand(
+    path: PathLike, manifest: ManifestPolicy = "auto"
+) -> Iterator[tuple[Path, Manifest | ManifestPolicy]]:
+    """The checkpoint on this machine and which manifest to use.
+
+    An MLflow URI is downloaded to a private folder, and its manifest found in the registry.
+    """
+    if isinstance(path, str) and path.startswith(("models:/", "runs:/", "mlflow-artifacts:/")):
+        from kerasguard.integrations import mlflow_models
+
+        policy: Literal["auto", "ignore"] = "ignore" if manifest == "ignore" else "auto"
+        with mlflow_models.resolve(path, manifest=policy) as download:
+            yield download.path, download.manifest or manifest
+    else:
+        yield Path(path), manifest
+
+
+def report_of(path: PathLike, reading: Reading, decided: RepairPlan, **more: Any) -> Report:
+    """What is known of a checkpoint, and what was decided about it."""
+    manifest = reading.manifest
+    return Report(
+        path=str(path),
+        format=reading.checkpoint.name,
+        findings=decided.findings,
+        plan=decided,
+        origin="recorded" if manifest else "unrecorded",
+        checkpoint_id=manifest.checkpoint_id if manifest else "",
+        versions=reading.writer(),
+        **{"action": "plan", **more},
+    )
+
+
+def _outcomes(
+    reading: Reading, decided: RepairPlan, values: Mapping[str, Any]
+) -> Iterator[Outcome]:
+    for step in decided.steps:
+        stored = reading.table.tensors[step.sources[0]]
+        plain = not step.ops and step.join is None
+        found = stored.digest if plain else digest(values[step.target])
+        before = None
+        if reading.manifest is not None and plain:
+            before = reading.manifest.table.tensors[step.sources[0]].digest == found
+        note = ", ".join(str(op) for op in step.ops)
+        yield Outcome(step.target, " + ".join(step.sources), found or "", before, note)
+
+
+def _optimizer(prepared: Prepared, decided: RepairPlan) -> str:
+    if decided.optimizer_reason:
+        return f"not restored: {decided.optimizer_reason}"
+    table: Table = prepared.target.table
+    roles = {table.tensors[step.target].role for step in decided.steps}
+    return "restored" if "optimizer" in roles else "none"
+
+
+def _refusal(path: PathLike, decided: RepairPlan, repair: Policy) -> str:
+    bad = decided.unresolved
+    shown = "\n".join(f"  {finding}" for finding in bad[:20])
+    more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
+    hint = ""
+    offered = sorted({f.safety.value for f in bad if f.repairs}, reverse=True)
+    if offered:
+        hint = f' ; to allow repairs: repair="{offered[0]}"'
+    return (
+        f'{path}: {len(bad)} findings cannot be settled under repair="{repair}"; the model was '
+        f"not changed.\n{shown}{more}\nSee: kerasguard plan {path}{hint}"
+    )
