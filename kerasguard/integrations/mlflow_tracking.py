@@ -219,25 +219,27 @@ class _Outbox:
 
     def _start(self) -> None:
         name = "kerasguard-mlflow"
-        self._worker = threading.Thread(target=self._work, name=name, daemon=True)
+        # Handed over, not looked up: a `reset` gives the outbox another queue, this thread not.
+        queue = (self._changed, self._waiting)
+        self._worker = threading.Thread(target=self._work, args=queue, name=name, daemon=True)
         self._worker.start()
 
-    def _work(self) -> None:
+    def _work(self, changed: threading.Condition, waiting: deque[_Parcel]) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting)
-                parcel = self._waiting[0]
+            with changed:
+                changed.wait_for(lambda: waiting)
+                parcel = waiting[0]
             problem = None
             try:
                 parcel.send()
             except Exception as error:  # noqa: BLE001  whatever MLflow's stores raise: a warning
                 problem = f"{type(error).__name__}: {error}"
             finally:
-                with self._changed:
-                    if problem is not None:
+                with changed:
+                    if problem is not None and waiting is self._waiting:
                         self._failed(parcel, problem)
-                    self._waiting.popleft()
-                    self._changed.notify_all()
+                    waiting.popleft()
+                    changed.notify_all()
 
     def drain(self, timeout: float | None) -> bool:
         with self._changed:
