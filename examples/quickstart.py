@@ -98,7 +98,7 @@ def stock(path: Path, truth: np.ndarray, model: keras.Model) -> str:
     return apart(model, truth)
 
 
-def guarded(path: Path, truth: np.ndarray, **options: Any) -> str:
+def guarded(path: Any, truth: np.ndarray, **options: Any) -> str:
     """What kerasguard does with it, and why."""
     restored = kg.restore(path, **options)
     return f"{apart(restored.model, truth)}\n{restored.report}"
@@ -166,6 +166,12 @@ def too_precise(folder: Path) -> None:
     attempt("stock", lambda: stock(path, truth, network()))
     attempt("kerasguard", lambda: guarded(path, truth, model=network()))
     attempt('with "lossy"', lambda: guarded(path, truth, model=network(), repair="lossy"))
+    title("float64 arrays, from somewhere else, set into a float32 model")
+    arrays = [RANDOM.normal(size=weight.shape) for weight in network().weights]
+    named = {v.path: array for v, array in zip(network().weights, arrays, strict=True)}
+    model = network()
+    attempt("stock", lambda: model.set_weights(arrays) or "set and rounded, without a word")
+    attempt("kerasguard", lambda: guarded(named, predict(model), model=network()))
 
 
 def unwritten(folder: Path) -> None:

@@ -15,15 +15,17 @@ from typing import Any, Literal
 
 from kerasguard.diagnose import Policy, RepairPlan
 from kerasguard.errors import UnrepairableError
+from kerasguard.formats.arrays import Arrays
 from kerasguard.manifest import Manifest
 from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.report import Outcome, Report
 from kerasguard.restoring import Prepared, prepare
-from kerasguard.tensors import Table, digest
+from kerasguard.tensors import Array, Table, digest
 
-__all__ = ["Attempt", "PathLike", "Restored", "at_hand", "attempt", "report_of"]
+__all__ = ["Attempt", "PathLike", "Restored", "Source", "at_hand", "attempt", "report_of"]
 
 PathLike = str | os.PathLike[str]
+Source = PathLike | Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Attempt:
         decided: the plan.
     """
 
-    path: PathLike
+    path: Source
     reading: Reading
     prepared: Prepared
     decided: RepairPlan
@@ -81,7 +83,7 @@ class Attempt:
 
 @contextlib.contextmanager
 def attempt(
-    path: PathLike,
+    path: Source,
     model: Any = None,
     *,
     strategy: Any = None,
@@ -108,9 +110,9 @@ def attempt(
 
 @contextlib.contextmanager
 def at_hand(
-    path: PathLike, manifest: ManifestPolicy = "auto"
-) -> Iterator[tuple[Path, Manifest | ManifestPolicy]]:
-    """The checkpoint on this machine and which manifest to use.
+    path: Source, manifest: ManifestPolicy = "auto"
+) -> Iterator[tuple[Any, Manifest | ManifestPolicy]]:
+    """The checkpoint on this machine, or in memory, and which manifest to use.
 
     An MLflow URI is downloaded to a private folder, and its manifest found in the registry.
     """
@@ -120,15 +122,22 @@ def at_hand(
         policy: Literal["auto", "ignore"] = "ignore" if manifest == "ignore" else "auto"
         with mlflow_models.resolve(path, manifest=policy) as download:
             yield download.path, download.manifest or manifest
+    elif isinstance(path, Mapping):
+        yield Arrays(path), "ignore"
     else:
         yield Path(path), manifest
 
 
-def report_of(path: PathLike, reading: Reading, decided: RepairPlan, **more: Any) -> Report:
+def _named(path: Source) -> str:
+    """What messages call it."""
+    return "arrays in memory" if isinstance(path, Mapping) else str(path)
+
+
+def report_of(path: Source, reading: Reading, decided: RepairPlan, **more: Any) -> Report:
     """What is known of a checkpoint, and what was decided about it."""
     manifest = reading.manifest
     return Report(
-        path=str(path),
+        path=_named(path),
         format=reading.checkpoint.name,
         findings=decided.findings,
         plan=decided,
@@ -161,7 +170,7 @@ def _optimizer(prepared: Prepared, decided: RepairPlan) -> str:
     return "restored" if "optimizer" in roles else "none"
 
 
-def _refusal(path: PathLike, decided: RepairPlan, repair: Policy) -> str:
+def _refusal(path: Source, decided: RepairPlan, repair: Policy) -> str:
     bad = decided.unresolved
     shown = "\n".join(f"  {finding}" for finding in bad[:20])
     more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
@@ -169,7 +178,8 @@ def _refusal(path: PathLike, decided: RepairPlan, repair: Policy) -> str:
     offered = sorted({f.safety.value for f in bad if f.repairs}, reverse=True)
     if offered:
         hint = f' ; to allow repairs: repair="{offered[0]}"'
+    see = "kerasguard.plan(...)" if isinstance(path, Mapping) else f"kerasguard plan {path}"
     return (
-        f'{path}: {len(bad)} findings cannot be settled under repair="{repair}"; the model was '
-        f"not changed.\n{shown}{more}\nSee: kerasguard plan {path}{hint}"
+        f'{_named(path)}: {len(bad)} findings cannot be settled under repair="{repair}"; the model '
+        f"was not changed.\n{shown}{more}\nSee: {see}{hint}"
     )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from kerasguard import sidecar
-from kerasguard.attempt import PathLike, Restored, at_hand, attempt, report_of
+from kerasguard.attempt import PathLike, Restored, Source, at_hand, attempt, report_of
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
@@ -74,7 +74,7 @@ def verify(path: PathLike) -> Report:
 
 
 def plan(
-    path: PathLike,
+    path: Source,
     model: Any = None,
     *,
     custom_objects: Mapping[str, Any] | None = None,
@@ -99,7 +99,7 @@ def plan(
 
 
 def restore(
-    path: PathLike,
+    path: Source,
     model: Any = None,
     *,
     strategy: Any = None,
@@ -112,8 +112,9 @@ def restore(
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
     Args:
-        path: a file, a folder, a TensorFlow checkpoint's prefix, or an MLflow URI (`models:/...`,
-            `runs:/...`).
+        path: a file, a folder, a TensorFlow checkpoint's prefix, an MLflow URI (`models:/...`,
+            `runs:/...`), or arrays in memory by the path of their variable
+            (`{"head/kernel": array}`).
         model: to restore into; by default the model is built from the checkpoint.
         strategy: a `tf.distribute` strategy to create the model under; by default the active one.
         custom_objects: classes and functions that the stored config names.
@@ -144,7 +145,7 @@ def restore(
 
 
 def load(
-    path: PathLike,
+    path: Source,
     model: Any = None,
     *,
     strategy: Any = None,

@@ -30,15 +30,17 @@ class Reading:
     """A checkpoint being read; a context manager that closes its files.
 
     Args:
-        path: of the checkpoint.
+        source: the checkpoint's path, or a checkpoint that is open.
         manifest: `auto` uses the sidecar if there is one, `require` insists, `ignore` reads the
             checkpoint as if nobody had recorded it; or a manifest found elsewhere.
     """
 
-    def __init__(self, path: Path, manifest: ManifestPolicy | Manifest = "auto") -> None:
-        self.path = path
-        self.manifest = _manifest(path, manifest)
-        self.checkpoint: Checkpoint = open_checkpoint(path)
+    def __init__(
+        self, source: Path | Checkpoint, manifest: ManifestPolicy | Manifest = "auto"
+    ) -> None:
+        self.path = source if isinstance(source, Path) else source.path
+        self.manifest = _manifest(self.path, manifest)
+        self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
         try:
             self.problems = self._problems()
             self.table = self._table()

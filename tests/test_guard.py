@@ -241,6 +241,46 @@ def test_float64_values_that_float32_can_hold_are_cast_by_default(
     assert [f.code for f in restored.report.findings] == ["KG202"]
 
 
+def by_path(model: keras.Model, dtype: str) -> dict[str, np.ndarray]:
+    return {v.path: np.asarray(v).astype(dtype) for v in model.weights}
+
+
+def test_float64_arrays_that_round_are_refused_and_set_on_demand() -> None:
+    source = randomised(net(dtype="float64"))
+    wide = by_path(source, "float64")
+    model = net()
+    before = model.get_weights()
+    with pytest.raises(kg.UnrepairableError, match=r"arrays in memory: .*not changed") as caught:
+        kg.load(wide, model)
+    assert "rounds by up to" in str(caught.value)
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    kg.load(wide, model, repair="lossy")
+    for a, b in zip(model.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b.astype("float32"))
+
+
+def test_arrays_are_set_by_name_in_any_order_and_byte_order() -> None:
+    source = randomised(net())
+    arrays = {k: a.astype(">f4") for k, a in reversed(by_path(source, "float32").items())}
+    assert same(kg.load(arrays, net()), source)
+
+
+def test_an_array_that_is_missing_or_has_another_shape_is_named() -> None:
+    arrays = by_path(net(), "float32")
+    first = next(iter(arrays))
+    with pytest.raises(kg.UnrepairableError, match="KG101 body/kernel"):
+        kg.load({k: a for k, a in arrays.items() if k != first}, net())
+    with pytest.raises(kg.UnrepairableError, match="KG203 body/kernel"):
+        kg.load({**arrays, first: np.zeros((7, 7), "float32")}, net())
+
+
+@pytest.mark.parametrize("arrays", [{"kernel": np.ones(3)}, {"head/kernel": np.array(["a"])}])
+def test_what_is_no_array_of_a_variable_is_a_typed_error(arrays: dict[str, np.ndarray]) -> None:
+    with pytest.raises(kg.KerasguardError, match=r"arrays in memory.*expected"):
+        kg.load(arrays, net())
+
+
 def adam() -> keras.Model:
     model = net()
     model.compile("adam", "mse")
