@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +21,21 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+STARTED = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--minutes`, for machines whose speed nobody knows."""
+    parser.addoption(
+        "--minutes", type=float, help="start no further test after so many; the rest is skipped"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what would start too late, and say so."""
+    minutes = item.config.getoption("--minutes")
+    if minutes is not None and time.monotonic() - STARTED > 60 * minutes:
+        pytest.skip(f"not run: {minutes:g} minutes are over")
 
 
 @pytest.fixture(scope="session")

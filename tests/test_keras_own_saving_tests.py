@@ -11,6 +11,9 @@ import pytest
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 
+PATIENCE = float(os.environ.get("KERASGUARD_PATIENCE", "600"))
+"""Seconds for each of the two runs; set KERASGUARD_PATIENCE for a slower machine."""
+
 # A test that counts the files in a folder would count the manifests, which is what they are for.
 PLUGIN = """
 import os
@@ -50,9 +53,13 @@ def outcomes(folder: Path, *options: str) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "KERAS_BACKEND": "tensorflow",
     }
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=3600
-    )
+    environment.pop("PYTEST_ADDOPTS", None)  # how our own tests are run is none of theirs
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"this machine does not finish Keras' own tests in {PATIENCE} s")
     assert report.exists(), done.stdout + done.stderr
     found = {}
     for case in ET.parse(report).iter("testcase"):
