@@ -70,7 +70,7 @@ class Attempt:
         if decided.unresolved:
             raise UnrepairableError(_refusal(self.path, decided, repair), report)
         values = reading.values(decided.steps)
-        target.assign(values, reading.checkpoint.assets())
+        target.assign(values, reading.assets())
         self.prepared.finish(values)
         report = replace(
             report,
@@ -157,7 +157,7 @@ def _outcomes(
         found = stored.digest if plain else digest(values[step.target])
         before = None
         if reading.manifest is not None and plain:
-            before = reading.manifest.table.tensors[step.sources[0]].digest == found
+            before = reading.manifest.recorded[step.sources[0]].digest == found
         note = ", ".join(str(op) for op in step.ops)
         yield Outcome(step.target, " + ".join(step.sources), found or "", before, note)
 

@@ -1,4 +1,4 @@
-"""A save that is all or nothing: write aside, then rename the checkpoint and its manifest.
+"""A save that is all or nothing: write aside, then rename companion, checkpoint and manifest.
 
 The checkpoint is written into a staging folder `.<name>.kg-<pid>-<random>` beside its target, under
 the target's own name. When it is complete, surveyed and flushed to the disk, it is moved into place
@@ -18,11 +18,11 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from kerasguard import durable, sidecar
+from kerasguard import companion, durable, sidecar
 from kerasguard.manifest import Manifest
 
 __all__ = ["Stage", "staged"]
@@ -52,7 +52,9 @@ def staged(path: str | os.PathLike[str]) -> Iterator[Stage]:
         yield stage
     except Exception as error:
         if stage.folder is not None:
-            _rename_in(error, {stage.path: stage.given, stage.path.parent: stage.given.parent})
+            durable.rename_in(
+                error, {stage.path: stage.given, stage.path.parent: stage.given.parent}
+            )
         raise
     finally:
         stage.close()
@@ -156,14 +158,17 @@ class Stage:
             _name_shards_apart(main, self.target, durable.token_of(self.folder))
         return main
 
-    def commit(self, manifest: Manifest | None) -> None:
+    def commit(self, manifest: Manifest | None, kept: bytes = b"") -> None:
         """Move the checkpoint and then its manifest into place, and flush both to the disk.
+
+        The companion goes first, under a name that no other save has, and older ones go last.
 
         Afterwards `recorded` tells whether the manifest is there. It is not where the target could
         not be renamed to (in a sticky folder): the save was then repeated in place.
 
         Args:
             manifest: None to save without one, which takes an older manifest away.
+            kept: the companion's content, if the manifest has one.
 
         Raises:
             OSError: the save's own, as without kerasguard; or the manifest could not be placed.
@@ -172,7 +177,9 @@ class Stage:
         if checkpoint is None:
             return
         if self.folder is None:
+            companion.write(self.given, manifest, kept)
             self._describe(manifest)
+            companion.retire(self.given, manifest)
             return
         durable.sync_tree(self.path.parent)
         if manifest is not None:
@@ -180,6 +187,7 @@ class Stage:
             durable.sync(self.folder)
         with durable.locked(self.target.parent):
             try:
+                companion.write(self.target, manifest, kept)
                 self._place(checkpoint, self.folder / "old")
             except OSError as error:
                 self._repeat_in_place(error)
@@ -187,6 +195,7 @@ class Stage:
             self._describe(manifest)
             if checkpoint.suffix == ".json":
                 _retire_shards(self.target, self._superseded, self.folder)
+            companion.retire(self.target, manifest)
             durable.sync(self.target.parent)
 
     def _place(self, checkpoint: Path, aside: Path) -> None:
@@ -227,20 +236,6 @@ class Stage:
                 with contextlib.suppress(OSError):
                     pending.replace(sidecar.place_of(self.given))
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _rename_in(error: BaseException, names: Mapping[Path, Path]) -> None:
-    """Let an exception speak of the paths that the caller knows."""
-
-    def renamed(value: Any) -> Any:
-        for staging, given in names.items() if isinstance(value, (str, os.PathLike)) else ():
-            value = os.fspath(value).replace(str(staging), str(given))
-        return value
-
-    error.args = tuple(map(renamed, error.args))
-    for name in ("filename", "filename2"):
-        if isinstance(error, OSError) and getattr(error, name) is not None:
-            setattr(error, name, renamed(getattr(error, name)))
 
 
 def _shards_of(listing: Path) -> set[str]:

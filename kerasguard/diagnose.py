@@ -156,7 +156,7 @@ def _fold(
         tuple(findings),
         tuple(applied),
         tuple(unresolved),
-        tuple(key for key in draft.stored.tensors if key not in used),
+        tuple(k for k, r in draft.stored.tensors.items() if k not in used and r.role != "asset"),
         draft.optimizer_reason,
     )
 

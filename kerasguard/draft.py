@@ -53,7 +53,7 @@ class Draft:
 
     def recorded(self, stored_key: str) -> TensorRecord | None:
         """What the manifest says of a stored tensor."""
-        return self.manifest.table.tensors.get(stored_key) if self.manifest else None
+        return self.manifest.recorded.get(stored_key) if self.manifest else None
 
     def used(self) -> set[str]:
         """Stored keys that some step reads."""

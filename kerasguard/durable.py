@@ -18,8 +18,9 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "exchange",
@@ -27,6 +28,7 @@ __all__ = [
     "link",
     "locked",
     "put",
+    "rename_in",
     "signature",
     "staging_name",
     "sync",
@@ -76,10 +78,10 @@ def signature(path: Path) -> tuple[int, ...] | None:
     return status.st_ino, status.st_size, max([status.st_mtime_ns, *entries])
 
 
-def write_durably(path: Path, text: str) -> None:
-    """Create a file that was not there, and flush it."""
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+def write_durably(path: Path, content: str | bytes) -> None:
+    """Create a file that was not there, and flush it; text as UTF-8."""
+    with path.open("xb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
 
@@ -172,6 +174,20 @@ def _carry_over(old: Path, new: Path) -> None:
                 _carry_over(Path(entry.path), twin)
             else:
                 link(Path(entry.path), twin)
+
+
+def rename_in(error: BaseException, names: Mapping[Path, Path]) -> None:
+    """Let an exception speak of the paths that the caller knows."""
+
+    def renamed(value: Any) -> Any:
+        for staging, given in names.items() if isinstance(value, (str, os.PathLike)) else ():
+            value = os.fspath(value).replace(str(staging), str(given))
+        return value
+
+    error.args = tuple(map(renamed, error.args))
+    for name in ("filename", "filename2"):
+        if isinstance(error, OSError) and getattr(error, name) is not None:
+            setattr(error, name, renamed(getattr(error, name)))
 
 
 def staging_name(prefix: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import xxhash
@@ -41,7 +42,9 @@ class Manifest:
         format: of the checkpoint, `keras_zip`.
         files: all files of the checkpoint.
         table: all tensors that the checkpoint holds and the layers of the model.
-        unwritten: what the model has and Keras did not write; `spec`, `name` and `role` count.
+        unwritten: what the model has and Keras did not write; what has a digest is kept in the
+            companion, of the rest `spec`, `name` and `role` count.
+        companion: the file with what was kept; None where there is nothing to keep.
         architecture: the model's Keras config, where the checkpoint does not hold it.
         model: `class`, `name` and `config_digest`.
         optimizer: `class`, `slots` (names) and `iterations`; empty where there is none.
@@ -57,6 +60,7 @@ class Manifest:
     files: tuple[FileRecord, ...]
     table: Table
     unwritten: tuple[TensorRecord, ...] = ()
+    companion: FileRecord | None = None
     architecture: Mapping[str, Any] | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
@@ -67,11 +71,21 @@ class Manifest:
     previous_id: str | None = None
     probe: Mapping[str, Any] | None = None
 
+    @cached_property
+    def kept(self) -> dict[str, TensorRecord]:
+        """What the companion holds, by key."""
+        return {record.key: record for record in self.unwritten if record.digest is not None}
+
+    @cached_property
+    def recorded(self) -> dict[str, TensorRecord]:
+        """All tensors that lie in the checkpoint or in its companion, by key."""
+        return {**self.table.tensors, **self.kept}
+
     @property
     def weights_digest(self) -> str:
         """Digest over key, spec and digest of every weight; equal weights, equal digest."""
         state = xxhash.xxh3_128()
-        for key, record in sorted(self.table.tensors.items()):
+        for key, record in sorted(self.recorded.items()):
             if record.role == "weight":
                 state.update(f"{key}\0{record.spec}\0{record.digest}\n".encode())
         return f"xxh3:{state.hexdigest()}"
@@ -86,6 +100,7 @@ class Manifest:
             "layers": [layer_to_dict(r) for r in self.table.layers.values()],
             "addressing": self.table.addressing,
             "unwritten": [tensor_to_dict(t) for t in self.unwritten],
+            "companion": None if self.companion is None else file_to_dict(self.companion),
             **{name: plain(getattr(self, name)) for name in _PLAIN_FIELDS},
         }
 
@@ -123,6 +138,7 @@ class Manifest:
         if len({t.key for t in tensors}) != len(tensors):
             raise ManifestError("two tensors have the same key", where="tensors")
         addressing = top.get("addressing", str)
+        companion = top.get("companion", dict, _NONE)
         return Manifest(
             format=top.get("format", str),
             files=tuple(file_from(node) for node in top.items("files")),
@@ -132,6 +148,7 @@ class Manifest:
                 addressing,
             ),
             unwritten=tuple(tensor_from(node) for node in top.items("unwritten")),
+            companion=None if companion is None else file_from(Node(companion, "companion")),
             **{name: top.get(name, *types) for name, types in _PLAIN_FIELDS.items()},
         )
 

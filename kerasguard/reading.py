@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasguard import sidecar
+from kerasguard import companion, sidecar
 from kerasguard.arena import Arena, skeleton_differences
-from kerasguard.errors import ManifestMissingError
+from kerasguard.companion import Companion
+from kerasguard.errors import CheckpointError, CheckpointNotFoundError, ManifestMissingError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.opened import Checkpoint
@@ -41,12 +42,13 @@ class Reading:
         self.path = source if isinstance(source, Path) else source.path
         self.manifest = _manifest(self.path, manifest)
         self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
+        self._companion: Companion | None = None
         try:
-            self.problems = self._problems()
+            self.problems = (*self._problems(), *self._open_companion())
             self.table = self._table()
             self._start()
         except BaseException:
-            self.checkpoint.close()
+            self._close()
             raise
         self._values: dict[str, Array] = {}
 
@@ -54,7 +56,38 @@ class Reading:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self.checkpoint.close()
+        if self._companion is not None:
+            self._companion.close()
+
+    def _open_companion(self) -> Iterator[str]:
+        """Open the file with what Keras did not write; a line for what is wrong with it.
+
+        Where it is missing, a rule tells what is missing with it.
+        """
+        record = self.manifest.companion if self.manifest else None
+        if record is None:
+            return
+        try:
+            self._companion = Companion(companion.located(self.path, record.name))
+        except CheckpointNotFoundError:
+            return
+        except CheckpointError as error:
+            yield str(error)
+            return
+        if (
+            self._companion.file.size != record.size
+            or self._companion.skeleton() != record.skeleton
+        ):
+            yield (
+                f"{self._companion.path}: is not the companion that was recorded; copy it again, "
+                'with its checkpoint, or load without it by manifest="ignore"'
+            )
+            self._companion.close()
+            self._companion = None
 
     @property
     def recorded(self) -> bool:
@@ -107,8 +140,26 @@ class Reading:
                 array = self.checkpoint.read(key)
                 self._values[key] = array
                 seen[key] = replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
+        seen.update(self._kept())
         self.table = Table(seen, self.table.layers, self.table.addressing)
         return self.table
+
+    def _kept(self) -> Iterator[tuple[str, TensorRecord]]:
+        """What the companion holds, with the digests of what was read."""
+        known = self.manifest.kept if self.manifest else {}
+        specs = self._companion.specs() if self._companion else {}
+        for key, record in known.items():
+            if self._companion is not None and specs.get(key) == record.spec:
+                array = self._values[key] = self._companion.read(key)
+                yield key, replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
+
+    def assets(self) -> dict[str, bytes]:
+        """Files of layers by their path, those that a companion keeps included."""
+        found = dict(self.checkpoint.assets())
+        for key, record in self.table.tensors.items():
+            if record.role == "asset":
+                found[key.removeprefix("assets/")] = self._values[key].tobytes()
+        return found
 
     def rehash(self) -> Iterator[str]:
         """Files whose size or SHA-256 is not the recorded one; reads them once more."""
@@ -124,6 +175,9 @@ class Reading:
                 yield f"{record.name}: has {file.size} bytes, {record.size} were recorded"
             elif file.sha256() != record.sha256:
                 yield f"{record.name}: its SHA-256 is not the recorded one"
+        kept = self.manifest.companion if self.manifest else None
+        if kept and self._companion and self._companion.file.sha256() != kept.sha256:
+            yield f"{kept.name}: its SHA-256 is not the recorded one"
 
     def values(self, steps: tuple[Step, ...]) -> dict[str, Array]:
         """The arrays that the steps make, by target."""

@@ -16,11 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kerasguard import sidecar
+from kerasguard import companion, durable, sidecar
 from kerasguard.arena import Arena, file_records
 from kerasguard.commit import staged
 from kerasguard.errors import KerasguardError
 from kerasguard.formats import open_checkpoint
+from kerasguard.keeping import Kept, keep, lost
 from kerasguard.manifest import Manifest
 from kerasguard.opened import Checkpoint
 from kerasguard.tensors import Table, TensorRecord, count_nonfinite, digest
@@ -69,16 +70,16 @@ def save(
         result = stage.write(write)
         if stage.checkpoint is None:
             return result
-        manifest = None
+        manifest, kept = None, b""
         try:
-            manifest = survey_checkpoint(
+            manifest, kept = survey_checkpoint(
                 stage.checkpoint, model, training=training() if training else {}, previous=path
             )
         except Exception as error:
             if strict:
                 raise
             warnings.warn(f"{path}: saved, but not recorded: {error}", UserWarning, stacklevel=4)
-        stage.commit(manifest)
+        stage.commit(manifest, kept)
     if manifest is not None and stage.recorded:
         _warn_unwritten(stage.given, manifest)
         notify(observers, Recorded(stage.given, manifest))
@@ -103,8 +104,8 @@ def record(path: Any, model: Any = None) -> Manifest:
 
     Args:
         path: of the checkpoint.
-        model: the model that it was saved from; adds the names of its variables and what Keras
-            did not write. Without it the manifest holds what the checkpoint itself tells.
+        model: the model that it was saved from; adds the names of its variables, and keeps what
+            Keras did not write. Without it the manifest holds what the checkpoint itself tells.
 
     Returns:
         The manifest, which now lies beside the checkpoint.
@@ -113,16 +114,30 @@ def record(path: Any, model: Any = None) -> Manifest:
         CheckpointError: the checkpoint cannot be read.
     """
     target = Path(path)
-    manifest = survey_checkpoint(target, model, training={}, previous=target)
-    sidecar.write(target, manifest)
+    manifest, kept = survey_checkpoint(target, model, training={}, previous=target, saved=False)
+    with durable.locked(target.resolve().parent):
+        companion.write(target, manifest, kept)
+        sidecar.write(target, manifest)
+        companion.retire(target, manifest)
     _warn_unwritten(target, manifest)
     return manifest
 
 
 def survey_checkpoint(
-    path: Path, model: Any, *, training: Mapping[str, Any], previous: Path
-) -> Manifest:
-    """Read a checkpoint's bytes from disk and describe them; writes nothing."""
+    path: Path, model: Any, *, training: Mapping[str, Any], previous: Path, saved: bool = True
+) -> tuple[Manifest, bytes]:
+    """Read a checkpoint's bytes from disk and describe them; writes nothing.
+
+    Args:
+        path: of the checkpoint.
+        model: it was saved from; None where it is not at hand.
+        training: epoch, step and metrics.
+        previous: where the checkpoint of before lies.
+        saved: whether the model was saved just now; else what it holds is compared first.
+
+    Returns:
+        The manifest, and the content of the companion, empty where there is nothing to keep.
+    """
     with open_checkpoint(path) as checkpoint:
         table = _digested(checkpoint)
         manifest = Manifest(
@@ -135,8 +150,8 @@ def survey_checkpoint(
             previous_id=_previous_id(previous),
         )
         if model is None:
-            return manifest
-        return _with_model(manifest, model, stored_architecture=checkpoint.architecture())
+            return manifest, b""
+        return _with_model(manifest, checkpoint, model, saved=saved)
 
 
 def _digested(checkpoint: Checkpoint) -> Table:
@@ -160,27 +175,45 @@ def _digested(checkpoint: Checkpoint) -> Table:
 
 
 def _with_model(
-    manifest: Manifest, model: Any, stored_architecture: Mapping[str, Any] | None
-) -> Manifest:
-    """Add what only the live model knows: names, roles, graph, environment, what is unwritten."""
+    manifest: Manifest, checkpoint: Checkpoint, model: Any, *, saved: bool
+) -> tuple[Manifest, bytes]:
+    """Add what only the live model knows: names, graph, environment, what Keras did not write."""
     from kerasguard.integrations import keras_environment, keras_model
 
-    live = keras_model.model_table(model)
-    table = manifest.table
-    tensors = {key: _named(r, live.tensors.get(key)) for key, r in table.tensors.items()}
-    same_keys = any(key in live.tensors for key in table.tensors)
+    live = keras_model.LiveModel.of(model)
+    known, table = live.table, manifest.table
+    kept = keep(live, checkpoint, table, manifest.checkpoint_id)
+    if kept.file is not None and not saved:
+        kept = _if_the_same(live, table, kept)
+    tensors = {key: _named(r, known.tensors.get(key)) for key, r in table.tensors.items()}
+    same_keys = any(key in known.tensors for key in table.tensors)
     architecture = None
-    if stored_architecture is None:
+    if checkpoint.architecture() is None:
         architecture = keras_model.architecture(model)
-    return replace(
+    manifest = replace(
         manifest,
-        table=Table(tensors, live.layers if same_keys else table.layers, table.addressing),
-        unwritten=keras_model.unwritten(model),
+        table=Table(tensors, known.layers if same_keys else table.layers, table.addressing),
         architecture=architecture,
         model=keras_environment.describe(model),
         optimizer=keras_environment.describe_optimizer(model),
         environment=keras_environment.environment(model),
     )
+    return kept.described_in(manifest), kept.content
+
+
+def _if_the_same(live: Any, table: Table, kept: Kept) -> Kept:
+    """What is kept, unless the model has moved on since it was saved."""
+    digests = {record.digest for record in table.tensors.values()}
+    moved = live.strangers(digests)
+    if not moved:
+        return kept
+    warnings.warn(
+        f"the model has changed since it was saved ({moved[0]} is not in the checkpoint as it is "
+        "now), so what Keras did not write is not kept; record a model right after it is saved",
+        UserWarning,
+        stacklevel=5,
+    )
+    return Kept(tuple(replace(r, digest=None, extent=None) for r in kept.unwritten))
 
 
 def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:
@@ -196,13 +229,13 @@ def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:
 
 
 def _warn_unwritten(path: Path, manifest: Manifest) -> None:
-    lost = [r.label for r in manifest.unwritten if r.role == "weight"]
-    if lost:
-        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+    gone = lost(manifest.unwritten)
+    if gone:
+        more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
         warnings.warn(
-            f"{path}: Keras did not write {len(lost)} of the model's weights "
-            f"({', '.join(lost[:5])}{more}); they cannot be restored from this checkpoint. Hold "
-            "their layers in an attribute, list, tuple or dict.",
+            f"{path}: Keras did not write {len(gone)} of the model's variables, and kerasguard "
+            f"cannot keep them ({', '.join(gone[:5])}{more}); they cannot be restored from this "
+            "checkpoint. Hold their layers in an attribute, list, tuple or dict.",
             UserWarning,
             stacklevel=3,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,10 +49,14 @@ class Prepared:
     def _expected(self, stored: Table) -> Table:
         """The model's table; layers that do not know their own tensors yet expect the stored."""
         table: Table = self.target.table
-        free = self.target.open_layers
-        if not free:
+        free, any_length = self.target.open_layers, self.target.open_keys
+        if not free and not any_length:
             return table
-        more = {k: r for k, r in stored.tensors.items() if k.rpartition("/vars/")[0] in free}
+        more = {
+            k: r
+            for k, r in stored.tensors.items()
+            if k in any_length or k.rpartition("/vars/")[0] in free
+        }
         return replace(table, tensors={**table.tensors, **more})
 
     def _layouts(
@@ -62,14 +66,18 @@ class Prepared:
         if reading.checkpoint.name != "legacy_h5":
             return None
         told = None if self.built is None else reading.checkpoint.architecture()
-        return restore_table(stored, expected, told, reading.writer())
+        kept = reading.manifest.kept if reading.manifest else {}
+        mine, theirs = _without(expected, self.target.hidden), _without(stored, kept)
+        return restore_table(theirs, mine, told, reading.writer())
 
     def finish(self, values: Mapping[str, Any]) -> None:
         """Give their initial values to variables that no step filled."""
         if self.built is not None:
-            places = self.target.places
-            filled = [places[k].variable for k in values if k in places]
-            self.built.skipped.fill(except_variables=[v for v in filled if v is not None])
+            self.built.skipped.fill(except_variables=self.target.filled_by(values))
+
+
+def _without(table: Table, keys: Container[str]) -> Table:
+    return replace(table, tensors={k: r for k, r in table.tensors.items() if k not in keys})
 
 
 def prepare(
@@ -96,7 +104,14 @@ def prepare(
         )
     if compile:
         keras_environment.build_optimizer(model)
+        keras_environment.build_metrics(model, _metrics(reading))
     return Prepared(keras_assign.Sink(model), ())
+
+
+def _metrics(reading: Reading) -> set[str]:
+    """Keys of the metric state that was kept."""
+    kept = reading.manifest.kept if reading.manifest else {}
+    return {key for key, record in kept.items() if record.role == "metric"}
 
 
 def _built(
@@ -128,6 +143,7 @@ def _built(
         keras_custom.build_by_weights(built.model, [r.spec.shape for r in weights])
     if training and compile:
         findings = (*findings, *_compiled(built.model, training, custom_objects))
+    keras_environment.build_metrics(built.model, _metrics(reading))
     return Prepared(keras_assign.Sink(built.model), tuple(findings), built)
 
 

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.generic]
-Role = Literal["weight", "optimizer", "metric", "seed", "state"]
+Role = Literal["weight", "optimizer", "metric", "seed", "state", "asset"]
 Addressing = Literal["key", "order", "name"]
 
 # Names that NumPy does not know; "string" and friends are not tensors of weights.
@@ -114,7 +114,7 @@ class TensorRecord:
         name: the path that a person knows it by, `head/kernel`.
         variable: the last part of that path, `kernel`; empty where unknown.
         layer: key of the layer that owns it in `Table.layers`; empty where unknown.
-        role: what the tensor is for.
+        role: what the tensor is for; an `asset` is a file of a layer (a vocabulary), as bytes.
         trainable: whether gradients change it; None where unknown.
         digest: names its algorithm, `xxh3:...`; None where the bytes were not read.
         nonfinite: number of NaN and infinite elements; None where the bytes were not read.

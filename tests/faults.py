@@ -11,7 +11,7 @@ from typing import Any
 
 from tables import Layer, table
 
-from kerasguard.manifest import Manifest
+from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 
@@ -100,6 +100,16 @@ def unwritten(case: Case) -> Case:
     return replace(case, manifest=replace(case.manifest, unwritten=(lost,)))
 
 
+def companion(case: Case) -> Case:
+    """What Keras did not write was kept in a file that is gone."""
+    assert case.manifest is not None
+    kept = TensorRecord(
+        "layers/dense/unwritten/seed", TensorSpec((2,), "uint32"), role="seed", digest="xxh3:0"
+    )
+    file = FileRecord("m.keras.companion-00000000.safetensors", 100, "0" * 64, "xxh3:0")
+    return replace(case, manifest=replace(case.manifest, unwritten=(kept,), companion=file))
+
+
 def reconfigured(case: Case) -> Case:
     """The head has another activation than when it was saved."""
     other = [*LAYERS[:2], replace(LAYERS[2], config="tanh")]
@@ -170,5 +180,6 @@ FAULTS: dict[str, Callable[[Case], Case]] = {
     "KG301": nonfinite,
     "KG302": corrupt,
     "KG303": stale,
+    "KG305": companion,
     "KG304": container,
 }

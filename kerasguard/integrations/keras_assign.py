@@ -17,6 +17,8 @@ from kerasguard.integrations.keras_graph import records_of
 from kerasguard.integrations.keras_journal import Journal
 from kerasguard.integrations.keras_model import places
 from kerasguard.integrations.keras_placeholders import skipped_of
+from kerasguard.integrations.keras_shortcuts import Variable
+from kerasguard.integrations.keras_unwritten import Hidden, hidden_state
 from kerasguard.integrations.keras_walk import Visit, walk
 from kerasguard.repairs import spec_of
 from kerasguard.tensors import Array, Table
@@ -40,7 +42,10 @@ class Sink:
         self.places = {place.record.key: place for place in places(self.visits)}
         unnamed = (place for place in self.places.values() if place.variable is None)
         self._arrays = {place.visit.path for place in unnamed}
-        records = (place.record for place in self.places.values())
+        found = hidden_state(model, self.visits, tuple(self.places.values()))
+        self.hidden = {item.record.key: item for item in found}
+        records = [place.record for place in self.places.values()]
+        records += [held.record for held in self.hidden.values()]
         self.table = Table.of(records, layers=records_of(self.visits))
 
     def filled_by(self, keys: Iterable[str]) -> list[Any]:
@@ -48,8 +53,10 @@ class Sink:
 
         Those of a layer that loads itself are not among them: the layer decides what it fills.
         """
+        keys = list(keys)
         found = [self.places[key] for key in keys if key in self.places]
-        return [place.variable for place in found if self._is_plain(place.visit)]
+        held = [self.hidden[key].holder for key in keys if key in self.hidden]
+        return [*(p.variable for p in found if self._is_plain(p.visit)), *held]
 
     def _is_plain(self, visit: Visit) -> bool:
         return visit.plain and visit.path not in self._arrays
@@ -61,6 +68,11 @@ class Sink:
         A lookup that was never adapted does not know its weights' shape before it is loaded.
         """
         return frozenset(visit.path for visit in self.visits if visit.stored() is None)
+
+    @property
+    def open_keys(self) -> frozenset[str]:
+        """Keys of what may have any length: boundaries that `adapt` finds."""
+        return frozenset(key for key, held in self.hidden.items() if not held.is_variable)
 
     def assign(
         self, values: Mapping[str, Array], assets: Mapping[str, bytes] | None = None
@@ -114,13 +126,16 @@ class Sink:
             raise RestoreError(f"assigning failed ({error}); {_UNCHANGED}") from error
 
     def _check(self, values: Mapping[str, Array]) -> None:
-        unknown = [key for key in values if key not in self.places]
+        unknown = [k for k in values if k not in self.places and k not in self.hidden]
         free = self.open_layers if unknown else frozenset()
         for key in unknown:
             if key.rpartition("/vars/")[0] not in free:
                 raise RestoreError(f"{key}: the model has no such tensor; nothing was assigned")
         for key, array in values.items():
-            place = self.places.get(key)
+            held = self.hidden.get(key)
+            place = self.places.get(key) or held
+            if held is not None and not held.is_variable:
+                continue  # of any length
             if place is not None and spec_of(array) != place.record.spec:
                 raise RestoreError(
                     f"{place.record.label}: got {spec_of(array)}, the model expects "
@@ -129,10 +144,15 @@ class Sink:
 
     def _assign(self, values: Mapping[str, Array], journal: Journal) -> None:
         by_path: dict[str, dict[str, Array]] = {}
+        put_back: list[Hidden] = []
         for key, array in values.items():
+            if key in self.hidden:
+                put_back.append(self.hidden[key])
+                self._put_back(put_back[-1], array, journal)
+                continue
             path, _, name = key.rpartition("vars/")
             by_path.setdefault(path.rstrip("/"), {})[name] = array
-        own = False
+        own = any(isinstance(held.layer, keras.layers.Normalization) for held in put_back)
         for visit in self.visits:
             arrays = by_path.get(visit.path)
             if arrays and self._is_plain(visit):
@@ -142,11 +162,12 @@ class Sink:
                 own = True
                 self._load_own(visit, arrays, journal)
         if own:
-            self._finalise(journal)
+            inside = (held.layer for held in put_back)
+            self._finalise([*(visit.object for visit in self.visits), *inside], journal)
         for key in values:
-            place = self.places.get(key)
-            variable = place.variable if place is not None else None
-            if variable is not None and not keras_variables.same_on_replicas(variable):
+            place, held = self.places.get(key), self.hidden.get(key)
+            variable = place.variable if place is not None else held and held.holder
+            if isinstance(variable, Variable) and not keras_variables.same_on_replicas(variable):
                 raise RestoreError(f"{key}: replicas differ after assigning; {_UNCHANGED}")
 
     def _write(self, key: str, array: Array, journal: Journal) -> None:
@@ -154,6 +175,16 @@ class Sink:
         journal.variable(place.variable)
         with _named(place.record.label, "could not be assigned"):
             keras_variables.write(place.variable, array)
+
+    def _put_back(self, held: Hidden, array: Array, journal: Journal) -> None:
+        """Give the model what Keras had not written."""
+        if held.is_variable:
+            journal.variable(held.holder)
+        else:
+            journal.layer(held.holder)
+            self._retrace(journal)
+        with _named(held.record.label, "could not be assigned"):
+            held.write(array)
 
     def _load_own(self, visit: Visit, arrays: Mapping[str, Array], journal: Journal) -> None:
         """Call the object's own `load_own_variables` with copies of all of its arrays."""
@@ -164,15 +195,15 @@ class Sink:
         with _named(_label(visit), f"load_own_variables failed with {', '.join(store)}"):
             visit.object.load_own_variables(store)
 
-    def _finalise(self, journal: Journal) -> None:
+    def _finalise(self, layers: Iterable[Any], journal: Journal) -> None:
         """Let normalisations use the mean and variance they now have, wherever they lie.
 
         Functions traced before hold tables and constants of before, so they are traced again.
         """
-        for visit in self.visits:
-            if isinstance(visit.object, keras.layers.Normalization):
-                journal.layer(visit.object)
-                visit.object.finalize_state()
+        for layer in layers:
+            if isinstance(layer, keras.layers.Normalization):
+                journal.layer(layer)
+                layer.finalize_state()
         self._retrace(journal)
 
     def _retrace(self, journal: Journal) -> None:

@@ -9,8 +9,16 @@ import keras
 
 from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_slots import slots_of
+from kerasguard.integrations.keras_unwritten import metric_state
 
-__all__ = ["build_optimizer", "describe", "describe_optimizer", "environment", "registered_names"]
+__all__ = [
+    "build_metrics",
+    "build_optimizer",
+    "describe",
+    "describe_optimizer",
+    "environment",
+    "registered_names",
+]
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -62,3 +70,27 @@ def build_optimizer(model: Any) -> None:
     strategy = getattr(model, "distribute_strategy", None)
     with contextlib.nullcontext() if strategy is None else strategy.scope():
         optimizer.build(model.trainable_variables)
+
+
+def build_metrics(model: Any, wanted: set[str]) -> None:
+    """Give a compiled model's metrics their variables, so that kept state has a place to go.
+
+    Keras does so at the first batch, whose targets tell what `"accuracy"` means. Here the outputs
+    tell, and the kept state has to agree: else the metrics stay as they were, not built.
+
+    Args:
+        model: a compiled one, or any other.
+        wanted: keys of the metric state that was kept.
+    """
+    container = next((m for m in getattr(model, "metrics", ()) if hasattr(m, "metrics")), None)
+    outputs = getattr(model, "outputs", None)
+    if not wanted or container is None or container.built or not outputs:
+        return
+    for like in (lambda shape: shape, lambda shape: (*shape[:-1], 1), lambda shape: shape[:-1]):
+        targets = [keras.KerasTensor(like(tuple(t.shape)), dtype=t.dtype) for t in outputs]
+        structure = model.output
+        container.build(keras.tree.pack_sequence_as(structure, targets), structure)
+        keys = {h.record.key for h in metric_state(model)}
+        if wanted <= keys:
+            return
+        container.built = False

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
 from kerasguard.errors import RestoreError
 from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_shortcuts import Variable
@@ -50,7 +48,7 @@ class Journal:
         for variable in getattr(layer, "variables", ()):
             self.variable(variable)
         for value in attributes.values():
-            if isinstance(value, Variable) or _is_tensorflow_variable(value):
+            if isinstance(value, Variable) or keras_variables.is_tensorflow_variable(value):
                 self.variable(value)
         contents = [(value, _content(value)) for value in attributes.values()]
         self._undo.append(lambda: _refill(layer, attributes, contents))
@@ -85,11 +83,3 @@ def _refill(layer: Any, attributes: dict[str, Any], contents: list[tuple[Any, An
             kind = dict if isinstance(value, dict) else set
             kind.clear(value)
             kind.update(value, content)
-
-
-def _is_tensorflow_variable(value: Any) -> bool:
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return isinstance(value, tf.Variable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ from kerasguard.integrations.keras_graph import records_of
 from kerasguard.integrations.keras_shortcuts import Variable, sharing_scope
 from kerasguard.integrations.keras_slots import slots_of
 from kerasguard.integrations.keras_walk import Visit, walk
-from kerasguard.tensors import Role, Table, TensorRecord, TensorSpec
+from kerasguard.tensors import Table, TensorRecord, TensorSpec, digest
 
-__all__ = ["Place", "architecture", "model_table", "places", "unwritten"]
+__all__ = ["LiveModel", "Place", "architecture", "model_table", "places", "spec_of_value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,42 @@ class Place:
     value: Any
 
 
+@dataclass(frozen=True)
+class LiveModel:
+    """A model as it is now: what Keras' saving would visit and store.
+
+    Args:
+        model: of Keras.
+        visits: in Keras' order, the model itself first.
+        places: of all tensors.
+        table: the same as a table.
+    """
+
+    model: Any
+    visits: Sequence[Visit]
+    places: Sequence[Place]
+    table: Table
+
+    @staticmethod
+    def of(model: Any) -> LiveModel:
+        """Walk over a model; reads no tensor."""
+        visits = tuple(walk(model))
+        found = tuple(places(visits))
+        return LiveModel(
+            model, visits, found, Table.of((p.record for p in found), layers=records_of(visits))
+        )
+
+    def strangers(self, digests: Collection[str]) -> list[str]:
+        """Labels of the weights whose digest is none of these."""
+        return [
+            place.record.label
+            for place in self.places
+            if place.variable is not None
+            and place.record.role == "weight"
+            and digest(np.asarray(keras.ops.convert_to_numpy(place.variable))) not in digests
+        ]
+
+
 def model_table(model: Any, *, optimizer: bool = True) -> Table:
     """The expected table of a model: its keys are those of the file that Keras would write.
 
@@ -45,10 +81,11 @@ def model_table(model: Any, *, optimizer: bool = True) -> Table:
         model: a Keras 3 model (or layer); built, else it has no variables yet.
         optimizer: whether the optimizer's variables belong to it.
     """
-    visits = list(walk(model))
-    found = places(visits)
-    records = [p.record for p in found if optimizer or p.record.role != "optimizer"]
-    return Table.of(records, layers=records_of(visits))
+    found = LiveModel.of(model).table
+    if optimizer:
+        return found
+    weights = (r for r in found.tensors.values() if r.role != "optimizer")
+    return Table.of(weights, layers=found.layers)
 
 
 def places(visits: Sequence[Visit]) -> list[Place]:
@@ -120,79 +157,6 @@ def spec_of_value(value: Any) -> TensorSpec:
         shape, dtype = array.shape, array.dtype
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", str(dtype))
     return TensorSpec(tuple(int(size) for size in shape), name)
-
-
-def unwritten(model: Any) -> tuple[TensorRecord, ...]:
-    """Variables that the model has and that Keras' saving does not write.
-
-    Seeds of random layers, states of stateful RNNs, metrics, and weights of layers that lie
-    where Keras does not look (a set, an attribute called `_layers`). Their keys are
-    `<owner's path>/unwritten/<variable's name>`.
-    """
-    visits = list(walk(model))
-    reached = {id(p.value) for p in places(visits)}
-    lost = _unreached(model, visits, reached)
-    owners = _owners(visits) if lost else {}
-    records: dict[str, TensorRecord] = {}
-    for variable, role in lost:
-        owner = owners.get(id(variable), visits[0])
-        leaf = str(variable.name)
-        stem = f"{owner.path}/unwritten/{leaf}" if owner.path else f"unwritten/{leaf}"
-        key = next(k for k in _numbered(stem) if k not in records)
-        records[key] = TensorRecord(
-            key,
-            spec_of_value(variable),
-            name="/".join((*owner.names, leaf)),
-            variable=leaf,
-            layer=owner.path,
-            role=role,
-            trainable=bool(variable.trainable),
-        )
-    return tuple(records.values())
-
-
-def _unreached(model: Any, visits: Sequence[Visit], reached: set[int]) -> list[tuple[Any, Role]]:
-    metrics = {id(v) for v in getattr(model, "metrics_variables", ())}
-    states = [s for visit in visits for s in _states(visit.object)]
-    state_ids = {id(state) for state in states}
-    found: dict[int, tuple[Any, Role]] = {}
-    candidates = (*model.variables, *getattr(model, "metrics_variables", ()), *states)
-    for variable in candidates:
-        if id(variable) not in reached:
-            role: Role = "weight"
-            if id(variable) in metrics:
-                role = "metric"
-            elif id(variable) in state_ids:
-                role = "state"
-            elif variable.name == "seed_generator_state":
-                role = "seed"
-            found[id(variable)] = (variable, role)
-    return list(found.values())
-
-
-def _states(layer: Any) -> list[Any]:
-    """The states that a stateful RNN keeps between batches."""
-    if not isinstance(layer, keras.layers.RNN) or not layer.stateful:
-        return []
-    return [s for s in keras.tree.flatten(layer.states) if isinstance(s, Variable)]
-
-
-def _owners(visits: Iterable[Visit]) -> dict[int, Visit]:
-    """By variable, the innermost visited layer that has it."""
-    owners = {}
-    for visit in visits:
-        if isinstance(visit.object, keras.Layer):
-            for variable in (*visit.object.variables, *_states(visit.object)):
-                owners[id(variable)] = visit
-    return owners
-
-
-def _numbered(stem: str) -> Iterator[str]:
-    yield stem
-    count = 1
-    while True:
-        yield f"{stem}_{count}"
-        count += 1
 
 
 def architecture(model: Any) -> dict[str, Any] | None:

@@ -23,8 +23,10 @@ __all__ = [
     "graph_calls",
     "graph_outputs",
     "object_type",
+    "own_state",
     "saveable_class",
     "sharing_scope",
+    "sublayers",
 ]
 
 Variable = keras.src.backend.Variable
@@ -104,6 +106,24 @@ def _public_kinds() -> dict[str, type]:
         "Metric": keras.metrics.Metric,
         "Loss": keras.losses.Loss,
     }
+
+
+def own_state(layer: Any) -> tuple[list[Any], list[Any]]:
+    """Seeds and other variables of the layer itself, without those of the layers in it.
+
+    Falls back to its public `variables` without those of the layers that `sublayers` tells.
+    """
+    seeds = [generator.state for generator in getattr(layer, "_seed_generators", ())]
+    lists = [getattr(layer, f"_{n}_variables", None) for n in ("trainable", "non_trainable")]
+    if None not in lists:
+        return seeds, [variable for one in lists for variable in one or ()]
+    others = {id(v) for one in sublayers(layer) for v in one.variables} | {id(s) for s in seeds}
+    return seeds, [variable for variable in layer.variables if id(variable) not in others]
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """All layers that a layer tracks, also those that its saving passes by."""
+    return [one for one in getattr(layer, "_layers", ()) if isinstance(one, keras.Layer)]
 
 
 def sharing_scope() -> contextlib.AbstractContextManager[Any]:

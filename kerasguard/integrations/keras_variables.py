@@ -21,6 +21,7 @@ __all__ = [
     "active_strategy",
     "alias",
     "components",
+    "is_tensorflow_variable",
     "same_on_replicas",
     "snapshot",
     "write",
@@ -84,6 +85,15 @@ def same_on_replicas(variable: Any) -> bool:
         return True
     expected = first.numpy().tobytes()
     return all(other.numpy().tobytes() == expected for other in others)
+
+
+def is_tensorflow_variable(value: Any) -> bool:
+    """Whether it is a variable of TensorFlow's own, without Keras around it."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return isinstance(value, tf.Variable)
 
 
 def active_strategy() -> Any:

@@ -4,6 +4,7 @@
 """
 
 from kerasguard.rules.ambiguous import ambiguous
+from kerasguard.rules.companion import companion
 from kerasguard.rules.container import container
 from kerasguard.rules.corrupt import corrupt
 from kerasguard.rules.dtype import dtype
@@ -36,8 +37,9 @@ RULES = (
     stale,
     corrupt,
     container,
+    companion,
     nonfinite,
 )
 
 # What can be said of a checkpoint and its manifest without a model.
-VALUE_RULES = (stale, corrupt, container, nonfinite)
+VALUE_RULES = (stale, corrupt, container, companion, nonfinite)

@@ -28,17 +28,17 @@ def missing(draft: Draft) -> Iterator[Finding]:
     }
     unwritten = {r.name for r in draft.manifest.unwritten} if draft.manifest else set()
     for key, record in draft.expected.tensors.items():
-        if record.role in ("optimizer", "metric") or key in draft.steps or key in doubted:
+        if record.role != "weight" or key in draft.steps or key in doubted:
             continue
         why = (
             "Keras did not write it when the model was saved"
-            if record.name in unwritten
-            else ("the checkpoint has no such tensor")
+            if record.name in unwritten or "/unwritten/" in f"/{key}"
+            else "the checkpoint has no such tensor"
         )
         yield Finding(
             "KG101",
             key,
             f"{record.label}: {record.spec} is expected at {key} and missing: {why}; load into the "
             "model that was saved, or map the stored name by renames=",
-            Severity.ERROR if record.role == "weight" else Severity.WARNING,
+            Severity.ERROR,
         )

@@ -24,7 +24,9 @@ def stale(draft: Draft) -> Iterator[Finding]:
     """Yield one finding if recorded and stored tensors are not the same set."""
     if draft.manifest is None:
         return
-    recorded, stored = draft.manifest.table.tensors, draft.stored.tensors
+    kept = draft.manifest.kept
+    recorded = draft.manifest.table.tensors
+    stored = {key: r for key, r in draft.stored.tensors.items() if key not in kept}
     different = [
         key
         for key in {*recorded, *stored}

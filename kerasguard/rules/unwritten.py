@@ -1,9 +1,11 @@
-"""A variable that the model had and Keras did not write.
+"""State that the model had and Keras did not write, and that could not be kept either.
 
-What it looks like: the manifest lists more variables than the checkpoint holds.
+What it looks like: the manifest lists more variables than checkpoint and companion hold.
 
 Why it happens: Keras finds sublayers by attributes and lists, tuples and dicts; layers in a set,
-or in an attribute that every Layer has (`self._layers`), and seed generators are not written.
+or in an attribute that every Layer has (`self._layers`), seed generators, metrics and states of
+recurrent layers are not written. kerasguard keeps them in a companion, where it can: not where
+the checkpoint was recorded without its model, or after the model had changed.
 
 Source: keras/src/saving/saving_lib.py, `_walk_saveable`; keras issues 20260, 19796.
 
@@ -12,18 +14,20 @@ When the repair is exact: there is none from the checkpoint alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kerasguard.draft import Draft
 from kerasguard.findings import Finding, Severity
+from kerasguard.tensors import TensorRecord
 
 CODES = {"KG106": "a variable that Keras did not write when the model was saved"}
 
 
 def unwritten(draft: Draft) -> Iterator[Finding]:
-    """Yield a finding per weight that the manifest lists as unwritten, and one for the rest."""
+    """Yield a finding per weight that is lost, and one for the rest."""
     records = draft.manifest.unwritten if draft.manifest else ()
-    for record in records:
+    lost = [record for record in records if record.digest is None]
+    for record in lost:
         if record.role == "weight":
             yield Finding(
                 "KG106",
@@ -32,12 +36,23 @@ def unwritten(draft: Draft) -> Iterator[Finding]:
                 "hold its layer in an attribute, list, tuple or dict and save again",
                 Severity.ERROR,
             )
-    rest = [record.label for record in records if record.role != "weight"]
-    if rest:
-        more = f" and {len(rest) - 4} more" if len(rest) > 4 else ""
-        yield Finding(
-            "KG106",
-            "",
-            f"{len(rest)} states that Keras never writes start afresh: {', '.join(rest[:4])}{more}",
-            Severity.INFO,
-        )
+    afresh = [record for record in lost if record.role != "weight"]
+    yield from _together(afresh, "that Keras never writes start afresh")
+    used = draft.used()
+    homeless = [
+        record
+        for record in records
+        if record.role not in ("weight", "asset")
+        and record.key in draft.stored.tensors
+        and record.key not in used
+    ]
+    yield from _together(homeless, "that were kept have no place in the model")
+
+
+def _together(records: Sequence[TensorRecord], what: str) -> Iterator[Finding]:
+    """One finding for all of them."""
+    if records:
+        more = f" and {len(records) - 4} more" if len(records) > 4 else ""
+        names = ", ".join(record.label for record in records[:4])
+        message = f"{len(records)} states {what}: {names}{more}"
+        yield Finding("KG106", "", message, Severity.INFO)

@@ -12,9 +12,9 @@ import pytest
 
 keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
-from keras_zoo import MARKS, ZOO, compiled  # noqa: E402  needs keras
+from keras_zoo import MARKS, ZOO  # noqa: E402  needs keras
 
-from kerasguard.integrations.keras_model import architecture, model_table, unwritten  # noqa: E402
+from kerasguard.integrations.keras_model import architecture, model_table  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers
@@ -121,39 +121,6 @@ def test_trainable_follows_the_model() -> None:
     assert flags["conv/kernel"] is False
     assert flags["batch_normalization/gamma"] is True
     assert flags["batch_normalization/moving_mean"] is False
-
-
-def test_seeds_states_and_metrics_are_named_as_unwritten() -> None:
-    found = {(r.role, r.layer) for r in unwritten(compiled("adam")())}
-    assert ("seed", "layers/dropout") in found
-    assert any(role == "metric" for role, _ in found)
-    recurrent = {(r.role, r.layer) for r in unwritten(ZOO["recurrent"]())}
-    assert ("state", "layers/simple_rnn") in recurrent
-
-
-def test_weights_that_keras_does_not_reach_are_named_as_unwritten() -> None:
-    class Hidden(layers.Layer):
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self._layers = [layers.Dense(2, name="private")]
-
-        def build(self, shape: tuple[int, ...]) -> None:
-            self._layers[0].build(shape)
-
-        def call(self, x: Any) -> Any:
-            return self._layers[0](x)
-
-    model = keras.Sequential([keras.Input((3,)), Hidden(name="hidden"), layers.Dense(1)])
-    lost = unwritten(model)
-    assert [(r.role, r.layer, r.variable, r.spec.shape) for r in lost] == [
-        ("weight", "layers/hidden", "kernel", (3, 2)),
-        ("weight", "layers/hidden", "bias", (2,)),
-    ]
-    assert not {r.key for r in lost} & set(model_table(model).tensors)
-
-
-def test_a_plain_model_has_nothing_unwritten() -> None:
-    assert unwritten(ZOO["sequential"]()) == ()
 
 
 @pytest.mark.parametrize("kind", ["functional", "nested", "recurrent", "own_format", "adam"])

@@ -1,0 +1,277 @@
+"""What a live model has and Keras' saving does not write: found, read, and put back.
+
+Seeds of random layers, states of stateful RNNs, metrics, weights of layers that lie where Keras
+does not look (a set, an attribute called `_layers`, an object of no Keras class), boundaries and
+vocabularies that `adapt` made and that a file with weights only has no room for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasguard.architecture import unique_name
+from kerasguard.integrations import keras_variables
+from kerasguard.integrations.keras_model import Place, places, spec_of_value
+from kerasguard.integrations.keras_shortcuts import Variable, own_state, sublayers
+from kerasguard.integrations.keras_untracked import untracked
+from kerasguard.integrations.keras_walk import Visit, walk
+from kerasguard.tensors import Array, Role, TensorRecord, TensorSpec, auto_named, snake_case
+
+__all__ = ["Hidden", "adapted_files", "hidden_state", "metric_state", "unwritten"]
+
+_BOUNDARIES = "bin_boundaries"
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """One tensor that Keras does not write.
+
+    Args:
+        record: its key is `<owner's path>/unwritten/<names on the way to it>`.
+        holder: the Keras (or TensorFlow) variable, or the layer that has it as an attribute.
+        layer: the layer that it belongs to; None of a metric.
+    """
+
+    record: TensorRecord
+    holder: Any
+    layer: Any = None
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether the holder is a variable."""
+        return not isinstance(self.holder, keras.Layer)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to keep; a layer that was never adapted has nothing."""
+        return self.is_variable or getattr(self.holder, _BOUNDARIES) is not None
+
+    def read(self) -> Array:
+        """Its elements now."""
+        if self.is_variable:
+            return np.array(keras.ops.convert_to_numpy(self.holder))
+        return np.asarray(getattr(self.holder, _BOUNDARIES), np.float64)
+
+    def write(self, array: Array) -> None:
+        """Give it these elements; whoever may want them back remembers it first."""
+        if not self.is_variable:
+            setattr(self.holder, _BOUNDARIES, [float(value) for value in array])
+        elif isinstance(self.holder, Variable):
+            keras_variables.write(self.holder, array)
+        else:
+            self.holder.assign(array)
+
+
+def unwritten(model: Any) -> tuple[TensorRecord, ...]:
+    """Records of what Keras' own formats leave out of a model."""
+    visits = list(walk(model))
+    return tuple(item.record for item in hidden_state(model, visits, places(visits)))
+
+
+def hidden_state(
+    model: Any,
+    visits: Sequence[Visit],
+    found: Sequence[Place],
+    *,
+    written: Collection[str] | None = None,
+    boundaries: bool = True,
+) -> list[Hidden]:
+    """Everything that a checkpoint of the model lacks.
+
+    Args:
+        model: a Keras model or layer.
+        visits: of the walk over it.
+        found: the tensors that the visited objects would store.
+        written: keys that the checkpoint holds; by default all that `found` has.
+        boundaries: whether the boundaries that `Discretization` was adapted to are missing too;
+            a file with the model's config has them there.
+    """
+    kept = [p for p in found if written is None or p.record.key in written]
+    search = _Search({id(p.value) for p in kept}, {id(v.object) for v in visits})
+    search.closed = {v.path for v in visits if not v.plain} | {
+        p.visit.path for p in found if p.variable is None
+    }
+    for place in found if len(kept) < len(found) else ():
+        lost = place.variable is not None and id(place.value) not in search.reached
+        if lost and place.record.role == "weight":
+            search.add(place.record, place.variable)
+    for visit in visits:
+        if isinstance(visit.object, keras.Layer):
+            search.layer(visit.object, visit, ())
+            search.outsiders(visit)
+            if boundaries and isinstance(visit.object, keras.layers.Discretization):
+                search.boundaries(visit)
+    search.metrics(model)
+    return search.found
+
+
+def metric_state(model: Any) -> list[Hidden]:
+    """The state of a model's metrics."""
+    search = _Search(set(), set())
+    search.metrics(model)
+    return search.found
+
+
+class _Search:
+    """What was found so far, each variable once."""
+
+    def __init__(self, reached: set[int], visited: set[int]) -> None:
+        self.reached, self.visited = reached, visited
+        self.closed: set[str] = set()
+        self.keys: dict[str, int] = {}
+        self.found: list[Hidden] = []
+
+    def add(self, record: TensorRecord, holder: Any, layer: Any = None) -> None:
+        """Under the record's key, or the next one that is free."""
+        self.reached.add(id(holder))
+        key = unique_name(record.key, self.keys)
+        self.found.append(Hidden(replace(record, key=key), holder, layer))
+
+    def layer(
+        self, layer: Any, visit: Visit, chain: tuple[str, ...], role: Role = "weight"
+    ) -> None:
+        """State of a layer itself, and of the layers in it that Keras' saving passes by."""
+        seeds, states = own_state(layer)
+        held = {id(s) for s in _states(layer)}
+        if not chain and visit.path in self.closed:
+            # It has a format of its own and decides what it stores of itself.
+            self.reached |= {id(state) for state in states}
+            states = []
+        roles: list[tuple[Any, Role]] = [
+            (v, "state" if id(v) in held else role) for v in (*states, *_states(layer))
+        ]
+        roles += [(seed, "seed") for seed in seeds]
+        for variable, what in roles:
+            self.variable(variable, visit, chain, what, layer)
+        inner = [one for one in sublayers(layer) if id(one) not in self.visited]
+        for name, one in _named(inner):
+            self.visited.add(id(one))
+            self.layer(one, visit, (*chain, name), role)
+
+    def outsiders(self, visit: Visit) -> None:
+        """Layers and variables in objects that are none of Keras'.
+
+        Keras does not count them among the model's weights, so nobody misses them.
+        """
+        if type(visit.object).__module__.startswith("keras."):
+            return
+        for names, item in untracked(visit.object, self.is_known):
+            if not isinstance(item, keras.Layer):
+                self.variable(item, visit, names[:-1], "state", visit.object)
+            elif id(item) not in self.visited:
+                self.visited.add(id(item))
+                self.layer(item, visit, names, "state")
+
+    def is_known(self, identity: int) -> bool:
+        """Whether the object with this id was found before."""
+        return identity in self.visited or identity in self.reached
+
+    def variable(
+        self, variable: Any, visit: Visit, chain: tuple[str, ...], role: Role, layer: Any
+    ) -> None:
+        """One variable, unless it is known."""
+        if id(variable) in self.reached:
+            return
+        leaf = str(variable.name).partition(":")[0].rpartition("/")[2]
+        key = "/".join(filter(None, (visit.path, "unwritten", *chain, leaf)))
+        record = TensorRecord(
+            key,
+            spec_of_value(variable),
+            name="/".join((*visit.names, *chain, leaf)),
+            variable=leaf,
+            layer=visit.path,
+            role=role,
+            trainable=bool(variable.trainable),
+        )
+        self.add(record, variable, layer)
+
+    def boundaries(self, visit: Visit) -> None:
+        """What `Discretization` was adapted to, which is no variable."""
+        layer = visit.object
+        found = getattr(layer, _BOUNDARIES, None) or ()
+        if getattr(layer, "num_bins", None) is None:
+            return
+        record = TensorRecord(
+            f"{visit.path}/unwritten/{_BOUNDARIES}".lstrip("/"),
+            TensorSpec((len(found),), "float64"),
+            name="/".join((*visit.names, _BOUNDARIES)),
+            variable=_BOUNDARIES,
+            layer=visit.path,
+            role="state",
+        )
+        self.add(record, layer, layer)
+
+    def metrics(self, model: Any) -> None:
+        """By class and name, since their order says nothing."""
+        for metric in _flat_metrics(model):
+            for variable in metric.variables:
+                if id(variable) in self.reached:
+                    continue
+                leaf = str(variable.name)
+                name = f"metrics/{snake_case(type(metric).__name__)}/{metric.name}/{leaf}"
+                record = TensorRecord(
+                    name, spec_of_value(variable), name=name, variable=leaf, role="metric",
+                    trainable=False,
+                )  # fmt: skip
+                self.add(record, variable)
+
+
+def _flat_metrics(model: Any) -> Iterator[Any]:
+    """All metrics of a compiled model, those in containers by themselves."""
+    for metric in getattr(model, "metrics", ()):
+        inner = getattr(metric, "metrics", None)
+        if inner is None:
+            yield metric
+        elif getattr(metric, "built", True):
+            yield from (one for one in inner if one is not None)
+
+
+def adapted_files(visits: Iterable[Visit]) -> dict[str, bytes]:
+    """Assets that a `.keras` file would hold: by path, `layers/string_lookup/vocabulary.txt`."""
+    found: dict[str, bytes] = {}
+    for visit in visits:
+        if not hasattr(visit.object, "save_assets"):
+            continue
+        with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
+            visit.object.save_assets(folder)
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    inside = path.relative_to(folder).as_posix()
+                    found[f"{visit.path}/{inside}".lstrip("/")] = path.read_bytes()
+    return found
+
+
+def _states(layer: Any) -> list[Any]:
+    """The states that a stateful RNN keeps between batches."""
+    if not isinstance(layer, keras.layers.RNN) or not layer.stateful:
+        return []
+    return [s for s in keras.tree.flatten(layer.states) if isinstance(s, Variable)]
+
+
+def _named(layers: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Layers by their own names; those that Keras named by class and rank, as it numbers them.
+
+    Of a set nothing else is stable: its order changes from process to process, and so do the
+    numbers in the names.
+    """
+    used: dict[str, int] = {}
+    made_up: dict[str, list[tuple[int, Any]]] = {}
+    result = []
+    for layer in layers:
+        name, kind = str(layer.name), snake_case(type(layer).__name__)
+        if auto_named(name, kind):
+            number = name[len(kind) :].lstrip("_")
+            made_up.setdefault(kind, []).append((int(number or 0), layer))
+        else:
+            result.append((unique_name(name, used), layer))
+    for kind, numbered in made_up.items():
+        ordered = sorted(numbered, key=lambda item: item[0])
+        result += [(unique_name(kind, used), layer) for _, layer in ordered]
+    return result

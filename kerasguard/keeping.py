@@ -1,0 +1,125 @@
+"""What a save keeps beside the checkpoint: the state that Keras does not write.
+
+A checkpoint that lacks nothing gets no companion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from kerasguard import companion
+from kerasguard.manifest import FileRecord, Manifest
+from kerasguard.opened import Checkpoint
+from kerasguard.tensors import Array, Table, TensorRecord, TensorSpec, count_nonfinite, digest
+
+__all__ = ["Kept", "keep", "lost"]
+
+# Formats that Keras 3 writes and that hold the model's config and the files of its layers.
+_WHOLE = ("keras_zip", "keras_directory")
+# Whose keys are those of the live model, so that what is missing in them can be told.
+_ADDRESSED = (*_WHOLE, "weights_h5", "sharded_h5")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a save keeps besides the checkpoint.
+
+    Args:
+        unwritten: everything that the checkpoint lacks; what is kept has a digest and an extent.
+        file: describes the companion; None where there is nothing to keep.
+        content: of the companion.
+    """
+
+    unwritten: tuple[TensorRecord, ...] = ()
+    file: FileRecord | None = None
+    content: bytes = field(default=b"", repr=False)
+
+    def described_in(self, manifest: Manifest) -> Manifest:
+        """The manifest with what is kept."""
+        return replace(manifest, unwritten=self.unwritten, companion=self.file)
+
+
+def keep(
+    live: Any,
+    checkpoint: Checkpoint,
+    table: Table,
+    checkpoint_id: str,
+    more: Mapping[str, Array] | None = None,
+) -> Kept:
+    """Read from the live model what its checkpoint lacks.
+
+    Args:
+        live: the model's survey, as `keras_model.LiveModel`.
+        checkpoint: that was written.
+        table: its own.
+        checkpoint_id: names the companion.
+        more: further tensors to be kept, by key.
+    """
+    from kerasguard.integrations import keras_unwritten
+
+    hidden = keras_unwritten.hidden_state(
+        live.model,
+        live.visits,
+        live.places,
+        written=table.tensors if checkpoint.name in _ADDRESSED else None,
+        boundaries=checkpoint.name not in _WHOLE,
+    )
+    legacy = {id(v) for v in live.model.weights} if checkpoint.name == "legacy_h5" else set()
+    hidden = [h for h in hidden if id(h.holder) not in legacy and h.known]
+    records = {item.record.key: item.record for item in hidden}
+    arrays: dict[str, Array] = {}
+    for item in hidden:
+        if item.record.spec.dtype in companion.DTYPES:
+            arrays[item.record.key] = item.read()
+    if checkpoint.name not in _WHOLE:
+        arrays |= _assets(keras_unwritten.adapted_files(live.visits), records)
+    for key, array in (more or {}).items():
+        arrays[key] = array
+        records[key] = TensorRecord(key, _spec(array), name=key, role="state")
+    return _packed(records, arrays, companion.name_of(checkpoint.path.name, checkpoint_id))
+
+
+def _assets(files: Mapping[str, bytes], records: dict[str, TensorRecord]) -> dict[str, Array]:
+    """Files of layers as tensors of bytes; adds their records."""
+    arrays: dict[str, Array] = {}
+    for path, content in files.items():
+        key = f"assets/{path}"
+        arrays[key] = np.frombuffer(content, np.uint8)
+        layer = path.rpartition("/")[0]
+        records[key] = TensorRecord(key, _spec(arrays[key]), name=path, layer=layer, role="asset")
+    return arrays
+
+
+def _packed(records: Mapping[str, TensorRecord], arrays: Mapping[str, Array], name: str) -> Kept:
+    if not arrays:
+        return Kept(tuple(records.values()))
+    content, extents = companion.pack(arrays, name)
+    unwritten = tuple(
+        replace(
+            record,
+            spec=_spec(arrays[key]),
+            digest=digest(arrays[key]),
+            nonfinite=count_nonfinite(arrays[key]),
+            extent=extents[key],
+        )
+        if key in arrays
+        else record
+        for key, record in records.items()
+    )
+    return Kept(unwritten, companion.described(name, content), content)
+
+
+def _spec(array: Array) -> TensorSpec:
+    return TensorSpec(tuple(array.shape), array.dtype.name)
+
+
+def lost(records: Iterable[TensorRecord]) -> list[str]:
+    """Labels of what a checkpoint lacks and its companion does not have either.
+
+    Seeds and metrics are not among them: a model does without.
+    """
+    return [r.label for r in records if r.digest is None and r.role in ("weight", "state")]

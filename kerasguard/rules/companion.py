@@ -1,0 +1,41 @@
+"""What Keras did not write was kept in a companion, and the companion is not there.
+
+What it looks like: the manifest tells of a file `<checkpoint>.companion-<id>.safetensors`; it is
+missing or damaged.
+
+Why it happens: checkpoint and manifest were copied or renamed without it.
+
+Source: `kerasguard.companion`.
+
+When the repair is exact: there is none; copy the companion too. Without it, seeds, metrics and
+states of recurrent layers start afresh (a warning); weights and vocabularies are an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+
+CODES = {"KG305": "the companion with what Keras did not write is not there"}
+
+
+def companion(draft: Draft) -> Iterator[Finding]:
+    """Yield one finding if anything that was kept is missing."""
+    manifest = draft.manifest
+    if manifest is None or manifest.companion is None:
+        return
+    missing = [r for key, r in manifest.kept.items() if key not in draft.stored.tensors]
+    vital = [record for record in missing if record.role in ("weight", "asset")]
+    shown = vital or missing
+    if shown:
+        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+        yield Finding(
+            "KG305",
+            "",
+            f"{manifest.companion.name}: is missing or damaged, and with it "
+            f"{', '.join(record.label for record in shown[:4])}{more}; copy it to the checkpoint, "
+            'or load without it by manifest="ignore"',
+            Severity.ERROR if vital else Severity.WARNING,
+        )
