@@ -17,6 +17,7 @@ from kerasguard.diagnose import Policy, RepairPlan
 from kerasguard.errors import UnrepairableError
 from kerasguard.formats.arrays import Arrays
 from kerasguard.manifest import Manifest
+from kerasguard.probing import probed
 from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.report import Outcome, Report
 from kerasguard.restoring import Prepared, prepare
@@ -50,16 +51,33 @@ class Attempt:
         reading: the open checkpoint.
         prepared: the model to restore into.
         decided: the plan.
+        probe: whether to compare what the model computes, where the manifest tells it.
     """
 
     path: Source
     reading: Reading
     prepared: Prepared
     decided: RepairPlan
+    probe: bool = True
 
     def report(self, **more: Any) -> Report:
         """What is known before anything was assigned."""
         return report_of(self.path, self.reading, self.decided, **more)
+
+    def _probe(self, repair: Policy, report: Report) -> None:
+        """Compare what the model computes with what it did, if that was recorded."""
+        told = self.reading.manifest.probe if self.reading.manifest and self.probe else None
+        if not told:
+            return
+        found = tuple(probed(self.prepared.target.model, told, self.reading, self.decided))
+        if found:
+            decided = replace(
+                self.decided,
+                findings=(*self.decided.findings, *found),
+                unresolved=(*self.decided.unresolved, *found),
+            )
+            report = replace(report, findings=decided.findings, plan=decided)
+            raise UnrepairableError(_refusal(self.path, decided, repair), report)
 
     def run(self, repair: Policy, **more: Any) -> Restored:
         """Assign everything; raises as `restore`."""
@@ -70,7 +88,7 @@ class Attempt:
         if decided.unresolved:
             raise UnrepairableError(_refusal(self.path, decided, repair), report)
         values = reading.values(decided.steps)
-        target.assign(values, reading.assets())
+        target.assign(values, reading.assets(), lambda: self._probe(repair, report))
         self.prepared.finish(values)
         report = replace(
             report,
@@ -92,6 +110,7 @@ def attempt(
     repair: Policy = "exact",
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",
+    probe: bool = True,
 ) -> Iterator[Attempt]:
     """Read, build and plan, inside the strategy's scope; the first half of `restore`.
 
@@ -105,7 +124,8 @@ def attempt(
         tf_distribute.scope(strategy, model),
     ):
         prepared = prepare(reading, model, custom_objects, compile=compile)
-        yield Attempt(path, reading, prepared, prepared.diagnose(reading, renames, repair))
+        decided = prepared.diagnose(reading, renames, repair)
+        yield Attempt(path, reading, prepared, decided, probe)
 
 
 @contextlib.contextmanager

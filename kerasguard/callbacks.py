@@ -37,6 +37,8 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         save_freq: `"epoch"`, or a number of batches.
         log_to_mlflow: `"auto"` logs manifests where an MLflow run is active.
         strict: raise where recording fails, instead of a warning; the save has happened then.
+        probe: record what the model makes of a seeded input, so that a load can tell whether it
+            still does; `"layers"` or inputs of your own as for `kerasguard.record`.
         verbose: 1 to tell of every save to `filepath`.
 
     Under a multi-worker strategy only the chief saves to `filepath` and logs to MLflow.
@@ -53,12 +55,13 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         save_freq: Literal["epoch"] | int = "epoch",
         log_to_mlflow: bool | Literal["auto"] = "auto",
         strict: bool = False,
+        probe: Any = False,
         verbose: int = 0,
     ) -> None:
         super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow = log_to_mlflow
-        self._recording = Context(strict=strict)
+        self._recording = Context(strict=strict, probe=probe)
         self._fitting = False
         self._batch = -1
         self._saver = None

@@ -20,6 +20,7 @@ __all__ = ["Policy", "RepairPlan", "Rule", "diagnose"]
 
 Policy = Literal["off", "exact", "lossy", "guess"]
 Rule = Callable[[Draft], Iterator[Finding]]
+_NOT_ASSIGNED = ("asset", "probe")
 _ALLOWED = {"off": -1, "exact": 0, "lossy": 1, "guess": 2}
 
 
@@ -156,7 +157,11 @@ def _fold(
         tuple(findings),
         tuple(applied),
         tuple(unresolved),
-        tuple(k for k, r in draft.stored.tensors.items() if k not in used and r.role != "asset"),
+        tuple(
+            k
+            for k, r in draft.stored.tensors.items()
+            if k not in used and r.role not in _NOT_ASSIGNED
+        ),
         draft.optimizer_reason,
     )
 

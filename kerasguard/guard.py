@@ -108,6 +108,7 @@ def restore(
     repair: Policy = "exact",
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",
+    probe: bool = True,
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
@@ -123,6 +124,8 @@ def restore(
             one that the evidence allows), `lossy`, `guess`.
         compile: restore optimizer, loss and metrics too.
         manifest: `auto`, `require`, or `ignore` to load what is there unverified.
+        probe: where the manifest tells what the model made of an input, ask it again and refuse
+            if it makes something else of it now.
 
     Raises:
         CheckpointError, ManifestError: something cannot be read.
@@ -140,6 +143,7 @@ def restore(
         repair=repair,
         compile=compile,
         manifest=manifest,
+        probe=probe,
     ) as found:
         return found.run(repair)
 
@@ -154,6 +158,7 @@ def load(
     repair: Policy = "exact",
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",
+    probe: bool = True,
 ) -> Any:
     """The model that `restore` restores; arguments and errors as there.
 
@@ -169,4 +174,5 @@ def load(
         repair=repair,
         compile=compile,
         manifest=manifest,
+        probe=probe,
     ).model

@@ -57,7 +57,7 @@ def keep(
         checkpoint: that was written.
         table: its own.
         checkpoint_id: names the companion.
-        more: further tensors to be kept, by key.
+        more: what belongs to a probe, by key.
     """
     from kerasguard.integrations import keras_unwritten
 
@@ -79,7 +79,7 @@ def keep(
         arrays |= _assets(keras_unwritten.adapted_files(live.visits), records)
     for key, array in (more or {}).items():
         arrays[key] = array
-        records[key] = TensorRecord(key, _spec(array), name=key, role="state")
+        records[key] = TensorRecord(key, _spec(array), name=key, role="probe")
     return _packed(records, arrays, companion.name_of(checkpoint.path.name, checkpoint_id))
 
 

@@ -63,14 +63,20 @@ _state = _State()
 _thread = threading.local()
 
 
-def patch(*, strict: bool = False, log_to_mlflow: bool | Literal["auto"] = "auto") -> None:
+def patch(
+    *,
+    strict: bool = False,
+    log_to_mlflow: bool | Literal["auto"] = "auto",
+    probe: bool | Literal["layers"] = False,
+) -> None:
     """From now on every save of every Keras model leaves a manifest; call it as often as you like.
 
     Args:
         strict: raise where recording fails, instead of a warning; the save has happened then.
         log_to_mlflow: `"auto"` logs the manifests where an MLflow run is active.
+        probe: record what each model makes of a seeded input, as `kerasguard.record` does.
     """
-    context = _context(strict, log_to_mlflow)
+    context = _context(strict, log_to_mlflow, probe)
     with _lock:
         _state.everything = context
         _install()
@@ -100,10 +106,13 @@ def unpatch() -> None:
 
 @contextlib.contextmanager
 def patched(
-    *, strict: bool = False, log_to_mlflow: bool | Literal["auto"] = "auto"
+    *,
+    strict: bool = False,
+    log_to_mlflow: bool | Literal["auto"] = "auto",
+    probe: bool | Literal["layers"] = False,
 ) -> Iterator[None]:
     """`patch` for the length of a `with` block; blocks may nest and overlap."""
-    context = _context(strict, log_to_mlflow)
+    context = _context(strict, log_to_mlflow, probe)
     with _lock:
         _state.scopes.append(context)
         _install()
@@ -150,11 +159,12 @@ def _armed(model: Any) -> list[Context]:
     return contexts if reference is not None and reference() is model else []
 
 
-def _context(strict: bool, log_to_mlflow: bool | Literal["auto"]) -> Context:
+def _context(strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any) -> Context:
     from kerasguard.integrations.mlflow_tracking import observer_for
 
     observer = observer_for(log_to_mlflow)
-    return Context(strict=strict, observers=() if observer is None else (observer,))
+    observers = () if observer is None else (observer,)
+    return Context(strict=strict, observers=observers, probe=probe)
 
 
 def _install() -> None:

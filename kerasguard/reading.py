@@ -153,6 +153,11 @@ class Reading:
                 array = self._values[key] = self._companion.read(key)
                 yield key, replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
 
+    def kept_values(self) -> dict[str, Array]:
+        """The arrays of the companion by key, once everything is read."""
+        known = self.manifest.kept if self.manifest else {}
+        return {key: self._values[key] for key in known if key in self._values}
+
     def assets(self) -> dict[str, bytes]:
         """Files of layers by their path, those that a companion keeps included."""
         found = dict(self.checkpoint.assets())

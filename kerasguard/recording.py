@@ -19,12 +19,12 @@ from typing import Any
 from kerasguard import companion, durable, sidecar
 from kerasguard.arena import Arena, file_records
 from kerasguard.commit import staged
-from kerasguard.errors import KerasguardError
+from kerasguard.errors import KerasguardError, ModelError
 from kerasguard.formats import open_checkpoint
 from kerasguard.keeping import Kept, keep, lost
 from kerasguard.manifest import Manifest
 from kerasguard.opened import Checkpoint
-from kerasguard.tensors import Table, TensorRecord, count_nonfinite, digest
+from kerasguard.tensors import Array, Table, TensorRecord, count_nonfinite, digest
 
 __all__ = ["Recorded", "record", "save", "survey_checkpoint"]
 
@@ -50,6 +50,7 @@ def save(
     training: Callable[[], Mapping[str, Any]] | None = None,
     observers: Iterable[Observer] = (),
     strict: bool = False,
+    probe: Any = False,
 ) -> Any:
     """Let `write` save `model` to `path`, so that checkpoint and manifest appear together.
 
@@ -62,6 +63,7 @@ def save(
         training: epoch, step and metrics, asked for after the write.
         observers: told about the manifest after the commit.
         strict: raise what recording raises.
+        probe: as for `record`; where it cannot be made there is a warning.
 
     Returns:
         What `write` returned.
@@ -72,8 +74,9 @@ def save(
             return result
         manifest, kept = None, b""
         try:
+            told = training() if training else {}
             manifest, kept = survey_checkpoint(
-                stage.checkpoint, model, training=training() if training else {}, previous=path
+                stage.checkpoint, model, training=told, previous=path, probe=probe, strict=strict
             )
         except Exception as error:
             if strict:
@@ -99,22 +102,28 @@ def notify(observers: Iterable[Observer], recorded: Recorded) -> None:
             )
 
 
-def record(path: Any, model: Any = None) -> Manifest:
+def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     """Write a manifest for a checkpoint that exists.
 
     Args:
         path: of the checkpoint.
         model: the model that it was saved from; adds the names of its variables, and keeps what
             Keras did not write. Without it the manifest holds what the checkpoint itself tells.
+        probe: True to record what the model makes of a seeded input, so that a load can tell
+            whether it still does; `"layers"` to sum up each layer's output too, so that the
+            first that differs is named; or the input itself, as the model takes it.
 
     Returns:
         The manifest, which now lies beside the checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
+        ModelError: no probe can be made of the model, or it has changed since it was saved.
     """
     target = Path(path)
-    manifest, kept = survey_checkpoint(target, model, training={}, previous=target, saved=False)
+    manifest, kept = survey_checkpoint(
+        target, model, training={}, previous=target, saved=False, probe=probe, strict=True
+    )
     with durable.locked(target.resolve().parent):
         companion.write(target, manifest, kept)
         sidecar.write(target, manifest)
@@ -124,7 +133,14 @@ def record(path: Any, model: Any = None) -> Manifest:
 
 
 def survey_checkpoint(
-    path: Path, model: Any, *, training: Mapping[str, Any], previous: Path, saved: bool = True
+    path: Path,
+    model: Any,
+    *,
+    training: Mapping[str, Any],
+    previous: Path,
+    saved: bool = True,
+    probe: Any = False,
+    strict: bool = True,
 ) -> tuple[Manifest, bytes]:
     """Read a checkpoint's bytes from disk and describe them; writes nothing.
 
@@ -134,6 +150,8 @@ def survey_checkpoint(
         training: epoch, step and metrics.
         previous: where the checkpoint of before lies.
         saved: whether the model was saved just now; else what it holds is compared first.
+        probe: as for `record`.
+        strict: raise where no probe can be made, instead of a warning.
 
     Returns:
         The manifest, and the content of the companion, empty where there is nothing to keep.
@@ -151,7 +169,7 @@ def survey_checkpoint(
         )
         if model is None:
             return manifest, b""
-        return _with_model(manifest, checkpoint, model, saved=saved)
+        return _with_model(manifest, checkpoint, model, _Probing(probe, strict), saved=saved)
 
 
 def _digested(checkpoint: Checkpoint) -> Table:
@@ -175,14 +193,20 @@ def _digested(checkpoint: Checkpoint) -> Table:
 
 
 def _with_model(
-    manifest: Manifest, checkpoint: Checkpoint, model: Any, *, saved: bool
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    model: Any,
+    probe: _Probing,
+    *,
+    saved: bool,
 ) -> tuple[Manifest, bytes]:
     """Add what only the live model knows: names, graph, environment, what Keras did not write."""
     from kerasguard.integrations import keras_environment, keras_model
 
     live = keras_model.LiveModel.of(model)
     known, table = live.table, manifest.table
-    kept = keep(live, checkpoint, table, manifest.checkpoint_id)
+    told, more = probe.made(live, table, saved=saved)
+    kept = keep(live, checkpoint, table, manifest.checkpoint_id, more)
     if kept.file is not None and not saved:
         kept = _if_the_same(live, table, kept)
     tensors = {key: _named(r, known.tensors.get(key)) for key, r in table.tensors.items()}
@@ -197,14 +221,44 @@ def _with_model(
         model=keras_environment.describe(model),
         optimizer=keras_environment.describe_optimizer(model),
         environment=keras_environment.environment(model),
+        probe=told,
     )
     return kept.described_in(manifest), kept.content
 
 
+@dataclass(frozen=True)
+class _Probing:
+    """What was asked for as `probe=`, and whether it has to work."""
+
+    wanted: Any
+    strict: bool
+
+    def made(
+        self, live: Any, table: Table, *, saved: bool
+    ) -> tuple[dict[str, Any] | None, dict[str, Array]]:
+        """The manifest's probe and its arrays; None where none is wanted or can be made."""
+        if self.wanted is None or self.wanted is False:
+            return None, {}
+        from kerasguard.integrations import keras_probe
+
+        try:
+            moved = [] if saved else live.strangers({r.digest for r in table.tensors.values()})
+            if moved:
+                raise ModelError(
+                    f"the model has changed since it was saved ({moved[0]} is not in the "
+                    "checkpoint as it is now), so no probe can be made; record it after it is saved"
+                )
+            return keras_probe.make(live.model, self.wanted)
+        except ModelError as error:
+            if self.strict:
+                raise
+            warnings.warn(f"recorded without a probe: {error}", UserWarning, stacklevel=6)
+            return None, {}
+
+
 def _if_the_same(live: Any, table: Table, kept: Kept) -> Kept:
     """What is kept, unless the model has moved on since it was saved."""
-    digests = {record.digest for record in table.tensors.values()}
-    moved = live.strangers(digests)
+    moved = live.strangers({record.digest for record in table.tensors.values()})
     if not moved:
         return kept
     warnings.warn(

@@ -37,12 +37,14 @@ class Context:
         observers: told of every manifest.
         strict: raise where recording fails, instead of a warning.
         saves: how many saves were seen, recorded or not.
+        probe: as for `kerasguard.record`.
     """
 
     training: dict[str, Any] = field(default_factory=dict)
     observers: tuple[Callable[[Any], object], ...] = ()
     strict: bool = False
     saves: int = 0
+    probe: Any = False
 
 
 def recorded(
@@ -161,6 +163,7 @@ class _Save:
                 training=self.training,
                 observers=tuple(observers),
                 strict=strict,
+                probe=self._probe(),
             )
         except Exception as error:
             if self.state == "writing":
@@ -175,6 +178,11 @@ class _Save:
         for context in self.contexts:
             context.saves += 1
         return self.result
+
+    def _probe(self) -> Any:
+        """What the latest of the contexts wants that want any."""
+        wanted = [c.probe for c in self.contexts if c.probe is not None and c.probe is not False]
+        return wanted[-1] if wanted else False
 
     def without_manifest(self) -> None:
         """The save alone; an older manifest would call it a forgery."""

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.generic]
-Role = Literal["weight", "optimizer", "metric", "seed", "state", "asset"]
+Role = Literal["weight", "optimizer", "metric", "seed", "state", "asset", "probe"]
 Addressing = Literal["key", "order", "name"]
 
 # Names that NumPy does not know; "string" and friends are not tensors of weights.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasguard.errors import RestoreError
+from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_graph import records_of
 from kerasguard.integrations.keras_journal import Journal
@@ -75,7 +75,10 @@ class Sink:
         return frozenset(key for key, held in self.hidden.items() if not held.is_variable)
 
     def assign(
-        self, values: Mapping[str, Array], assets: Mapping[str, bytes] | None = None
+        self,
+        values: Mapping[str, Array],
+        assets: Mapping[str, bytes] | None = None,
+        then: Callable[[], None] | None = None,
     ) -> None:
         """Give the model these tensors and assets, all of them or none.
 
@@ -89,6 +92,7 @@ class Sink:
         Args:
             values: by key of the table; a tensor that is not there keeps its value.
             assets: as for `load_assets`.
+            then: called at the end; if it raises, the model is as before, too.
 
         Raises:
             RestoreError: a tensor does not fit, or assigning failed; the model is as before.
@@ -101,6 +105,8 @@ class Sink:
             self._assign(values, journal)
             if assets:
                 self._load_assets(assets, journal)
+            if then is not None:
+                then()
 
     def load_assets(self, assets: Mapping[str, bytes]) -> None:
         """Give layers their assets (vocabularies), all of them or none.
@@ -121,7 +127,7 @@ class Sink:
             yield journal
         except BaseException as error:
             journal.roll_back(error)
-            if isinstance(error, RestoreError) or not isinstance(error, Exception):
+            if isinstance(error, KerasguardError) or not isinstance(error, Exception):
                 raise
             raise RestoreError(f"assigning failed ({error}); {_UNCHANGED}") from error
 

@@ -18,6 +18,7 @@ __all__ = [
     "describe_optimizer",
     "environment",
     "registered_names",
+    "versions",
 ]
 
 
@@ -51,6 +52,11 @@ def environment(model: Any) -> dict[str, Any]:
         "strategy": type(strategy).__name__ if strategy is not None else None,
         "replicas": replicas,
     }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes in this process."""
+    return {"keras": keras.__version__, "backend": keras.backend.backend()}
 
 
 def registered_names() -> set[str]:

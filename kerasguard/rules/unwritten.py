@@ -42,7 +42,7 @@ def unwritten(draft: Draft) -> Iterator[Finding]:
     homeless = [
         record
         for record in records
-        if record.role not in ("weight", "asset")
+        if record.role not in ("weight", "asset", "probe")
         and record.key in draft.stored.tensors
         and record.key not in used
     ]

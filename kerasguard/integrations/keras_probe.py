@@ -1,0 +1,194 @@
+"""What a live model makes of a probe: inputs that fit it, outputs, summaries of its layers.
+
+The model is as before afterwards: seeds, states and whatever a call changes are put back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import keras
+import numpy as np
+
+from kerasguard.errors import ModelError
+from kerasguard.integrations.keras_journal import Journal
+from kerasguard.integrations.keras_patches import Patch, PatchSet
+from kerasguard.integrations.keras_probe_inputs import structured, told_of
+from kerasguard.integrations.keras_shortcuts import Variable
+from kerasguard.integrations.keras_unwritten import hidden_state
+from kerasguard.integrations.keras_walk import walk
+from kerasguard.probe import compared, drawn, sampled, summary, tolerance
+from kerasguard.tensors import Array
+
+__all__ = ["Answer", "Probe", "answer", "device", "make"]
+
+Probe = bool | Literal["layers"] | Any
+_SIZES = (16, 32, 64, 128, 224)
+
+
+class Answer(NamedTuple):
+    """What a model makes of a probe.
+
+    Args:
+        outputs: all of them, in the order of `keras.tree.flatten`; large ones sampled.
+        layers: `key`, `name` and summaries of the `outputs` of every layer, in the order in
+            which they were done; empty where nobody asked.
+    """
+
+    outputs: list[Array]
+    layers: list[dict[str, Any]]
+
+
+def make(model: Any, probe: Probe, *, seed: int = 1) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Probe a model.
+
+    Args:
+        model: built, with the weights that are being recorded.
+        probe: True; `"layers"` to sum up each layer's output too; or the inputs themselves.
+        seed: of the inputs.
+
+    Returns:
+        The manifest's `probe`, and the arrays that belong to it, by key.
+
+    Raises:
+        ModelError: no input for the model can be made up, or it computes something else each time.
+    """
+    layers = isinstance(probe, str) and probe == "layers"
+    if not layers and probe is not True:
+        told, inputs = told_of(model, seed, given=probe)
+        found = answer(model, told, inputs)
+    else:
+        told, inputs, found = _made_up(model, seed, layers=layers)
+    again = answer(model, told, inputs)
+    accepted = tolerance([told["compute_dtype"]], same_device=True, quantised=told["quantised"])
+    for index, (a, b) in enumerate(zip(found.outputs, again.outputs, strict=True)):
+        if compared(a, b).relative > accepted:
+            raise ModelError(
+                f"model {model.name!r} makes something else of the same input each time (output "
+                f"{index}), so a probe proves nothing; give its random layers a SeedGenerator"
+            )
+    numeric = [output for output in found.outputs if output.dtype.kind not in "OSU"]
+    if not numeric:
+        raise ModelError(f"model {model.name!r} has no output of numbers to compare")
+    kept = {f"probe/output/{i}": output for i, output in enumerate(found.outputs)}
+    kept |= {f"probe/input/{i}": x for i, x in enumerate(inputs) if "kept" in told["inputs"][i]}
+    told["outputs"] = [f"probe/output/{i}" for i in range(len(found.outputs))]
+    told["device"] = device()
+    return {**told, **({"layers": found.layers} if layers else {})}, kept
+
+
+def _made_up(model: Any, seed: int, *, layers: bool) -> tuple[dict[str, Any], list[Array], Answer]:
+    """Inputs that the model takes: axes of any length get the shortest that it can do with."""
+    problem: Exception | None = None
+    for size in _SIZES:
+        told, inputs = told_of(model, seed, size=size)
+        try:
+            return told, inputs, answer(model, told, inputs, layers=layers)
+        except Exception as error:  # noqa: BLE001  # a model may raise anything
+            problem = problem or error
+        if not told["free"]:
+            break
+    raise ModelError(
+        f"model {model.name!r} takes none of the inputs that its specs allow ({problem}); give "
+        "some by probe=x"
+    ) from problem
+
+
+def answer(
+    model: Any, told: Mapping[str, Any], inputs: Sequence[Array] = (), *, layers: bool = False
+) -> Answer:
+    """What the model makes of a probe's inputs in inference mode.
+
+    Args:
+        model: to be asked.
+        told: the manifest's probe.
+        inputs: that it tells of; made again from their seeds where there are none.
+        layers: whether to sum up each layer's output.
+    """
+    made = list(inputs) or [drawn(one, told["seed"] + i) for i, one in enumerate(told["inputs"])]
+    with _as_if_fresh(model), _listening(model, enabled=layers) as heard:
+        result = model(structured(model, told, made), training=False)
+        outputs = [sampled(_array(tensor)) for tensor in keras.tree.flatten(result)]
+    return Answer(outputs, heard)
+
+
+def device() -> str:
+    """The kind of device that tensors lie on: `cpu`, `gpu`."""
+    if keras.backend.backend() != "tensorflow":
+        return f"{keras.backend.backend()} {keras.distribution.list_devices()[0]}"
+    import tensorflow as tf
+
+    return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
+
+
+@contextmanager
+def _as_if_fresh(model: Any) -> Iterator[None]:
+    """Inside, seeds are fixed and states empty; afterwards everything is as before."""
+    visits = list(walk(model))
+    journal = Journal()
+    for variable in model.variables:
+        journal.variable(variable)
+    for held in hidden_state(model, visits, ()):
+        if held.record.role in ("seed", "state") and isinstance(held.holder, Variable):
+            journal.variable(held.holder)
+            held.holder.assign(np.zeros(held.record.spec.shape, held.record.spec.dtype))
+    try:
+        yield
+    finally:
+        journal.roll_back(RuntimeError("the probe is over"))
+
+
+def _array(tensor: Any) -> Array:
+    array: Array = np.asarray(keras.ops.convert_to_numpy(tensor))
+    return array
+
+
+class _Heard(threading.local):
+    """This thread's record of layers' outputs, while somebody listens."""
+
+    keys: dict[int, tuple[str, str]] | None = None
+    layers: list[dict[str, Any]]
+
+
+_heard = _Heard()
+
+
+@contextmanager
+def _listening(model: Any, *, enabled: bool) -> Iterator[list[dict[str, Any]]]:
+    """Sum up the output of each layer as it is called."""
+    if not enabled:
+        yield []
+        return
+    _heard.layers = []
+    _heard.keys = {
+        id(v.object): (v.path, str(v.object.name))
+        for v in walk(model)
+        if v.path and isinstance(v.object, keras.Layer)
+    }
+    installed = _patches.install()
+    try:
+        if not installed:
+            raise ModelError("this version of Keras does not let its layers be listened to")
+        yield _heard.layers
+    finally:
+        _patches.remove()
+        _heard.keys = None
+
+
+def _hearing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        place = _heard.keys.get(id(self)) if _heard.keys else None
+        if place is not None:
+            tensors = [_array(t) for t in keras.tree.flatten(result) if t is not None]
+            numbers = [summary(t) for t in tensors if t.dtype.kind not in "OSU"]
+            _heard.layers.append({"key": place[0], "name": place[1], "outputs": numbers})
+        return result
+
+    return call
+
+
+_patches = PatchSet([Patch(keras.Layer, "__call__", _hearing)])

@@ -1,0 +1,80 @@
+"""At the end of a restore: does the model compute what it did when it was saved?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kerasguard.diagnose import RepairPlan
+from kerasguard.findings import Finding, Severity
+from kerasguard.probe import sampled, tolerance
+from kerasguard.reading import Reading
+from kerasguard.rules.probe import probe
+
+__all__ = ["probed"]
+
+
+def probed(
+    model: Any, told: Mapping[str, Any], reading: Reading, decided: RepairPlan
+) -> Iterator[Finding]:
+    """Yield a finding if the model makes something else of the manifest's probe now.
+
+    Args:
+        model: with everything assigned.
+        told: the manifest's probe.
+        reading: holds the recorded outputs.
+        decided: tells what is known to differ.
+    """
+    from kerasguard.integrations import keras_probe
+
+    kept = reading.kept_values()
+    inputs = [kept.get(one["kept"]) for one in told["inputs"] if "kept" in one]
+    recorded = [kept.get(key) for key in told["outputs"]]
+    if any(array is None for array in (*inputs, *recorded)):
+        yield _impossible("the recorded outputs lie in a companion that is missing or damaged")
+        return
+    try:
+        now = keras_probe.answer(
+            model,
+            told,
+            [array for array in inputs if array is not None],
+            layers=bool(told.get("layers")),
+        )
+    except Exception as error:  # noqa: BLE001  # whatever the model raises, it does not compute
+        yield _impossible(f"the model raises {type(error).__name__}: {error}")
+        return
+    device = keras_probe.device()
+    policy = model.dtype_policy
+    accepted = tolerance(
+        [told["compute_dtype"], str(getattr(policy, "compute_dtype", None) or "float32")],
+        same_device=device == told["device"],
+        quantised=told["quantised"],
+    )
+    outputs = [sampled(array) for array in recorded if array is not None]
+    causes = list(_causes(told, reading, decided, device))
+    yield from probe(told, outputs, now.outputs, now.layers, accepted, causes)
+
+
+def _impossible(why: str) -> Finding:
+    message = f"what the model computes could not be compared: {why}; to skip it: probe=False"
+    return Finding("KG502", "", message, Severity.ERROR)
+
+
+def _causes(
+    told: Mapping[str, Any], reading: Reading, decided: RepairPlan, device: str
+) -> Iterator[str]:
+    """What is known to be different, the likeliest first."""
+    for finding in decided.findings:
+        if finding.code in ("KG107", "KG202") or finding.code.startswith("KG4"):
+            yield str(finding)[:160]
+    manifest = reading.manifest
+    if manifest is not None:
+        from kerasguard.integrations import keras_environment
+
+        for name, version in keras_environment.versions().items():
+            before = manifest.versions.get(name)
+            if before not in (None, version):
+                yield f"{name} was {before} and is {version}"
+    if told["device"] != device:
+        yield f"it was computed on {told['device']} and is on {device}"
+    yield "a function or class of the same name that computes something else"

@@ -1,0 +1,99 @@
+"""The model computes something else than when it was saved, although its weights are the same.
+
+What it looks like: every digest agrees and the predictions are others. A manifest with a probe
+holds a seeded input and what the model made of it.
+
+Why it happens: a function changed its meaning between versions (`hard_sigmoid`), a default did
+(ConvLSTM's activation, an epsilon), the format dropped an option (`axis` in legacy HDF5), a
+registered name means another function in this process, or a layer did not finish its state
+(Normalization inside a nested model).
+
+Source: keras issue 19477; measured on Keras 3.15.1.
+
+When the repair is exact: there is none. Make the model compute what it did, or load it as it is
+by `probe=False`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasguard.findings import Finding, Severity
+from kerasguard.probe import Difference, compared
+from kerasguard.tensors import Array
+
+CODES = {
+    "KG501": "the model computes something else than when it was saved",
+    "KG502": "what the model computes could not be compared",
+}
+
+
+def probe(
+    told: Mapping[str, Any],
+    recorded: Sequence[Array],
+    now: Sequence[Array],
+    layers: Sequence[Mapping[str, Any]],
+    tolerance: float,
+    causes: Sequence[str] = (),
+) -> Iterator[Finding]:
+    """Yield one finding if an output differs by more than rounding explains.
+
+    Args:
+        told: the manifest's probe.
+        recorded: the outputs when the model was saved.
+        now: the outputs now.
+        layers: summaries of the layers' outputs now, as in the manifest; empty without them.
+        tolerance: the largest relative difference to accept.
+        causes: what is known to differ, the likeliest first.
+    """
+    apart = [compared(a, b) for a, b in zip(recorded, now, strict=False)]
+    if len(recorded) != len(now):
+        apart.append(Difference(float("inf"), 0.0))
+    index, worst = max(enumerate(apart), key=lambda item: item[1].relative, default=(0, None))
+    if worst is None or worst.relative <= (0.0 if _exact(recorded[index:]) else tolerance):
+        return
+    first = _first(told.get("layers") or (), layers, tolerance)
+    where = ""
+    if first:
+        where = f"; the first layer that differs is {first}"
+    elif not told.get("layers"):
+        where = '; record with probe="layers" to be told which layer differs first'
+    why = f"; likely causes: {'; '.join(causes)}" if causes else ""
+    yield Finding(
+        "KG501",
+        first,
+        f"the model computes something else than when it was saved: output {index} differs by up "
+        f"to {worst.error:.3g} (largest value {worst.largest:.3g}, accepted {tolerance:.0e} of it)"
+        f"{where}{why}. To load it all the same: probe=False",
+        Severity.ERROR,
+    )
+
+
+def _exact(outputs: Sequence[Array]) -> bool:
+    return not outputs or outputs[0].dtype.kind in "iubOSU"
+
+
+def _first(
+    recorded: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], tolerance: float
+) -> str:
+    """Name of the first layer whose output is summed up otherwise; empty where none is."""
+    found = {layer["key"]: layer for layer in now}
+    for layer in recorded:
+        mine = found.get(layer["key"])
+        if mine is None:
+            return str(layer["name"])
+        before = np.asarray([[float(v) for v in s] for s in layer["outputs"]])
+        after = np.asarray([[float(v) for v in s] for s in mine["outputs"]])
+        if before.shape != after.shape or not _alike(before, after, tolerance):
+            return str(layer["name"])
+    return ""
+
+
+def _alike(before: Array, after: Array, tolerance: float) -> bool:
+    a, b = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    scale = np.maximum(np.abs(a[:, 2:3]), 1e-12) if a.size else 1.0  # their largest value
+    close = np.abs(a - b) <= tolerance * scale
+    return bool(np.all(close | (np.isnan(a) & np.isnan(b))))
