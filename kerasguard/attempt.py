@@ -20,7 +20,7 @@ from kerasguard.manifest import Manifest
 from kerasguard.probing import probed
 from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.report import Outcome, Report
-from kerasguard.restoring import Prepared, prepare
+from kerasguard.restoring import Prepared, Rate, prepare
 from kerasguard.tensors import Array, Table, digest
 
 __all__ = ["Attempt", "PathLike", "Restored", "Source", "at_hand", "attempt", "report_of"]
@@ -111,6 +111,7 @@ def attempt(
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
+    learning_rate: Rate = "auto",
 ) -> Iterator[Attempt]:
     """Read, build and plan, inside the strategy's scope; the first half of `restore`.
 
@@ -125,6 +126,7 @@ def attempt(
     ):
         prepared = prepare(reading, model, custom_objects, compile=compile)
         decided = prepared.diagnose(reading, renames, repair)
+        decided = prepared.settled(decided, reading, learning_rate)
         yield Attempt(path, reading, prepared, decided, probe)
 
 

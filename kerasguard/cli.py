@@ -68,6 +68,13 @@ def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
     out.line(f"{path}: {manifest.format}, {len(tensors)} tensors, {size:,} bytes, {known}")
     for name, version in sorted(manifest.versions.items()):
         out.line(f"  written by {name} {version}")
+    if manifest.companion is not None:
+        kept = f"{len(manifest.kept)} tensors that Keras did not write"
+        out.line(f"  {kept} in {manifest.companion.name}, {manifest.companion.size:,} bytes")
+    if lost := [r.label for r in manifest.unwritten if r.digest is None]:
+        out.line(f"  not written, and not kept: {', '.join(lost)}")
+    if manifest.probe is not None:
+        out.line("  with a probe of what the model computes")
     out.table(
         ("tensor", "name", "shape", "dtype", "role"),
         [(r.key, r.name, list(r.spec.shape), r.spec.dtype, r.role) for r in tensors],

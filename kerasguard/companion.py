@@ -28,8 +28,19 @@ from kerasguard.tensors import Array, Extent, TensorSpec, numpy_dtype
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["DTYPES", "Companion", "described", "located", "name_of", "pack", "retire", "write"]
+__all__ = [
+    "DTYPES",
+    "SUFFIX",
+    "Companion",
+    "described",
+    "located",
+    "name_of",
+    "pack",
+    "retire",
+    "write",
+]
 
+SUFFIX = ".safetensors"
 _NAME = re.compile(r"(?P<of>.+)(?P<rest>\.companion-[0-9a-f]{8}\.safetensors)", re.DOTALL)
 _MAX_HEADER = 1 << 26
 _ALIGNMENT = 64
@@ -62,7 +73,7 @@ def name_of(checkpoint: str, checkpoint_id: str) -> str:
         checkpoint: name of the checkpoint's file or folder, or prefix.
         checkpoint_id: 8 hexadecimal digits or more, random per save.
     """
-    return f"{checkpoint}.companion-{checkpoint_id[:8]}.safetensors"
+    return f"{checkpoint}.companion-{checkpoint_id[:8]}{SUFFIX}"
 
 
 def located(checkpoint: Path, name: str) -> Path:

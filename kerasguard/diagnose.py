@@ -10,9 +10,10 @@ from typing import Any, Literal
 from kerasguard.draft import Draft
 from kerasguard.findings import Finding, Severity
 from kerasguard.identity import Pairing, pair
+from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
 from kerasguard.optimizer_state import pair_optimizer
-from kerasguard.repairs import Loss, Step
+from kerasguard.repairs import Step
 from kerasguard.rules import RULES
 from kerasguard.tensors import Table
 
@@ -48,6 +49,16 @@ class RepairPlan:
     def total(self) -> bool:
         """Whether nothing stands in the way of running it."""
         return not self.unresolved
+
+    def with_finding(self, finding: Finding, *, leave: str = "") -> RepairPlan:
+        """The plan with one finding more, and without the step that restores `leave`."""
+        left = [step for step in self.steps if step.target == leave]
+        return replace(
+            self,
+            steps=tuple(step for step in self.steps if step.target != leave),
+            findings=(*self.findings, finding),
+            unused=(*self.unused, *(source for step in left for source in step.sources)),
+        )
 
     def __str__(self) -> str:
         changed = [step for step in self.steps if step.ops or step.join]

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from kerasguard.identity import Pairing
+from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
-from kerasguard.repairs import Loss, Step
+from kerasguard.repairs import Step
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 __all__ = ["Draft"]

@@ -19,6 +19,7 @@ from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.recording import Recorded, record, save
 from kerasguard.repairs import Step
 from kerasguard.report import Report
+from kerasguard.restoring import Rate
 from kerasguard.rules import VALUE_RULES
 
 __all__ = [
@@ -81,6 +82,7 @@ def plan(
     renames: Mapping[str, str] | None = None,
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
+    learning_rate: Rate = "auto",
 ) -> RepairPlan:
     """What `restore` would do: a dry run that reads every byte and changes nothing.
 
@@ -94,6 +96,7 @@ def plan(
         renames=renames,
         repair=repair,
         manifest=manifest,
+        learning_rate=learning_rate,
     ) as found:
         return found.decided
 
@@ -109,6 +112,7 @@ def restore(
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
+    learning_rate: Rate = "auto",
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
@@ -126,6 +130,9 @@ def restore(
         manifest: `auto`, `require`, or `ignore` to load what is there unverified.
         probe: where the manifest tells what the model made of an input, ask it again and refuse
             if it makes something else of it now.
+        learning_rate: `stored` takes the checkpoint's, `compiled` leaves the model's; `auto` is
+            `compiled` for a model of yours and `stored` for one built from the checkpoint. The
+            report tells both where they differ.
 
     Raises:
         CheckpointError, ManifestError: something cannot be read.
@@ -144,6 +151,7 @@ def restore(
         compile=compile,
         manifest=manifest,
         probe=probe,
+        learning_rate=learning_rate,
     ) as found:
         return found.run(repair)
 
@@ -159,6 +167,7 @@ def load(
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
+    learning_rate: Rate = "auto",
 ) -> Any:
     """The model that `restore` restores; arguments and errors as there.
 
@@ -175,4 +184,5 @@ def load(
         compile=compile,
         manifest=manifest,
         probe=probe,
+        learning_rate=learning_rate,
     ).model

@@ -5,6 +5,7 @@ A checkpoint that lacks nothing gets no companion.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from kerasguard import companion
+from kerasguard.errors import ModelError
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.opened import Checkpoint
 from kerasguard.tensors import Array, Table, TensorRecord, TensorSpec, count_nonfinite, digest
 
-__all__ = ["Kept", "keep", "lost"]
+__all__ = ["Kept", "Probing", "if_the_same", "keep", "lost"]
 
 # Formats that Keras 3 writes and that hold the model's config and the files of its layers.
 _WHOLE = ("keras_zip", "keras_directory")
@@ -123,3 +125,47 @@ def lost(records: Iterable[TensorRecord]) -> list[str]:
     Seeds and metrics are not among them: a model does without.
     """
     return [r.label for r in records if r.digest is None and r.role in ("weight", "state")]
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What was asked for as `probe=`, and whether it has to work."""
+
+    wanted: Any
+    strict: bool
+
+    def made(
+        self, live: Any, table: Table, *, saved: bool
+    ) -> tuple[dict[str, Any] | None, dict[str, Array]]:
+        """The manifest's probe and its arrays; None where none is wanted or can be made."""
+        if self.wanted is None or self.wanted is False:
+            return None, {}
+        from kerasguard.integrations import keras_probe
+
+        try:
+            moved = [] if saved else live.strangers({r.digest for r in table.tensors.values()})
+            if moved:
+                raise ModelError(
+                    f"the model has changed since it was saved ({moved[0]} is not in the "
+                    "checkpoint as it is now), so no probe can be made; record it after it is saved"
+                )
+            return keras_probe.make(live.model, self.wanted)
+        except ModelError as error:
+            if self.strict:
+                raise
+            warnings.warn(f"recorded without a probe: {error}", UserWarning, stacklevel=6)
+            return None, {}
+
+
+def if_the_same(live: Any, table: Table, kept: Kept) -> Kept:
+    """What is kept, unless the model has moved on since it was saved."""
+    moved = live.strangers({record.digest for record in table.tensors.values()})
+    if not moved:
+        return kept
+    warnings.warn(
+        f"the model has changed since it was saved ({moved[0]} is not in the checkpoint as it is "
+        "now), so what Keras did not write is not kept; record a model right after it is saved",
+        UserWarning,
+        stacklevel=5,
+    )
+    return Kept(tuple(replace(r, digest=None, extent=None) for r in kept.unwritten))

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["pair_optimizer"]
+
+_CLASSES = {
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "ftrl",
+    "lamb",
+    "lion",
+    "lossscaleoptimizer",
+    "muon",
+    "nadam",
+    "rmsprop",
+    "schedulefreeadamw",
+    "sgd",
+}
 
 
 def pair_optimizer(
@@ -28,15 +47,18 @@ def pair_optimizer(
     other = [r for r in stored.tensors.values() if r.role == "optimizer"]
     if not mine or not other:
         return {}, ""
+    classes = {_optimizer_class(t) for t in (expected, stored)} - {""}
+    if len(classes) > 1:
+        return {}, f"it belongs to another optimizer class ({' and '.join(sorted(classes))})"
     if any(r.slot_of for r in other) and any(r.slot_of for r in mine):
         return _by_slot(mine, other, weights)
     if len(mine) == len(other) + 1:  # Keras 2 kept no learning rate, the rest in the same order
         mine = [r for r in mine if "learning_rate" not in (r.slot, r.variable)]
+    elif len(other) == len(mine) + 1 and not any(r.slot == "learning_rate" for r in mine):
+        # The model's rate follows a schedule; Keras 3 keeps a plain one behind the iteration.
+        other = [r for i, r in enumerate(other) if i != 1 or r.spec.shape]
     if len(mine) != len(other):
         return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
-    names = {_optimizer_name(t) for t in (expected, stored)} - {""}
-    if len(names) > 1:
-        return {}, f"it belongs to another optimizer class ({' and '.join(sorted(names))})"
     if not in_order:
         return {}, "layers moved and the checkpoint does not tell which weight a slot belongs to"
     pairs = dict(zip(mine, other, strict=True))
@@ -65,10 +87,15 @@ def _by_slot(
     return pairs, ""
 
 
-def _optimizer_name(table: Table) -> str:
-    """The optimizer's class as its auto-name tells it: `adam_1` -> `adam`."""
+def _optimizer_class(table: Table) -> str:
+    """The optimizer's class, spelt alike everywhere; empty where nothing tells it.
+
+    A name tells it only if it is one that Keras makes up, `adam_1` or `RMSprop`.
+    """
     layer = table.layers.get("optimizer")
     if layer is None:
         return ""
-    stem, _, number = layer.name.rpartition("_")
-    return stem if number.isdigit() else layer.name
+    if layer.class_name:
+        return layer.class_name.replace("_", "").lower()
+    name = re.sub(r"_[0-9]+$", "", layer.name).replace("_", "").lower()
+    return name if name in _CLASSES else ""

@@ -17,9 +17,10 @@ from kerasguard.arena import Arena, skeleton_differences
 from kerasguard.companion import Companion
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, ManifestMissingError
 from kerasguard.formats import open_checkpoint
+from kerasguard.losses import Loss, cast_loss
 from kerasguard.manifest import Manifest
 from kerasguard.opened import Checkpoint
-from kerasguard.repairs import Loss, Step, cast_loss
+from kerasguard.repairs import Step
 from kerasguard.tensors import Array, Table, TensorRecord, count_nonfinite, digest
 
 __all__ = ["ManifestPolicy", "Reading"]

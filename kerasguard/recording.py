@@ -19,12 +19,12 @@ from typing import Any
 from kerasguard import companion, durable, sidecar
 from kerasguard.arena import Arena, file_records
 from kerasguard.commit import staged
-from kerasguard.errors import KerasguardError, ModelError
+from kerasguard.errors import KerasguardError
 from kerasguard.formats import open_checkpoint
-from kerasguard.keeping import Kept, keep, lost
+from kerasguard.keeping import Probing, if_the_same, keep, lost
 from kerasguard.manifest import Manifest
 from kerasguard.opened import Checkpoint
-from kerasguard.tensors import Array, Table, TensorRecord, count_nonfinite, digest
+from kerasguard.tensors import Table, TensorRecord, count_nonfinite, digest
 
 __all__ = ["Recorded", "record", "save", "survey_checkpoint"]
 
@@ -169,7 +169,7 @@ def survey_checkpoint(
         )
         if model is None:
             return manifest, b""
-        return _with_model(manifest, checkpoint, model, _Probing(probe, strict), saved=saved)
+        return _with_model(manifest, checkpoint, model, Probing(probe, strict), saved=saved)
 
 
 def _digested(checkpoint: Checkpoint) -> Table:
@@ -196,7 +196,7 @@ def _with_model(
     manifest: Manifest,
     checkpoint: Checkpoint,
     model: Any,
-    probe: _Probing,
+    probe: Probing,
     *,
     saved: bool,
 ) -> tuple[Manifest, bytes]:
@@ -208,7 +208,7 @@ def _with_model(
     told, more = probe.made(live, table, saved=saved)
     kept = keep(live, checkpoint, table, manifest.checkpoint_id, more)
     if kept.file is not None and not saved:
-        kept = _if_the_same(live, table, kept)
+        kept = if_the_same(live, table, kept)
     tensors = {key: _named(r, known.tensors.get(key)) for key, r in table.tensors.items()}
     same_keys = any(key in known.tensors for key in table.tensors)
     architecture = None
@@ -224,50 +224,6 @@ def _with_model(
         probe=told,
     )
     return kept.described_in(manifest), kept.content
-
-
-@dataclass(frozen=True)
-class _Probing:
-    """What was asked for as `probe=`, and whether it has to work."""
-
-    wanted: Any
-    strict: bool
-
-    def made(
-        self, live: Any, table: Table, *, saved: bool
-    ) -> tuple[dict[str, Any] | None, dict[str, Array]]:
-        """The manifest's probe and its arrays; None where none is wanted or can be made."""
-        if self.wanted is None or self.wanted is False:
-            return None, {}
-        from kerasguard.integrations import keras_probe
-
-        try:
-            moved = [] if saved else live.strangers({r.digest for r in table.tensors.values()})
-            if moved:
-                raise ModelError(
-                    f"the model has changed since it was saved ({moved[0]} is not in the "
-                    "checkpoint as it is now), so no probe can be made; record it after it is saved"
-                )
-            return keras_probe.make(live.model, self.wanted)
-        except ModelError as error:
-            if self.strict:
-                raise
-            warnings.warn(f"recorded without a probe: {error}", UserWarning, stacklevel=6)
-            return None, {}
-
-
-def _if_the_same(live: Any, table: Table, kept: Kept) -> Kept:
-    """What is kept, unless the model has moved on since it was saved."""
-    moved = live.strangers({record.digest for record in table.tensors.values()})
-    if not moved:
-        return kept
-    warnings.warn(
-        f"the model has changed since it was saved ({moved[0]} is not in the checkpoint as it is "
-        "now), so what Keras did not write is not kept; record a model right after it is saved",
-        UserWarning,
-        stacklevel=5,
-    )
-    return Kept(tuple(replace(r, digest=None, extent=None) for r in kept.unwritten))
 
 
 def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:

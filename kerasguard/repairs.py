@@ -20,7 +20,6 @@ __all__ = [
     "Cast",
     "Concat",
     "Flip",
-    "Loss",
     "Op",
     "Pick",
     "Reshape",
@@ -28,7 +27,6 @@ __all__ = [
     "Step",
     "Sum",
     "Transpose",
-    "cast_loss",
     "op_from_dict",
     "op_to_dict",
     "spec_of",
@@ -248,44 +246,6 @@ class Step:
         assert join is None or isinstance(join, Concat)
         rest: Any = tuple(ops)
         return Step(data["target"], tuple(data["sources"]), rest, join)
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What a cast does to the values at hand.
-
-    Args:
-        error: largest absolute rounding error among the elements that stay finite.
-        largest: largest absolute value among them, to judge `error` by.
-        overflows: finite elements that become infinite.
-        flushed: nonzero elements that become zero.
-    """
-
-    error: float
-    largest: float
-    overflows: int
-    flushed: int
-
-    @property
-    def none(self) -> bool:
-        """Whether every element survives the cast bit for bit."""
-        return self.error == 0 and not self.overflows and not self.flushed
-
-
-def cast_loss(array: Array, dtype: str) -> Loss:
-    """What casting `array` to `dtype` loses, measured on its elements."""
-    wide: Any = array.astype(np.float64)
-    cast: Any = Cast(dtype).apply(array).astype(np.float64)
-    finite = np.isfinite(wide)
-    overflow = finite & ~np.isfinite(cast)
-    kept = finite & ~overflow
-    error = np.abs(wide - cast, where=kept, out=np.zeros(wide.shape))
-    return Loss(
-        float(error.max(initial=0.0)),
-        float(np.abs(wide, where=kept, out=np.zeros(wide.shape)).max(initial=0.0)),
-        int(np.count_nonzero(overflow)),
-        int(np.count_nonzero(kept & (wide != 0) & (cast == 0))),
-    )
 
 
 def spec_of(array: Array) -> TensorSpec:

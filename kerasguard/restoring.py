@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.errors import ArchitectureError, ModelError
@@ -14,9 +14,12 @@ from kerasguard.migrations import migrate
 from kerasguard.migrations.compile_arguments import compile_config_from
 from kerasguard.reading import Reading
 from kerasguard.repairs import Step
+from kerasguard.rules.learning_rate import learning_rate
 from kerasguard.tensors import Table
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "Rate", "prepare"]
+
+Rate = Literal["auto", "stored", "compiled"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,24 @@ class Prepared:
             loss=reading.loss,
             given=self._layouts(reading, stored, expected),
         )
+
+    def settled(self, decided: RepairPlan, reading: Reading, rate: Rate) -> RepairPlan:
+        """The plan after the caller's choice of a learning rate.
+
+        Where both rates are the same there is nothing to choose.
+        """
+        wanted = self.target.table.tensors
+        steps = [s for s in decided.steps if wanted[s.target].slot == "learning_rate"]
+        keeps = rate == "compiled" or (rate == "auto" and self.built is None)
+        for step in steps:
+            stored = float(reading.values((step,))[step.target])
+            if self.built is not None and not keeps:
+                continue
+            compiled = float(self.target.holds(step.target))
+            if stored != compiled:
+                finding = learning_rate(step.target, stored, compiled, keeps=keeps)
+                decided = decided.with_finding(finding, leave=step.target if keeps else "")
+        return decided
 
     def _expected(self, stored: Table) -> Table:
         """The model's table; layers that do not know their own tensors yet expect the stored."""

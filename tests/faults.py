@@ -110,6 +110,16 @@ def companion(case: Case) -> Case:
     return replace(case, manifest=replace(case.manifest, unwritten=(kept,), companion=file))
 
 
+def averaged(case: Case) -> Case:
+    """The optimizer keeps moving averages."""
+
+    def renamed(of: Table) -> Table:
+        slots = {k: replace(r, slot="average") for k, r in of.tensors.items() if r.slot}
+        return replace(of, tensors={**of.tensors, **slots})
+
+    return Case(renamed(case.expected), renamed(case.stored), None, {})
+
+
 def reconfigured(case: Case) -> Case:
     """The head has another activation than when it was saved."""
     other = [*LAYERS[:2], replace(LAYERS[2], config="tanh")]
@@ -174,6 +184,7 @@ FAULTS: dict[str, Callable[[Case], Case]] = {
     "KG106": unwritten,
     "KG107": reconfigured,
     "KG108": optimizer,
+    "KG111": averaged,
     "KG201": transposed,
     "KG202": dtype,
     "KG203": shape,

@@ -11,7 +11,8 @@ from faults import FAULTS, Case
 
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.findings import Severity
-from kerasguard.repairs import Cast, Loss, Step, Transpose
+from kerasguard.losses import Loss
+from kerasguard.repairs import Cast, Step, Transpose
 from kerasguard.rules import RULES
 
 

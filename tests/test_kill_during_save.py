@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kerasguard import sidecar
+from kerasguard import companion, sidecar
 from kerasguard.manifest import Manifest
 
 pytestmark = pytest.mark.keras
@@ -77,6 +77,8 @@ def count_kills(kind: str, folder: Path, kills: int) -> dict[str, int]:
     save()
     left = [name.name for name in folder.iterdir() if name.name.startswith(".")]
     assert not left, f"the next save did not clear away {left}"
+    kept = [name.name for name in folder.glob("*.companion-*")]
+    assert len(kept) == 1, f"the next save did not clear away {kept}"
     return count
 
 
@@ -84,7 +86,8 @@ def saver(kind: str, path: Path) -> tuple[Any, Callable[[], None]]:
     import keras
 
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((512,)), *(keras.layers.Dense(512) for _ in range(5))])
+    middle = [keras.layers.Dense(512) for _ in range(5)]
+    model = keras.Sequential([keras.Input((512,)), *middle, keras.layers.Dropout(0.5)])
     if kind == "weights":
         return model, lambda: model.save_weights(path)
     if kind == "shards":
@@ -95,9 +98,13 @@ def saver(kind: str, path: Path) -> tuple[Any, Callable[[], None]]:
 
 
 def pair(path: Path) -> Manifest | None:
-    """The manifest, if every byte of the checkpoint is as it says."""
+    """The manifest, if every byte of the checkpoint and its companion is as it says."""
     manifest = sidecar.read(path)
-    return manifest if manifest is not None and sidecar.describes(manifest, path) else None
+    if manifest is None or not sidecar.describes(manifest, path) or manifest.companion is None:
+        return None
+    kept = companion.located(path, manifest.companion.name)
+    content = kept.read_bytes() if kept.is_file() else b""
+    return manifest if companion.described(kept.name, content) == manifest.companion else None
 
 
 def at_commit(path: Path, moment: float) -> Callable[[], None]:

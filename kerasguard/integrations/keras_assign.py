@@ -69,6 +69,11 @@ class Sink:
         """
         return frozenset(visit.path for visit in self.visits if visit.stored() is None)
 
+    def holds(self, key: str) -> Array | None:
+        """What the variable with this key holds now; None where there is none."""
+        place = self.places.get(key)
+        return None if place is None or place.variable is None else _to_array(place.variable)
+
     @property
     def open_keys(self) -> frozenset[str]:
         """Keys of what may have any length: boundaries that `adapt` finds."""

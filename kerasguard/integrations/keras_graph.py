@@ -24,14 +24,19 @@ _FUNCTIONAL_ARGUMENTS = ["self", "inputs", "outputs", "name"]
 
 
 def records_of(visits: Sequence[Visit]) -> dict[str, LayerRecord]:
-    """A record of every layer among `visits`, and of the operations in their graphs.
+    """A record of every layer among `visits`, of the operations in their graphs, of the optimizer.
 
     Args:
         visits: all of a walk, the model itself first.
     """
     survey = _Survey(visits)
     records = {v.path: survey.record(v) for v in visits if v.path and _is_layer(v.object)}
-    return {**records, **survey.operations}
+    optimizers = {
+        v.path: LayerRecord(v.path, str(v.object.name), type(v.object).__name__)
+        for v in visits
+        if isinstance(v.object, keras.optimizers.Optimizer)
+    }
+    return {**records, **survey.operations, **optimizers}
 
 
 class _Survey:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kerasguard.companion import SUFFIX as KEPT
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
 from kerasguard.sidecar import SUFFIX
 
@@ -55,19 +56,20 @@ def by_digest(files: Iterable[tuple[int, str]]) -> str:
 
 
 def companions(name: str, siblings: Iterable[str]) -> list[str]:
-    """Those of `siblings` that belong to the checkpoint `name`: its manifest, shards, data."""
-    own = [rf"{re.escape(name)}({re.escape(SUFFIX)}|\.index|\.data-\d+-of-\d+)"]
+    """Those of `siblings` that belong to the checkpoint `name`: its manifest, companion, shards."""
+    kept = r"\.companion-[0-9a-f]{8}\.safetensors"
+    own = [rf"{re.escape(name)}({re.escape(SUFFIX)}|{kept}|\.index|\.data-\d+-of-\d+)"]
     if name.endswith(_SHARDS):
         own.append(rf"{re.escape(name.removesuffix(_SHARDS))}_\d+\.weights\.h5")
     return sorted(s for s in siblings if re.fullmatch("|".join(own), s))
 
 
 def files_of(checkpoint: Path) -> list[Path]:
-    """The files that a checkpoint consists of, its manifest not among them."""
+    """The files that a checkpoint consists of, manifest and companion not among them."""
     if checkpoint.is_dir():
         return sorted(path for path in checkpoint.rglob("*") if path.is_file())
     names = companions(checkpoint.name, (path.name for path in checkpoint.parent.iterdir()))
-    together = [checkpoint.with_name(name) for name in names if not name.endswith(SUFFIX)]
+    together = [checkpoint.with_name(name) for name in names if not name.endswith((SUFFIX, KEPT))]
     return [checkpoint, *together] if checkpoint.is_file() else together
 
 

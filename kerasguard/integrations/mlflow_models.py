@@ -9,6 +9,7 @@ database says of the weights has to agree with it.
 from __future__ import annotations
 
 import posixpath
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasguard import sidecar
+from kerasguard import companion, sidecar
 from kerasguard.errors import (
     CheckpointError,
     CheckpointNotFoundError,
@@ -130,6 +131,8 @@ def _fetch(mlflow: Any, address: Address, folder: Path, *, ignore: bool) -> Down
             error.path = f"{address.uri}: {Path(error.path).name}"
         raise
     cross_check(client, address.uri, subject, path, manifest, folder)
+    if origin == "run" and manifest is not None:
+        _bring_companion(client, subject.run_id, path, manifest)
     return Downloaded(address.uri, path, manifest, origin, subject.run_id)
 
 
@@ -147,6 +150,18 @@ def _find_manifest(
     if subject.run_id:
         found = in_run(client, subject.run_id, path, folder, by_name=not models)
     return found, "run" if found is not None else ""
+
+
+def _bring_companion(client: Any, run_id: str, path: Path, manifest: Manifest) -> None:
+    """Put the companion that the run holds beside the checkpoint, if there is one."""
+    name = manifest.companion.name if manifest.companion else ""
+    if not name or "/" in name or companion.located(path, name).is_file():
+        return
+    known = client.list_artifacts(run_id, f"{FOLDER}/companions")
+    if name in (posixpath.basename(info.path) for info in known):
+        with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
+            found = client.download_artifacts(run_id, f"{FOLDER}/companions/{name}", folder)
+            shutil.move(found, path.with_name(name))
 
 
 def _flavors(mlflow: Any, place: Path) -> Any:

@@ -4,6 +4,7 @@ What a run gets, for every save:
 
     kerasguard/by-digest/<first digits of the file's SHA-256>.json    one per distinct save
     kerasguard/manifests/<checkpoint name>.manifest.json              the last save of that name
+    kerasguard/companions/<companion's name>                          what Keras does not write
     tags kerasguard.weights_digest, kerasguard.manifest               of the last save
 
 A LoggedModel that `log_model` is filling at that moment gets the digest as a tag of its own:
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from kerasguard.companion import located
 from kerasguard.errors import MissingPackageError
 from kerasguard.integrations.mlflow_layout import (
     DIGEST_TAG,
@@ -168,6 +170,9 @@ class _Parcel:
         named = f"{FOLDER}/manifests/{artifact_name(self.path.name)}"
         client.log_text(self.run_id, text, f"{FOLDER}/by-digest/{content}.json")
         client.log_text(self.run_id, text, named)
+        kept = self.manifest.companion and located(self.path, self.manifest.companion.name)
+        if kept and kept.is_file():  # else a later save has taken its place, and its checkpoint's
+            client.log_artifact(self.run_id, str(kept), f"{FOLDER}/companions")
         # Tags last: what a tag speaks of is there.
         digest = self.manifest.weights_digest
         if self.model_id is not None:

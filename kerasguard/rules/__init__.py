@@ -4,6 +4,7 @@
 """
 
 from kerasguard.rules.ambiguous import ambiguous
+from kerasguard.rules.averaged import averaged
 from kerasguard.rules.companion import companion
 from kerasguard.rules.container import container
 from kerasguard.rules.corrupt import corrupt
@@ -31,6 +32,7 @@ RULES = (
     unwritten,
     reconfigured,
     optimizer,
+    averaged,
     transposed,
     shape,
     dtype,

@@ -20,7 +20,8 @@ import numpy as np
 
 from kerasguard.draft import Draft
 from kerasguard.findings import Finding, Severity
-from kerasguard.repairs import Cast, Loss, Safety
+from kerasguard.losses import Loss
+from kerasguard.repairs import Cast, Safety
 from kerasguard.tensors import numpy_dtype
 
 CODES = {"KG202": "a stored tensor has another dtype than expected"}
@@ -41,21 +42,23 @@ def dtype(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG202",
             key,
-            f"{record.label}: dtype is {have.dtype}, expected {want}; {_describe(safety, loss)}",
+            f"{record.label}: dtype is {have.dtype}, expected {want}; "
+            f"{_describe(want, safety, loss)}",
             Severity.ERROR,
             (step.then(Cast(want)),),
             safety,
         )
 
 
-def _describe(safety: Safety, loss: Loss | None) -> str:
+def _describe(want: str, safety: Safety, loss: Loss | None) -> str:
     if safety is Safety.EXACT:
         return "cast, every value survives"
     if loss is None:
         return 'a cast loses precision; repair="lossy" does it'
     text = f"a cast rounds by up to {loss.error:.3g} (largest value {loss.largest:.3g})"
     if loss.overflows:
-        text += f", {loss.overflows} values become infinite"
+        whole = numpy_dtype(want).kind in "iub" or "int" in want
+        text += f", {loss.overflows} values {'do not fit' if whole else 'become infinite'}"
     if loss.flushed:
         text += f", {loss.flushed} become zero"
     return text + '; repair="lossy" does it'

@@ -1,0 +1,45 @@
+"""The optimizer keeps moving averages of the weights, and the checkpoint holds the raw ones.
+
+What it looks like: a model trained with `use_ema=True` predicts something else after a load than it
+did at the end of `fit`, which puts the averages in the place of the weights.
+
+Why it happens: `ModelCheckpoint` saves during `fit`, when the weights are still the raw ones; the
+averages are part of the optimizer's state.
+
+Source: keras/src/optimizers/base_optimizer.py, `finalize_variable_values`.
+
+When the repair is exact: nothing is repaired, both are restored as they were saved; what to use is
+the caller's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+
+CODES = {"KG111": "the averaged weights lie in the optimizer's state"}
+
+
+def averaged(draft: Draft) -> Iterator[Finding]:
+    """Yield one finding if the checkpoint holds moving averages of the weights."""
+    wanted = {k for k, r in draft.expected.tensors.items() if r.slot == "average"}
+    known = any(r.slot == "average" for r in draft.stored.tensors.values())
+    if wanted & draft.steps.keys():
+        yield Finding(
+            "KG111",
+            "optimizer",
+            "optimizer: holds moving averages (use_ema), the model has the raw weights; "
+            "model.optimizer.finalize_variable_values(model.trainable_variables) takes the "
+            "averages",
+            Severity.INFO,
+        )
+    elif known:
+        yield Finding(
+            "KG111",
+            "optimizer",
+            "optimizer: the checkpoint's moving averages (use_ema) are not restored, the model has "
+            "the raw weights; load with compile=True to have them",
+            Severity.WARNING,
+        )

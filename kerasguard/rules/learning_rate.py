@@ -1,0 +1,37 @@
+"""The checkpoint's learning rate and the compiled model's are not the same.
+
+What it looks like: `load_weights` on a model that was just compiled puts the old learning rate in
+the place of the new one, or a resumed training starts with the first one again.
+
+Why it happens: the learning rate is a variable of the optimizer, saved and loaded with its state.
+
+Source: keras/src/optimizers/base_optimizer.py; measured on Keras 3.15.1.
+
+When the repair is exact: nothing is repaired, the caller chooses. A model that the caller compiled
+keeps its rate, a model built from the checkpoint gets the stored one; `learning_rate=` says so.
+"""
+
+from __future__ import annotations
+
+from kerasguard.findings import Finding, Severity
+
+CODES = {"KG110": "the stored learning rate is not the compiled one"}
+
+
+def learning_rate(key: str, stored: float, compiled: float, *, keeps: bool) -> Finding:
+    """The finding that tells which of two different rates the model has.
+
+    Args:
+        key: of the optimizer's tensor.
+        stored: in the checkpoint.
+        compiled: in the model before.
+        keeps: whether the model keeps the compiled one.
+    """
+    has, other, choice = stored, compiled, "compiled"
+    if keeps:
+        has, other, choice = compiled, stored, "stored"
+    message = (
+        f"optimizer/learning_rate: {has:.6g} as {'compiled' if keeps else 'stored'}, not "
+        f'{other:.6g} as {choice}; learning_rate="{choice}" takes the other'
+    )
+    return Finding("KG110", key, message, Severity.INFO)
