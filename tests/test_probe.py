@@ -80,6 +80,14 @@ def test_inputs_fit_what_consumes_them() -> None:
     assert np.ptp(kept["probe/output/0"]) > 0
 
 
+def test_a_sequential_and_what_it_embeds_can_be_probed() -> None:
+    model = keras.Sequential([keras.Input((3,)), layers.Embedding(5, 2), layers.Flatten()])
+    told, kept = keras_probe.make(model, "layers")
+    assert told["inputs"][0]["high"] == 5.0
+    assert [layer["name"] for layer in told["layers"]] == [layer.name for layer in model.layers]
+    assert kept["probe/output/0"].shape == (2, 6)
+
+
 def test_a_probe_changes_neither_seeds_nor_states() -> None:
     @keras.saving.register_keras_serializable("kerasguard_tests")
     class Noisy(layers.Layer):  # type: ignore[misc]

@@ -94,7 +94,8 @@ def build_metrics(model: Any, wanted: set[str]) -> None:
         return
     for like in (lambda shape: shape, lambda shape: (*shape[:-1], 1), lambda shape: shape[:-1]):
         targets = [keras.KerasTensor(like(tuple(t.shape)), dtype=t.dtype) for t in outputs]
-        structure = model.output
+        single = outputs[0] if len(outputs) == 1 else list(outputs)
+        structure = getattr(model, "output", single)  # a Sequential has none of its own
         container.build(keras.tree.pack_sequence_as(structure, targets), structure)
         keys = {h.record.key for h in metric_state(model)}
         if wanted <= keys:

@@ -69,8 +69,9 @@ def structured(model: Any, told: Mapping[str, Any], leaves: Sequence[Array]) -> 
     ]
     structure = told["structure"]
     if structure == "own" and getattr(model, "inputs", None):
-        own = getattr(model, "input", None)
-        return keras.tree.pack_sequence_as(model.inputs if own is None else own, tensors)
+        single = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
+        own = getattr(model, "input", single)  # a Sequential has none of its own
+        return keras.tree.pack_sequence_as(own, tensors)
     if isinstance(structure, list):
         return dict(zip(structure, tensors, strict=True))
     return tensors if structure == "list" else tensors[0]
