@@ -180,7 +180,9 @@ def unwritten(folder: Path) -> None:
     truth = predict(model)
     attempt("stock saves", lambda: model.save_weights(path) or "no objection")
     attempt("stock loads", lambda: stock(path, truth, experts()))
-    attempt("kerasguard", lambda: saved(model, path) is None or "saved, with a warning")
+    attempt(
+        "kerasguard", lambda: saved(model, path) is None or "saved, what Keras leaves out beside it"
+    )
     attempt("", lambda: guarded(path, truth, model=experts()))
 
 
