@@ -33,7 +33,7 @@ maximum | numpy.Maximum | x y
 minimum | numpy.Minimum | x y
 atan2 | numpy.Arctan2 | y x
 scalar_mul | numpy.Multiply | scalar x
-bias_add | numpy.Add | value bias
+bias_add | numpy.Add | value bias | data_format!"NHWC"
 squared_difference | numpy.Subtract > numpy.Square | x y
 greater | numpy.Greater | x y
 greater_equal | numpy.GreaterEqual | x y
@@ -53,6 +53,9 @@ asin | numpy.Arcsin | x
 atan | numpy.Arctan | x
 ceil | numpy.Ceil | x
 cos | numpy.Cos | x
+acosh | numpy.Arccosh | x
+asinh | numpy.Arcsinh | x
+atanh | numpy.Arctanh | x
 cosh | numpy.Cosh | x
 erf | math.Erf | x
 exp | numpy.Exp | x

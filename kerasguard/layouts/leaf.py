@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kerasguard.layouts.convolution import kernel_layouts
+from kerasguard.layouts.locally_connected import local_bias, local_kernel
 from kerasguard.layouts.origin import Ordering, Origin
 from kerasguard.layouts.recurrent import cudnn_steps, gate_steps
 from kerasguard.repairs import Op, Step
@@ -23,6 +25,8 @@ _OBSOLETE = (
     "renorm_stddev_weight",
     "moving_stddev",
 )
+# Of a BatchNormalization that used the batch's own statistics, and is another layer today.
+_UNUSED = ("moving_mean", "moving_variance", "running_mean", "running_std")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ def _plain(
     pairs = match_variables(stored, leaf.expected)
     if pairs is None:
         return {}
+    local = next((origin.local[name] for name in leaf.scopes[::-1] if name in origin.local), None)
+    if local is not None:
+        return _local(pairs, local)
     found = [kernel_layouts(leaf.class_name, e.variable, s.spec, e.spec, origin) for s, e in pairs]
     orderings: set[Ordering] = {o for ways in found for o in ways if o} or {""}
     results: dict[Ordering, tuple[Step, ...]] = {}
@@ -77,6 +84,20 @@ def _plain(
     return results
 
 
+def _local(
+    pairs: Sequence[tuple[TensorRecord, TensorRecord]], config: Mapping[str, Any]
+) -> dict[Ordering, tuple[Step, ...]]:
+    """Kernel and bias of a locally connected layer."""
+    steps = []
+    for s, e in pairs:
+        kernel = e.variable == "kernel"
+        ops = local_kernel(s.spec, e.spec, config) if kernel else local_bias(e.spec, config)
+        if ops is None or (s.spec.size != e.spec.size and not kernel):
+            return {}
+        steps.append(Step(e.key, (s.key,), ops))
+    return {"": tuple(steps)}
+
+
 def match_variables(
     stored: Sequence[TensorRecord], expected: Sequence[TensorRecord]
 ) -> list[tuple[TensorRecord, TensorRecord]] | None:
@@ -86,6 +107,8 @@ def match_variables(
     """
     if len(stored) > len(expected):
         stored = [r for r in stored if r.variable not in _OBSOLETE]
+    if len(stored) > len(expected) and "moving_mean" not in {e.variable for e in expected}:
+        stored = [r for r in stored if r.variable not in _UNUSED]
     if len(stored) != len(expected):
         return None
     for same in (str.__eq__, same_variable):

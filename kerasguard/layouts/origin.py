@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from kerasguard.layouts.locally_connected import CLASSES
 
 __all__ = ["Ordering", "Origin", "layer_configs"]
 
@@ -19,11 +21,13 @@ class Origin:
         major: major version of Keras; 1 where the file does not tell.
         backend: `theano`, `tensorflow`, `cntk`, ...; empty where unknown.
         ordering: of Keras 1 kernels: `th` (outputs first), `tf`, or empty where unknown.
+        local: the configs of locally connected layers by name, as the file has them.
     """
 
     major: int
     backend: str = ""
     ordering: Ordering = ""
+    local: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @staticmethod
     def of(writer: Mapping[str, str], architecture: Mapping[str, Any] | None = None) -> Origin:
@@ -31,7 +35,8 @@ class Origin:
         head = writer.get("keras", "1").split(".")[0]
         major = int(head) if head.isdecimal() else 1
         ordering = _ordering(architecture) if major < 2 else ""
-        return Origin(major, writer.get("backend", ""), ordering)
+        local = {str(c.get("name")): c for k, c in layer_configs(architecture) if k in CLASSES}
+        return Origin(major, writer.get("backend", ""), ordering, local)
 
     @property
     def convolves(self) -> bool:
@@ -43,7 +48,7 @@ class Origin:
 
     def ordered(self, ordering: Ordering) -> Origin:
         """This origin with another ordering."""
-        return Origin(self.major, self.backend, ordering)
+        return replace(self, ordering=ordering)
 
 
 def _ordering(architecture: Mapping[str, Any] | None) -> Ordering:

@@ -111,8 +111,12 @@ def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tup
     ordered = list(zip(files, models, strict=True)) if len(files) == len(models) else []
     ranked = _by_rank(files, models) if ordered else []
     total = len(named) == len(models)
+    flat = model_groups(model, flat=True)
+    inside = _by(_spelled, files, flat)
     if own and total:
         yield named, True
+    elif own and len(inside) == len(flat):
+        yield inside, True
     if any(given.get(id(m), f) is not f for f, m in ordered):
         yield _completed(named, files, models)
     else:
@@ -124,9 +128,8 @@ def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tup
         yield named, True
     elif ordered:
         yield ordered, not given and all(group.placed for group in models)
-    flat = model_groups(model, flat=True)
-    if len(flat) > len(models):
-        yield _by(_spelled, files, flat), True
+    if {group.record.key for group in flat} != {group.record.key for group in models}:
+        yield inside, True
     yield named, True
 
 

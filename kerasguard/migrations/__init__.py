@@ -24,6 +24,7 @@ from kerasguard.migrations import (
     attention_layers,
     axis_lists,
     bare_operations,
+    batch_statistics,
     bilinear_upsampling,
     channels_first,
     class_names,
@@ -55,6 +56,7 @@ from kerasguard.migrations import (
     sequential_list,
     tensorflow_functions,
     tensorflow_nodes,
+    theano_padding,
     unknown_arguments,
 )
 
@@ -86,6 +88,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     attention_layers.MIGRATION,
     removed_layers.MIGRATION,
     channels_first.MIGRATION,
+    theano_padding.MIGRATION,
+    batch_statistics.MIGRATION,
     empty_cropping.MIGRATION,
     bilinear_upsampling.MIGRATION,
     locally_connected.MIGRATION,

@@ -30,6 +30,8 @@ _ALIASES = {
     "Addons>softshrink": "soft_shrink",
     "Addons>sparsemax": "sparsemax",
     "Addons>tanhshrink": "tanh_shrink",
+    "exp": "exponential",
+    "identity": "linear",
     "leaky_relu_v2": "leaky_relu",
     "log_softmax_v2": "log_softmax",
     "silu_v2": "silu",

@@ -11,7 +11,7 @@ Source: https://github.com/keras-team/keras/issues/11980; Keras 3 `legacy/saving
 
 When it is exact: a list of one is its element; longer lists are kept, because the layer is built
 from its own config and not by the reader that drops them. BatchNormalization over several axes
-is refused: Keras 3 has none.
+or with a virtual batch size is refused: Keras 3 has none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def rewrite(blueprint: Blueprint) -> None:
         axis = config.get("axis")
         if not isinstance(axis, list) or "axis" not in config:
             continue
-        if class_of(item) == "BatchNormalization" and len(axis) > 1:
+        if class_of(item) == "BatchNormalization" and config.get("virtual_batch_size"):
+            blueprint.refuse(item, "BatchNormalization with a virtual_batch_size is not in Keras 3")
+        elif class_of(item) == "BatchNormalization" and len(axis) > 1:
             blueprint.refuse(item, f"BatchNormalization over the axes {axis} is not in Keras 3")
         elif len(axis) == 1 and not blueprint.is_known(str(item["class_name"])):
             config["axis"] = axis[0]

@@ -8,7 +8,9 @@ tf.keras and Keras 3 know the new names only.
 
 Source: Keras 2.0 release notes; Keras 2 `legacy/interfaces.py`.
 
-When it is exact: for every argument in the tables here. Options without a successor that do
+When it is exact: for every argument in the tables here. Cropping, padding and upsampling layers,
+which did not write their order of axes, get that of the other layers; if these differ, or
+Theano if there are none, the architecture is refused. Options without a successor that do
 something else (`mode=1` of BatchNormalization, `border_mode="full"`) are refused.
 """
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasguard.blueprint.objects import Json, class_of, config_of
+from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG404": "arguments have the names of Keras 1"}
@@ -87,8 +89,16 @@ _KERNELS = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 _FORMATS = {"tf": "channels_last", "th": "channels_first"}
 
 
+# Keras 1 did not write the order of the axes into the configs of these.
+_UNTOLD = {
+    f"{name}{rank}D" for name in ("Cropping", "UpSampling", "ZeroPadding") for rank in (2, 3)
+}
+
+
 def rewrite(blueprint: Blueprint) -> None:
     """Rename what Keras 2 renamed, layer by layer."""
+    if blueprint.writer.is_keras1:
+        _tell_orderings(blueprint)
     for item in blueprint.layers():
         config, kind = config_of(item), class_of(item)
         if kind == "TimeDistributedDense":
@@ -104,6 +114,22 @@ def rewrite(blueprint: Blueprint) -> None:
         renamed = sorted(before - set(config))
         if renamed:
             blueprint.note(item, f"{kind} had Keras 1's arguments {', '.join(renamed)}")
+
+
+def _tell_orderings(blueprint: Blueprint) -> None:
+    """Layers that do not tell their order of axes have that of all others."""
+    untold = [x for x in blueprint.layers(*_UNTOLD) if "dim_ordering" not in config_of(x)]
+    told = {str(config_of(x).get("dim_ordering")) for x in blueprint.layers()} & set(_FORMATS)
+    if len(told) == 1:
+        for item in untold:
+            config_of(item)["dim_ordering"] = next(iter(told))
+    elif untold and (told or blueprint.writer.backend != "tensorflow"):
+        names = ", ".join(sorted(map(name_of, untold)))
+        blueprint.refuse(
+            "",
+            f"{names}: Keras 1 did not write whether these have channels first, and no other "
+            'layer tells; add "dim_ordering" to their configs',
+        )
 
 
 def _rename(config: Json, names: dict[str, str]) -> None:
@@ -130,8 +156,12 @@ def _single_layers(blueprint: Blueprint, item: Json, config: Json) -> None:
     kind = class_of(item)
     if "forget_bias_init" in config:
         config["unit_forget_bias"] = config.pop("forget_bias_init") in ("one", "ones")
-    if kind == "BatchNormalization" and config.pop("mode", 0) == 1:
-        blueprint.refuse(item, "normalises every sample by itself (mode=1), no layer does today")
+    if kind == "BatchNormalization":
+        mode = config.pop("mode", 0)
+        if mode == 1:
+            blueprint.refuse(item, "normalises every sample by itself (mode=1), no layer does")
+        elif mode == 2:
+            config["batch_statistics"] = True
     if kind == "Embedding" and "embeddings_initializer" in config:
         config.pop("dropout", None)
     if kind == "Conv2DTranspose" and "output_shape" in config:

@@ -41,8 +41,15 @@ def rewrite(blueprint: Blueprint) -> None:
     for item in blueprint.layers("Merge"):
         config = config_of(item)
         mode = config.get("mode", "sum")
-        if mode not in _MODES or config.get("mode_type", "raw") != "raw":
-            blueprint.refuse(item, f"Merge with the mode {mode!r} is not in Keras 3")
+        if (
+            not isinstance(mode, str)
+            or mode not in _MODES
+            or config.get("mode_type", "raw") != "raw"
+        ):
+            what = (
+                f"the mode {mode!r}" if isinstance(mode, str) else "a Python function as its mode"
+            )
+            blueprint.refuse(item, f"Merge with {what} is not in Keras 3")
             continue
         options: Json = {"name": config.get("name") or name_of(item)}
         if mode == "concat":

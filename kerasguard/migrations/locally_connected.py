@@ -9,9 +9,9 @@ Source: Keras 2 `layers/locally_connected/`; Keras 3 `ops.image.extract_patches`
 
 When it is exact: always, where the input's size is known, as it had to be. A locally connected
 layer is a dense layer of its own at every place: patches are taken, and an EinsumDense (under the
-old name, so that it gets the weights) multiplies each with its own kernel. Kernels of
-`implementation=1` only need another shape; those of the other implementations hold the same
-numbers in other places. Where the writer had channels first, patches are put in that order.
+old name, so that it gets the weights) multiplies each with its own kernel, which
+`layouts/locally_connected` makes of the stored one, whatever the `implementation`. Where the writer
+had channels first, patches are put in that order.
 """
 
 from __future__ import annotations
@@ -69,14 +69,16 @@ def _replace(blueprint: Blueprint, model: Json, layer: Json, sizes: tuple[Shape,
     options = {
         "size": kernel,
         "strides": strides,
-        "padding": config.get("padding", "valid"),
+        "padding": "valid",
         "data_format": "channels_last",
     }
+    padded = _padding(sizes, kernel, strides) if config.get("padding") == "same" else []
     layer.update(keras_object("keras.layers", "EinsumDense", _dense(config, sizes[1])))
     layer.pop("build_config", None)
-    steps: list[tuple[str, str, Json]] = [("image", "ExtractPatches", options)]
+    steps: list[tuple[str, str, Json]] = [*padded, ("image", "ExtractPatches", options)]
     if old == "LocallyConnected1D":
-        steps = [("numpy", "ExpandDims", {"axis": 2}), *steps, ("numpy", "Squeeze", {"axis": 2})]
+        line: Json = {"axis": 2}
+        steps = [("numpy", "ExpandDims", line), *steps, ("numpy", "Squeeze", line)]
     if config.get("patch_order") == "channels_first":
         steps += _channels_first(sizes[1][:-1], math.prod(kernel), sizes[0][-1])
     for module, class_name, values in steps:
@@ -94,6 +96,18 @@ def _dense(config: Json, shape: Shape) -> Json:
     dense["output_shape"] = shape[1:]
     dense["bias_axes"] = f"{places}f" if config.get("use_bias", True) else None
     return dense
+
+
+def _padding(
+    sizes: tuple[Shape, Shape], kernel: list[int], strides: list[int]
+) -> list[tuple[str, str, Json]]:
+    """Zeros around, so that each patch has its place in its middle, as Keras 2 had it."""
+    width = [[0, 0]]
+    for n, (size, stride) in enumerate(zip(kernel, strides, strict=True), 1):
+        inputs, places = (shape[n] if n < len(shape) - 1 else 1 for shape in sizes)
+        reach = (places - 1) * stride + size - size // 2
+        width.append([size // 2, max(reach - inputs, 0)])
+    return [("numpy", "Pad", {"pad_width": [*width, [0, 0]], "mode": "constant"})]
 
 
 def _channels_first(places: Shape, area: int, channels: int) -> list[tuple[str, str, Json]]:

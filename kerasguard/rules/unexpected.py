@@ -9,7 +9,7 @@ Source: keras/src/saving/saving_lib.py, `_load_state` walks the model and never 
 
 When the repair is exact: there is none. The finding is a warning, since the expected tensors are
 total; an error where the model was built from the checkpoint's own architecture, which then was
-not built in full.
+not built in full, but for the moving statistics of a normalisation that never used them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from kerasguard.findings import Finding, Severity
 
 CODES = {"KG102": "a stored tensor that the model does not expect"}
 
+# What a normalisation keeps beside its weights; without a use where it takes the batch's own.
+_STATISTICS = frozenset({"moving_mean", "moving_variance", "running_mean", "running_std"})
+
 
 def unexpected(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per stored weight that neither a step nor a doubt refers to."""
@@ -31,12 +34,14 @@ def unexpected(draft: Draft) -> Iterator[Finding]:
     for doubt in draft.pairing.doubts.values():
         for s in doubt.candidates:
             used |= {r.key for r in draft.pairing.stored[s].members.values()}
+    placed = {r.layer for key, r in draft.stored.tensors.items() if key in used}
     for key, record in draft.stored.tensors.items():
+        spare = record.variable in _STATISTICS and record.layer in placed
         if record.role == "weight" and key not in used:
             yield Finding(
                 "KG102",
                 key,
                 f"{record.label}: {record.spec} is stored at {key} and the model has no place for "
                 f"it; {why}",
-                Severity.ERROR if draft.own else Severity.WARNING,
+                Severity.ERROR if draft.own and not spare else Severity.WARNING,
             )

@@ -1,0 +1,116 @@
+"""KG441: `same` padding as Theano had it.
+
+What it looks like: `"backend": "theano"` and `"padding": "same"` (Keras 1: `border_mode`) on a
+convolution with strides or an even kernel, or on a pooling layer. Nothing fails: the model loads
+and predicts something else.
+
+Why it happens: Theano centres each window on its place, so that it starts half a kernel before it;
+TensorFlow and Keras 3 share what is missing between both ends, which differs for even kernels and,
+depending on the size, for strides. Theano's poolings start up to a whole window before.
+
+Source: Keras 1.2 and 2.3 `backend/theano_backend.py`, `_postprocess_conv2d_output`, `pool2d`.
+
+When it is exact: a convolution gets a layer of zeros in front and no padding of its own, where the
+strides are one or the size is known. Poolings, transposed convolutions and convolutional LSTMs are
+left as they are where both ways are the same, and refused otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from kerasguard.blueprint.nodes import calls_of, free_name, history_of, insert_before, layers_of
+from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
+from kerasguard.blueprint.shapes import Shape, shapes_of
+from kerasguard.blueprint.working import Blueprint, Migration
+
+CODES = {"KG441": "`same` padding of Theano starts elsewhere"}
+
+_CONVOLUTIONS = re.compile(r"(Depthwise|Separable)?Conv([123])D")
+_POOLINGS = re.compile(r"(Average|Max)Pooling[123]D")
+_OTHERS = re.compile(r"Conv[123]DTranspose|ConvLSTM[123]D")
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Zeros in front of convolutions; refuse the rest where it differs."""
+    for _, model in blueprint.models():
+        layers = list(layers_of(model))
+        same = [x for x in layers if config_of(x).get("padding") == "same"]
+        shapes = shapes_of(model) if same else {}
+        before = dict(zip(map(name_of, layers[1:]), map(name_of, layers), strict=False))
+        for layer in same:
+            calls = calls_of(layer)
+            history = history_of(calls[0]["args"][0]) if calls else None
+            source = history or (before.get(name_of(layer), ""), 0, 0)
+            _pad(blueprint, model, layer, shapes.get(source))
+    for wrapper in blueprint.layers("TimeDistributed"):
+        inner = config_of(wrapper).get("layer")
+        if isinstance(inner, dict) and config_of(inner).get("padding") == "same":
+            _pad(blueprint, None, inner, None)
+
+
+def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | None) -> None:
+    kind, config = class_of(layer), config_of(layer)
+    convolves = _CONVOLUTIONS.fullmatch(kind)
+    if not (convolves or _POOLINGS.fullmatch(kind) or _OTHERS.fullmatch(kind)):
+        return
+    edges = _edges(config, kind, shape)
+    if edges is not None and all(theirs == ours for theirs, ours in edges):
+        return
+    if model is None or not convolves or edges is None:
+        blueprint.refuse(
+            layer,
+            f"padding 'same' of {kind} starts elsewhere with Theano, which Keras 3 cannot compute; "
+            "rebuild the model with explicit padding and load the weights into it",
+        )
+        return
+    config["padding"] = "valid"
+    width = [list(theirs) for theirs, _ in edges]
+    name = free_name(model, f"{name_of(layer)}_padding")
+    options: Json = {"name": name, "padding": width[0] if len(width) == 1 else width}
+    options |= {} if len(width) == 1 else {"data_format": "channels_last"}
+    insert_before(model, layer, keras_object("keras.layers", f"ZeroPadding{len(width)}D", options))
+    blueprint.note(layer, f"padding 'same' started elsewhere with Theano: {width} zeros in front")
+
+
+_Ends = tuple[int, int]
+
+
+def _edges(config: Json, kind: str, shape: Shape | None) -> list[tuple[_Ends, _Ends]] | None:
+    """Zeros before and behind along each axis, Theano's and ours; None where not known."""
+    pools = "Pooling" in kind
+    match = re.search(r"([123])D", kind)
+    rank = int(match[1]) if match else 1
+    windows = _sizes(config.get("pool_size" if pools else "kernel_size", 2), rank)
+    strides = _sizes(config.get("strides") or (windows if pools else 1), rank)
+    dilation = _sizes(config.get("dilation_rate") or 1, rank)
+    sizes = shape[1:-1] if shape is not None and len(shape) == rank + 2 else [None] * rank
+    found = []
+    for size, window, stride, gap in zip(sizes, windows, strides, dilation, strict=True):
+        ends = _along(size, (window - 1) * gap + 1, stride, pools=pools)
+        if ends is None:
+            return None
+        found.append(ends)
+    return found
+
+
+def _along(size: Any, reach: int, stride: int, *, pools: bool) -> tuple[_Ends, _Ends] | None:
+    """Theano's and our zeros along one axis."""
+    if size is None and stride > 1:
+        return None
+    missing = (
+        reach - 1 if size is None else max((-(-size // stride) - 1) * stride + reach - size, 0)
+    )
+    ours = missing // 2, missing - missing // 2
+    first = (reach - 2 if reach % 2 and reach > 2 else reach - 1) if pools else reach // 2
+    return (first, max(missing - first, 0)), ours
+
+
+def _sizes(value: Any, count: int) -> list[int]:
+    return list(value) if isinstance(value, (list, tuple)) else [value] * count
+
+
+MIGRATION = Migration(
+    "KG441", "Keras 1 and 2 with Theano", lambda w: w.backend == "theano", rewrite
+)
