@@ -94,7 +94,9 @@ def test_the_arguments_of_keras_1_get_their_names_of_today(migrated: Any) -> Non
         "b_constraint": {"name": "MaxNorm", "m": 2, "axis": 0},
         "bias": True,
     }
-    found = migrated({"class_name": "Convolution2D", "config": old}, (8, 8, 3), writer={**KERAS1, "backend": ""})
+    found = migrated(
+        {"class_name": "Convolution2D", "config": old}, (8, 8, 3), writer={**KERAS1, "backend": ""}
+    )
     config = found.config
     assert found.layer["class_name"] == "Conv2D"
     assert (config["filters"], config["kernel_size"], config["strides"]) == (8, [3, 5], [2, 1])
