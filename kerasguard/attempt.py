@@ -112,6 +112,7 @@ def attempt(
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
     learning_rate: Rate = "auto",
+    allow_graph: bool = False,
 ) -> Iterator[Attempt]:
     """Read, build and plan, inside the strategy's scope; the first half of `restore`.
 
@@ -124,7 +125,9 @@ def attempt(
         Reading(local, found) as reading,
         tf_distribute.scope(strategy, model),
     ):
-        prepared = prepare(reading, model, custom_objects, compile=compile)
+        prepared = prepare(
+            reading, model, custom_objects, compile=compile, allow_graph=allow_graph
+        )
         decided = prepared.diagnose(reading, renames, repair)
         decided = prepared.settled(decided, reading, learning_rate)
         yield Attempt(path, reading, prepared, decided, probe)

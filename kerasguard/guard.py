@@ -83,11 +83,12 @@ def plan(
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
+    allow_graph: bool = False,
 ) -> RepairPlan:
     """What `restore` would do: a dry run that reads every byte and changes nothing.
 
     Args and errors as for `restore`; findings that cannot be settled are in the plan's
-    `unresolved` instead of an exception.
+    `unresolved` instead of an exception. No graph is run, whatever `allow_graph` says.
     """
     with attempt(
         path,
@@ -97,6 +98,7 @@ def plan(
         repair=repair,
         manifest=manifest,
         learning_rate=learning_rate,
+        allow_graph=allow_graph,
     ) as found:
         return found.decided
 
@@ -113,6 +115,7 @@ def restore(
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
     learning_rate: Rate = "auto",
+    allow_graph: bool = False,
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
@@ -133,6 +136,8 @@ def restore(
         learning_rate: `stored` takes the checkpoint's, `compiled` leaves the model's; `auto` is
             `compiled` for a model of yours and `stored` for one built from the checkpoint. The
             report tells both where they differ.
+        allow_graph: run the TensorFlow graph of a SavedModel that no Keras model can be rebuilt
+            from; the result only predicts. A graph is a program: allow only those you trust.
 
     Raises:
         CheckpointError, ManifestError: something cannot be read.
@@ -152,6 +157,7 @@ def restore(
         manifest=manifest,
         probe=probe,
         learning_rate=learning_rate,
+        allow_graph=allow_graph,
     ) as found:
         return found.run(repair)
 
@@ -168,6 +174,7 @@ def load(
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
     learning_rate: Rate = "auto",
+    allow_graph: bool = False,
 ) -> Any:
     """The model that `restore` restores; arguments and errors as there.
 
@@ -185,4 +192,5 @@ def load(
         manifest=manifest,
         probe=probe,
         learning_rate=learning_rate,
+        allow_graph=allow_graph,
     ).model

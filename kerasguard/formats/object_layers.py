@@ -83,6 +83,11 @@ class Layers:
             self._sharing.setdefault((around, "/".join(scope)), set()).add(own)
         return "/".join(owner[:unit] if unit else owner)
 
+    @property
+    def nodes(self) -> dict[str, int]:
+        """The object behind every layer met so far."""
+        return dict(self._places)
+
     def records(self) -> dict[str, LayerRecord]:
         """All layers met so far, those around others first, without Keras' own containers."""
         shared = {key for keys in self._sharing.values() if len(keys) > 1 for key in keys}

@@ -40,12 +40,14 @@ class ObjectTable:
         names: the bundle's name of every tensor, by key.
         root: the node of the Keras model.
         prefix: where it hangs below the saved object, `model`; empty where it is that object.
+        layers: the node of every layer, by key.
     """
 
     table: Table
     names: Mapping[str, str] = field(default_factory=dict)
     root: int = 0
     prefix: str = ""
+    layers: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Variable(NamedTuple):
@@ -98,7 +100,8 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
     if (optimizer := optimizer_layer(records.values())) is not None:
         known_layers[optimizer.key] = optimizer
     table = Table(records, known_layers, _addressing(records))
-    return ObjectTable(table, {key: name for key, (_, name) in found.items()}, root, prefix)
+    names = {key: name for key, (_, name) in found.items()}
+    return ObjectTable(table, names, root, prefix, layers.nodes)
 
 
 def _model(nodes: Sequence[Node], reached: Mapping[int, Reached]) -> tuple[int, str]:

@@ -34,6 +34,7 @@ _PROGRAM, _METADATA, _FINGERPRINT = "saved_model.pb", "keras_metadata.pb", "fing
 _VARIABLES, _ASSETS = "variables/", "assets"
 _MODELS = frozenset(("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential"))
 _NO_CONFIG = "layer was saved without config"
+_STOCK = frozenset(("Model", "Functional", "Sequential"))
 _LARGEST, _MOST_ASSETS = 1 << 31, 10_000
 _NOTHING = Metadata("", {})
 
@@ -104,25 +105,36 @@ class SavedModel:
     def architecture(self) -> dict[str, Any] | None:
         """The root model's config, `training_config` with it; None where no config was stored.
 
-        Tuples and shapes, which only this format marks as such, are lists as in an HDF5 file.
+        Tuples and shapes, which only this format marks as such, are lists as in an HDF5 file. Of
+        a class of somebody's own without `get_config` only the name is known: its config is empty.
         """
         root = self._metadata.get(0, _NOTHING)
         if root.identifier not in _MODELS:
             return None
         model = root.config.get("model_config")
-        config = model.get("config") if isinstance(model, dict) else None
-        if (
-            not isinstance(model, dict)
-            or not isinstance(config, dict)
-            or not config
-            or _NO_CONFIG in config
-        ):
-            return None
-        result = {"class_name": model.get("class_name"), "config": config}
+        model = model if isinstance(model, dict) else root.config
+        class_name, config = model.get("class_name"), model.get("config")
+        result: dict[str, Any] = {"class_name": class_name, "config": config}
+        if not isinstance(config, dict) or not config or _NO_CONFIG in config:
+            if not isinstance(class_name, str) or class_name in _STOCK:
+                return None
+            result["config"] = {}
+        if isinstance(shape := plain(root.config.get("build_input_shape")), (list, dict)):
+            result["build_config"] = {"input_shape": shape}
         if "training_config" in root.config:
             result["training_config"] = root.config["training_config"]
         unmarked: dict[str, Any] = plain(result)
         return unmarked
+
+    def layer_configs(self) -> dict[str, dict[str, Any]]:
+        """The stored config of every layer that has one, by the layer's key in the table."""
+        found = {}
+        for key, node in self._objects.layers.items():
+            told = self._layers.get(node, _NOTHING).config
+            config = told.get("config")
+            if isinstance(told.get("class_name"), str) and isinstance(config, dict) and config:
+                found[key] = {"class_name": told["class_name"], "config": plain(config)}
+        return found
 
     def writer(self) -> dict[str, str]:
         """TensorFlow's version, Keras' as far as it is told, and the backend."""
@@ -155,6 +167,13 @@ class SavedModel:
         self.close()
 
     @cached_property
+    def _layers(self) -> dict[int, Metadata]:
+        """What Keras stored of its objects, by node in the bundle's object graph."""
+        nodes = object_graph(self.bundle) if self.bundle else ()
+        same = self._program.matched(nodes)
+        return {same[n]: metadata for n, metadata in self._metadata.items() if n in same}
+
+    @cached_property
     def _objects(self) -> ObjectTable:
         if self.bundle is None:
             return ObjectTable(Table({}))
@@ -164,8 +183,7 @@ class SavedModel:
             return ObjectTable(table, {key: key for key in table.tensors})
         if is_exported(nodes):
             return exported_table(self.bundle, nodes)
-        same = self._program.matched(nodes)
-        told = {same[n]: Told.of(m.config) for n, m in self._metadata.items() if n in same}
+        told = {node: Told.of(metadata.config) for node, metadata in self._layers.items()}
         try:
             return object_table(self.bundle, nodes, told)
         except WireError as error:

@@ -141,6 +141,11 @@ class TFCheckpoint:
         """The model's config as TensorFlow 1.10 to 1.13 stored it; None for all later ones."""
         return self._config(self._objects.root) if self._nodes else None
 
+    def layer_configs(self) -> dict[str, dict[str, Any]]:
+        """The stored config of every layer that has one, by the layer's key in the table."""
+        found = {key: self._config(node) for key, node in self._objects.layers.items()}
+        return {key: config for key, config in found.items() if config is not None}
+
     def writer(self) -> dict[str, str]:
         """What gives the writer away: Keras' major version, by how it names what it tracks."""
         edges = {name for node in self._nodes for name, _ in node.children}

@@ -7,17 +7,17 @@ the two can be compared; `tests/integrations/test_keras_graph.py` holds them tog
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
 from kerasguard.architecture import config_digest, graph_digest, unique_name
 from kerasguard.integrations.keras_shortcuts import Tensor, graph_calls, graph_outputs, object_type
-from kerasguard.integrations.keras_walk import Visit
+from kerasguard.integrations.keras_walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Node, snake_case
 
-__all__ = ["is_graph", "records_of"]
+__all__ = ["axis_spellings", "is_graph", "layer_digest", "records_of"]
 
 _PLAIN = (str, int, float, type(None))
 _FUNCTIONAL_ARGUMENTS = ["self", "inputs", "outputs", "name"]
@@ -37,6 +37,41 @@ def records_of(visits: Sequence[Visit]) -> dict[str, LayerRecord]:
         if isinstance(v.object, keras.optimizers.Optimizer)
     }
     return {**records, **survey.operations, **optimizers}
+
+
+def layer_digest(layer: Any, axes: Mapping[tuple[str, int], int]) -> str:
+    """Digest of what a layer computes, by its config; it need not be built.
+
+    Args:
+        layer: of any class.
+        axes: how another model counts axes, of `axis_spellings`.
+    """
+    axis = axes.get((type(layer).__name__, getattr(layer, "axis", None)))  # type: ignore[arg-type]
+    if axis is not None:
+        layer = type(layer).from_config({**layer.get_config(), "axis": axis})
+    return _Survey(list(walk(layer))).digest(layer)
+
+
+def axis_spellings(layers: Iterable[Any], *, channels_first: bool) -> dict[tuple[str, int], int]:
+    """By class and axis counted from the front, the axis counted from the back.
+
+    Keras 2 stored `axis=3` where the code had `axis=-1`: on what a layer is built for they are
+    the same. Only axes that these layers count from the back are told.
+
+    Args:
+        layers: of the model.
+        channels_first: whether the writer's channels were axis 1; they are the last axis here.
+    """
+    found = {}
+    for layer in layers:
+        axis = getattr(layer, "axis", None)
+        if type(axis) is int and axis < 0 and isinstance(layer, keras.Layer) and layer.built:
+            shape = (layer.get_build_config() or {}).get("input_shape")
+            if isinstance(shape, (list, tuple)):
+                found[type(layer).__name__, len(shape) + axis] = axis
+                if channels_first and axis == -1 and len(shape) > 2:
+                    found[type(layer).__name__, 1] = axis
+    return found
 
 
 class _Survey:

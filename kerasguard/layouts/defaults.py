@@ -7,28 +7,30 @@ Recurrent activations: `hard_sigmoid` until Keras 2.2 and TensorFlow 1 (LSTM, GR
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from kerasguard.findings import Finding, Severity
-from kerasguard.layouts.pairing import Group
+from kerasguard.layouts.pairing import model_groups
+from kerasguard.tensors import Table
 
 __all__ = ["changed_defaults"]
 
 _PLAIN = ("LSTM", "LSTMCell", "GRU", "GRUCell")
 
 
-def changed_defaults(models: Iterable[Group], writer: Mapping[str, str]) -> Iterator[Finding]:
+def changed_defaults(expected: Table, writer: Mapping[str, str]) -> Iterator[Finding]:
     """One warning for all layers whose defaults the writer did not share.
 
     Args:
-        models: layers that code of today made, and that take weights of an old file.
+        expected: of a model that code of today made, and that takes weights of an old file.
         writer: of that file.
     """
     version = tuple(int(part) for part in re.findall(r"\d+", writer.get("keras", "1"))[:2])
     old = []
-    for group in models:
+    for group in model_groups(expected):
         classes = {leaf.class_name for leaf in group.leaves}
-        plain = version < (2, 3) and bool(classes & set(_PLAIN))
+        # "2" alone is what a TensorFlow checkpoint tells: its LSTM may be of either kind.
+        plain = version < (2, 3) and version != (2,) and bool(classes & set(_PLAIN))
         if plain or (version < (3,) and any(c.startswith("ConvLSTM") for c in classes)):
             old.append(group.name)
     if old:

@@ -20,7 +20,7 @@ from kerasguard.findings import Finding, Severity
 from kerasguard.layouts.defaults import changed_defaults
 from kerasguard.layouts.layer import Ways, layer_ways
 from kerasguard.layouts.origin import Ordering, Origin, layer_configs
-from kerasguard.layouts.pairing import Group, Pairs, model_groups, pairings, stored_groups
+from kerasguard.layouts.pairing import Group, Pairs, pairings, stored_groups
 from kerasguard.repairs import Safety, Step
 from kerasguard.tensors import Table
 
@@ -78,7 +78,7 @@ def restore_table(
             break
     settled = best[1] if best else []
     if not told:
-        settled += changed_defaults(model_groups(expected), writer)
+        settled += changed_defaults(expected, writer)
     return settled
 
 
