@@ -3,7 +3,7 @@
 An import may only go down, from a higher floor to a lower one:
 
     6  cli                              the command line
-    5  callbacks, patch                 Keras' public API
+    5  repairing, callbacks, patch      what goes with Keras' public API
     4  guard                            the pipelines; clock, versions and environment enter here
     3  integrations/, formats/, sidecar, commit, arena, opened      files and frameworks
     2  report, explain, diagnose        what follows from the findings
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kerasguard.guard import inspect, load, plan, record, restore, verify
     from kerasguard.manifest import Manifest
     from kerasguard.patch import patch, patched, unpatch
+    from kerasguard.repairing import repair
     from kerasguard.repairs import Safety
     from kerasguard.report import Report
     from kerasguard.tensors import TensorSpec
@@ -50,6 +51,7 @@ __all__ = [
     "patched",
     "plan",
     "record",
+    "repair",
     "restore",
     "unpatch",
     "verify",
@@ -63,6 +65,7 @@ _HOMES = {
     "guard": ("inspect", "load", "plan", "record", "restore", "verify"),
     "manifest": ("Manifest",),
     "patch": ("patch", "patched", "unpatch"),
+    "repairing": ("repair",),
     "repairs": ("Safety",),
     "report": ("Report",),
     "tensors": ("TensorSpec",),

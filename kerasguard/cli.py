@@ -15,24 +15,28 @@ Results go to stdout, as tables or (`--json`) as one JSON document; messages go 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
 
-from kerasguard import errors
+from kerasguard import commands, errors
+from kerasguard.commands import DIFFERS, NO_MANIFEST, OK, UNREADABLE, UNREPAIRABLE, USAGE
 from kerasguard.console import Output
 from kerasguard.report import printable
 
-if TYPE_CHECKING:
-    from kerasguard.manifest import Manifest
+__all__ = [
+    "DIFFERS",
+    "INTERNAL",
+    "NO_MANIFEST",
+    "OK",
+    "UNREADABLE",
+    "UNREPAIRABLE",
+    "USAGE",
+    "main",
+]
 
-__all__ = ["main"]
-
-OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE, INTERNAL = 0, 1, 2, 3, 4, 5, 70
+INTERNAL = 70
 _INTERRUPTED, _CLOSED_PIPE = 130, 141
 
 # First match wins, so the narrower class stands first.
@@ -43,96 +47,10 @@ _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (errors.UnrepairableError, UNREPAIRABLE),
     (errors.ArchitectureError, UNREPAIRABLE),
     (errors.ModelError, USAGE),
+    (errors.OutputError, USAGE),
     (errors.MissingPackageError, USAGE),
     (OSError, UNREADABLE),
 )
-
-
-class _UsageError(Exception):
-    """The arguments are well-formed but name something that is not there."""
-
-
-def _inspect(options: argparse.Namespace, out: Output) -> int:
-    from kerasguard import guard
-
-    manifest = guard.inspect(options.path)
-    out.document(OK, path=options.path, manifest=manifest.to_dict())
-    _show_checkpoint(options.path, manifest, out)
-    return OK
-
-
-def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
-    tensors = manifest.table.tensors.values()
-    known = f"recorded as {manifest.checkpoint_id}" if manifest.checkpoint_id else "no manifest"
-    size = sum(record.spec.nbytes for record in tensors)
-    out.line(f"{path}: {manifest.format}, {len(tensors)} tensors, {size:,} bytes, {known}")
-    for name, version in sorted(manifest.versions.items()):
-        out.line(f"  written by {name} {version}")
-    if manifest.companion is not None:
-        kept = f"{len(manifest.kept)} tensors that Keras did not write"
-        out.line(f"  {kept} in {manifest.companion.name}, {manifest.companion.size:,} bytes")
-    if lost := [r.label for r in manifest.unwritten if r.digest is None]:
-        out.line(f"  not written, and not kept: {', '.join(lost)}")
-    if manifest.probe is not None:
-        out.line("  with a probe of what the model computes")
-    out.table(
-        ("tensor", "name", "shape", "dtype", "role"),
-        [(r.key, r.name, list(r.spec.shape), r.spec.dtype, r.role) for r in tensors],
-    )
-
-
-def _verify(options: argparse.Namespace, out: Output) -> int:
-    from kerasguard import guard
-
-    report = guard.verify(options.path)
-    code = DIFFERS if not report.ok else OK if report.origin == "recorded" else NO_MANIFEST
-    out.document(code, report=report.to_dict())
-    out.line(report.text)
-    return code
-
-
-def _plan(options: argparse.Namespace, out: Output) -> int:
-    from kerasguard import guard
-
-    model = None if options.model is None else _called(options.model)
-    renames = dict(options.rename) or None
-    plan = guard.plan(options.path, model, repair=options.repair, renames=renames)
-    code = UNREPAIRABLE if plan.unresolved else OK
-    out.document(code, path=options.path, plan=plan.to_dict())
-    out.line(plan)
-    return code
-
-
-def _called(reference: str) -> Any:
-    """The model that `package.module:function` returns."""
-    module_name, _, name = reference.partition(":")
-    sys.path.insert(0, "")  # as `python -m` does: the folder that one stands in
-    try:
-        make = getattr(importlib.import_module(module_name), name)
-        return make()
-    except errors.KerasguardError:
-        raise
-    except Exception as error:
-        # The user's own program: whatever it raises is no bug of kerasguard.
-        what = f"{type(error).__name__}: {error}"
-        raise _UsageError(f"--model {reference}: {what} (--debug shows where)") from error
-
-
-def _explain(options: argparse.Namespace, out: Output) -> int:
-    from kerasguard.explain import explanations
-
-    known = explanations()
-    if options.code is None:
-        codes = [{"code": e.code, "summary": e.summary} for e in known.values()]
-        out.document(OK, codes=codes)
-        out.table(("code", "what"), [(e.code, e.summary) for e in known.values()])
-        return OK
-    entry = known.get(options.code.upper())
-    if entry is None:
-        raise _UsageError(f"there is no code {options.code!r}; known: {', '.join(known)}")
-    out.document(OK, explanation=asdict(entry))
-    out.line(f"{entry.code}: {entry.summary}\n\n{entry.text}")
-    return OK
 
 
 def _renaming(text: str) -> tuple[str, str]:
@@ -145,8 +63,15 @@ def _renaming(text: str) -> tuple[str, str]:
 def _reference(text: str) -> str:
     module, colon, name = text.partition(":")
     if not (module and colon and name):
-        raise argparse.ArgumentTypeError(f"{text!r} is not package.module:function")
+        raise argparse.ArgumentTypeError(f"{text!r} is not package.module:name")
     return text
+
+
+def _object(text: str) -> tuple[str, str]:
+    name, equals, reference = text.rpartition("=")
+    if equals and not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=package.module:attribute")
+    return name, _reference(reference)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,24 +87,53 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
         return command
 
-    verb("inspect", _inspect, "list the tensors of a checkpoint").add_argument("path")
-    verb("verify", _verify, "compare a checkpoint with its manifest").add_argument("path")
-    plan = verb("plan", _plan, "tell how a checkpoint would be restored; changes nothing")
+    verb("inspect", commands.inspect, "list the tensors of a checkpoint").add_argument("path")
+    verb("verify", commands.verify, "compare a checkpoint with its manifest").add_argument("path")
+    plan = verb("plan", commands.plan, "tell how a checkpoint would be restored; changes nothing")
     plan.add_argument("path")
-    plan.add_argument(
+    _add_choices(plan)
+    repair = verb("repair", commands.repair, "write a checkpoint anew, for Keras alone to load")
+    repair.add_argument("path")
+    repair.add_argument("out", metavar="OUT.keras")
+    repair.add_argument("--dry-run", action="store_true", help="tell what would be done")
+    repair.add_argument("--overwrite", action="store_true", help="replace OUT.keras if it exists")
+    _add_choices(repair)
+    diff = verb("diff", commands.diff, "tell what differs between two checkpoints")
+    diff.add_argument("first")
+    diff.add_argument("second")
+    report = verb("report", commands.report, "write a page about a checkpoint")
+    report.add_argument("path")
+    report.add_argument("out", nargs="?", metavar="PAGE.html", help="default: PATH.html")
+    report.add_argument("--plan", action="store_true", help="of a dry run, not a verification")
+    report.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    _add_choices(report)
+    scan = verb("scan", commands.scan, "list the checkpoints below a folder and verify them")
+    scan.add_argument("folder")
+    scan.add_argument("--quick", action="store_true", help="verify nothing")
+    verb("doctor", commands.doctor, "tell what kerasguard works with here")
+    explain = verb("explain", commands.explain, "tell what a code such as KG201 means")
+    explain.add_argument("code", nargs="?", help="default: list all codes")
+    return parser
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--model",
         type=_reference,
         metavar="MODULE:FUNCTION",
         help="function that returns the model; default: the architecture in the checkpoint",
     )
-    plan.add_argument("--repair", choices=["off", "exact", "lossy", "guess"], default="exact")
-    plan.add_argument(
+    command.add_argument("--repair", choices=["off", "exact", "lossy", "guess"], default="exact")
+    command.add_argument(
         "--rename", type=_renaming, action="append", default=[], metavar="OLD=NEW",
         help="a name in the checkpoint and the name in the model; may be given several times",
     )  # fmt: skip
-    explain = verb("explain", _explain, "tell what a code such as KG201 means")
-    explain.add_argument("code", nargs="?", help="default: list all codes")
-    return parser
+    command.add_argument(
+        "--custom-objects", type=_object, action="append", default=[],
+        metavar="[NAME=]MODULE:ATTRIBUTE",
+        help="a class or function that the checkpoint names, or a dict of them; may be given "
+        "several times",
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -215,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _failed(error: Exception, out: Output, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    code = USAGE if isinstance(error, _UsageError) else INTERNAL
+    code = USAGE if isinstance(error, commands.UsageError) else INTERNAL
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), code)
     message = str(error)
     if code == INTERNAL:

@@ -36,6 +36,11 @@ class Output:
         if not self.as_json:
             print(printable(text))
 
+    def progress(self, text: str) -> None:
+        """What is done next, for whoever watches; nothing where output is read by a program."""
+        if not self.as_json and sys.stderr.isatty():
+            print(printable(text), file=sys.stderr, flush=True)
+
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table: drawn by rich on a terminal, aligned columns elsewhere."""
         if self.as_json or not rows:

@@ -14,6 +14,7 @@ stops the work.
     ├── ArchitectureError           the stored config cannot be built; nothing was built
     ├── ModelError                  the caller's model cannot take part (never built, ...)
     ├── UnrepairableError           some tensors have no allowed step; see `.report`
+    ├── OutputError                 what a repair would write is in the way of something
     ├── RestoreError                assigning failed; the model was rolled back
     ├── PatchError                  somebody else patched the same method meanwhile
     └── MissingPackageError         an extra is not installed (also an ImportError)
@@ -34,6 +35,7 @@ __all__ = [
     "ManifestMissingError",
     "MissingPackageError",
     "ModelError",
+    "OutputError",
     "PatchError",
     "RestoreError",
     "UnknownFormatError",
@@ -109,7 +111,7 @@ class ModelError(KerasguardError):
 
 
 class UnrepairableError(KerasguardError):
-    """Some tensors have no step that the policy allows; nothing was assigned.
+    """Some tensors have no step that the policy allows; nothing was assigned or written.
 
     Args:
         message: the findings, a line each, and what to do.
@@ -120,6 +122,19 @@ class UnrepairableError(KerasguardError):
     def __init__(self, message: str, report: Any) -> None:
         super().__init__(message)
         self.report = report
+
+
+class OutputError(KerasguardError):
+    """What was to be written cannot be written there; nothing was written.
+
+    Args:
+        path: where it was to be written; starts the message.
+        message: what is in the way and what to do.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
 
 
 class RestoreError(KerasguardError):

@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from dataclasses import dataclass
 
 from kerasguard import layouts, migrations, rules
 
 __all__ = ["Explanation", "explanations"]
+
+_PARAGRAPH = re.MULTILINE | re.DOTALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,14 @@ class Explanation:
     summary: str
     module: str
     text: str
+
+    @property
+    def exact(self) -> str:
+        """When its repair is exact, on one line."""
+        match = re.search(
+            r"^When (?:it|the repair) is exact:(.*?)(?:\n\n|\Z)", self.text, _PARAGRAPH
+        )
+        return " ".join(match[1].split()) if match else ""
 
 
 def explanations() -> dict[str, Explanation]:

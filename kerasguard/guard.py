@@ -28,6 +28,7 @@ __all__ = [
     "inspect",
     "load",
     "plan",
+    "preview",
     "record",
     "restore",
     "save",
@@ -101,6 +102,27 @@ def plan(
         allow_graph=allow_graph,
     ) as found:
         return found.decided
+
+
+def preview(
+    path: PathLike,
+    model: Any = None,
+    *,
+    custom_objects: Mapping[str, Any] | None = None,
+    renames: Mapping[str, str] | None = None,
+    repair: Policy = "exact",
+    manifest: ManifestPolicy = "auto",
+) -> Report:
+    """`plan` as a report; arguments and errors as there."""
+    with attempt(
+        path,
+        model,
+        custom_objects=custom_objects,
+        renames=renames,
+        repair=repair,
+        manifest=manifest,
+    ) as found:
+        return found.report()
 
 
 def restore(

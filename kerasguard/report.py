@@ -16,10 +16,10 @@ from kerasguard.findings import Finding, Severity
 if TYPE_CHECKING:
     from kerasguard.diagnose import RepairPlan
 
-__all__ = ["SCHEMA", "Outcome", "Report", "printable"]
+__all__ = ["SCHEMA", "Outcome", "Report", "Written", "printable"]
 
 SCHEMA = "kerasguard/report/1"
-Action = Literal["verify", "plan", "restore"]
+Action = Literal["verify", "plan", "restore", "repair"]
 Origin = Literal["recorded", "unrecorded"]
 
 
@@ -55,6 +55,35 @@ class Outcome:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The checkpoint that a repair writes, or would.
+
+    Args:
+        path: of the new file.
+        needs: names of classes and functions that Keras must be told in `custom_objects`.
+        checkpoint_id: of its manifest; empty as long as nothing was written.
+        proof: how it was compared with the model that was restored.
+    """
+
+    path: str
+    needs: tuple[str, ...] = ()
+    checkpoint_id: str = ""
+    proof: str = ""
+
+    @property
+    def call(self) -> str:
+        """The line that loads it."""
+        entries = ", ".join(f'"{name}": {name.rpartition(">")[2]}' for name in self.needs)
+        more = f", custom_objects={{{entries}}}" if entries else ""
+        return f'keras.saving.load_model("{self.path}"{more})'
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**told, "needs": list(self.needs), "call": self.call}
+
+
 @dataclass(frozen=True)
 class Report:
     """What was compared, what was found, what was done.
@@ -71,6 +100,9 @@ class Report:
         replicas: how many copies of the weights were compared after assigning.
         optimizer: `restored`, `not restored: <why>` or `none`.
         versions: of what wrote the checkpoint, as far as it tells.
+        written: of a repair, what it writes.
+        evidence: of a repair, what makes the change behind a code right.
+        blocked: of a repair, why no file that Keras alone loads can be written.
     """
 
     action: Action
@@ -84,6 +116,9 @@ class Report:
     replicas: int = 1
     optimizer: str = "none"
     versions: Mapping[str, str] = field(default_factory=dict)
+    written: Written | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    blocked: tuple[str, ...] = ()
 
     @property
     def unresolved(self) -> tuple[Finding, ...]:
@@ -95,7 +130,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether nothing stands in the way; a checkpoint without a manifest can be ok."""
-        return not self.unresolved
+        return not self.unresolved and not self.blocked
 
     @property
     def proven(self) -> int:
@@ -113,6 +148,8 @@ class Report:
             if self.origin == "unrecorded":
                 return "readable, but nobody recorded it: there is no manifest to compare with"
             return f"differs from its manifest in {_count(bad, 'place')}" if bad else "as recorded"
+        if self.action == "repair":
+            return self._repaired()
         if bad:
             return f"not restored, {_count(bad, 'finding')} unresolved; the model was not changed"
         if self.action == "plan":
@@ -122,15 +159,31 @@ class Report:
             known = f"{self.proven} proven by the manifest"
         return f"restored, {_count(count, 'tensor')}, {known}"
 
+    def _repaired(self) -> str:
+        bad, count = len(self.unresolved), len(self.plan.steps) if self.plan else 0
+        if bad:
+            return f"not repaired, {_count(bad, 'finding')} unresolved; nothing was written"
+        if self.blocked:
+            return "not repaired, Keras alone could not load the result; nothing was written"
+        if self.written is None or not self.written.checkpoint_id:
+            return f"can be repaired, {_count(count, 'tensor')}; nothing was written"
+        return f"repaired, {_count(count, 'tensor')}, written to {self.written.path}"
+
     @property
     def text(self) -> str:
         """The summary, then a line per finding and per fact worth a line."""
         lines = [self.summary, *(f"  {finding}" for finding in self.findings)]
         if self.replicas > 1:
             lines.append(f"  {self.replicas} replicas hold the same bytes")
-        if self.optimizer not in ("none", "restored"):
+        if self.optimizer not in ("none", "" if self.action == "repair" else "restored"):
             lines.append(f"  optimizer {self.optimizer}")
         lines += [f"  {o.target}: {o.note}" for o in self.outcomes if o.note]
+        lines += [f"  {reason}" for reason in self.blocked]
+        lines += [f"  {code} is exact: {text}" for code, text in self.evidence.items()]
+        if self.written is not None and self.written.proof:
+            lines.append(f"  read back with Keras alone: {self.written.proof}")
+        if self.written is not None and self.ok:
+            lines.append(f"  to load it: {self.written.call}")
         return printable("\n".join(lines))
 
     def __str__(self) -> str:
@@ -153,6 +206,9 @@ class Report:
             "replicas": self.replicas,
             "optimizer": self.optimizer,
             "versions": dict(self.versions),
+            "written": None if self.written is None else self.written.to_dict(),
+            "evidence": dict(self.evidence),
+            "blocked": list(self.blocked),
         }
 
     @property
@@ -164,17 +220,28 @@ class Report:
             "manifest": self.checkpoint_id or self.origin,
             "optimizer": self.optimizer,
             "replicas": self.replicas,
+            **self._new(),
             **{f"written by {name}": version for name, version in sorted(self.versions.items())},
         }
-        findings = [(f.code, f.severity.value, f.key, f.message) for f in self.findings]
+        findings = [
+            (f.code, f.severity.value, f.key, f.message, self.evidence.get(f.code, ""))
+            for f in self.findings
+        ]
         outcomes = [(o.target, o.source, _proof(o), o.digest, o.note) for o in self.outcomes]
         return _PAGE.format(
             title=_escape(self.summary),
             state="ok" if self.ok else "bad",
             facts=_html_table((), list(facts.items())),
-            findings=_html_table(("code", "severity", "tensor", "what"), findings),
+            findings=_html_table(("code", "severity", "tensor", "what", "exact"), findings),
             outcomes=_html_table(("tensor", "from", "proof", "digest", "done"), outcomes),
         )
+
+    def _new(self) -> dict[str, str]:
+        """What the page tells of a repair's file."""
+        if self.written is None:
+            return {}
+        told = {"new checkpoint": self.written.path, "read back": self.written.proof}
+        return {**told, "to load it": self.written.call, "blocked": "; ".join(self.blocked)}
 
 
 def _count(number: int, noun: str) -> str:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 from kerasguard import durable, guard
 from kerasguard.commit import staged
 
-__all__ = ["Context", "recorded"]
+__all__ = ["Context", "recorded", "unrecorded"]
 
 _thread = threading.local()
 
@@ -45,6 +45,17 @@ class Context:
     strict: bool = False
     saves: int = 0
     probe: Any = False
+
+
+@contextlib.contextmanager
+def unrecorded() -> Iterator[None]:
+    """Saves of this thread inside the block are Keras' own, for who records them himself."""
+    before = getattr(_thread, "saving", False)
+    _thread.saving = True
+    try:
+        yield
+    finally:
+        _thread.saving = before
 
 
 def recorded(

@@ -23,7 +23,7 @@ import keras
 
 from kerasguard.integrations.keras_patches import Patch, PatchSet
 
-__all__ = ["less_work"]
+__all__ = ["less_work", "shortcuts"]
 
 _PLAIN = frozenset({str, int, float, bool, type(None), FunctionType, MethodType})
 _NO_TENSORS = frozenset({str, int, float, bool, type(None), dict, list, tuple, keras.KerasTensor})
@@ -209,3 +209,8 @@ def _patch_sets() -> list[PatchSet]:
 
 
 _PATCHES = _patch_sets()
+
+
+def shortcuts() -> dict[str, bool]:
+    """By the name in Keras that they replace, whether the shortcuts fit the installed Keras."""
+    return {name: fits for patches in _PATCHES for name, fits in patches.fitting().items()}

@@ -53,6 +53,16 @@ class PatchSet:
                     self._installed.append((patch, original, replacement))
             return bool(self._installed)
 
+    def fitting(self) -> dict[str, bool]:
+        """By attribute (`Sequential.add`), whether its replacement fits what is there."""
+        with self._lock:
+            mine = {(id(patch.owner), patch.name) for patch, _, _ in self._installed}
+            return {
+                f"{patch.owner.__name__}.{patch.name}": (id(patch.owner), patch.name) in mine
+                or _fits(patch)
+                for patch in self._patches
+            }
+
     def remove(self) -> None:
         """Put the originals back when nobody wants the replacements any more.
 

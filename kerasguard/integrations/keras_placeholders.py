@@ -27,7 +27,7 @@ from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_patches import Patch, PatchSet
 from kerasguard.tensors import Array, numpy_dtype
 
-__all__ = ["Skipped", "skip_initialisers", "skipped_of", "wait"]
+__all__ = ["Skipped", "shortcuts", "skip_initialisers", "skipped_of", "wait"]
 
 Initialiser = Callable[[], Any]
 
@@ -243,3 +243,8 @@ _patches = PatchSet(
         Patch(_owner("value"), "value", _reading, lambda found: isinstance(found, property)),
     ]
 )
+
+
+def shortcuts() -> dict[str, bool]:
+    """By the name in Keras that they replace, whether the shortcuts fit the installed Keras."""
+    return _patches.fitting()

@@ -1,0 +1,246 @@
+"""What each verb of the command line does: a call of the library, and how its result is shown."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasguard import errors
+from kerasguard.console import Output
+
+if TYPE_CHECKING:
+    from kerasguard.manifest import Manifest
+    from kerasguard.report import Report
+
+__all__ = [
+    "DIFFERS", "NO_MANIFEST", "OK", "UNREADABLE", "UNREPAIRABLE", "USAGE", "UsageError",
+    "diff", "doctor", "explain", "inspect", "plan", "repair", "report", "scan", "verify",
+]  # fmt: skip
+
+OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE = 0, 1, 2, 3, 4, 5
+
+
+class UsageError(Exception):
+    """The arguments are well-formed but name something that is not there."""
+
+
+def inspect(options: argparse.Namespace, out: Output) -> int:
+    """List the tensors of a checkpoint."""
+    from kerasguard import guard
+
+    manifest = guard.inspect(options.path)
+    out.document(OK, path=options.path, manifest=manifest.to_dict())
+    _show_checkpoint(options.path, manifest, out)
+    return OK
+
+
+def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
+    tensors = manifest.table.tensors.values()
+    known = f"recorded as {manifest.checkpoint_id}" if manifest.checkpoint_id else "no manifest"
+    size = sum(record.spec.nbytes for record in tensors)
+    out.line(f"{path}: {manifest.format}, {len(tensors)} tensors, {size:,} bytes, {known}")
+    for name, version in sorted(manifest.versions.items()):
+        out.line(f"  written by {name} {version}")
+    if manifest.companion is not None:
+        kept = f"{len(manifest.kept)} tensors that Keras did not write"
+        out.line(f"  {kept} in {manifest.companion.name}, {manifest.companion.size:,} bytes")
+    if lost := [r.label for r in manifest.unwritten if r.digest is None]:
+        out.line(f"  not written, and not kept: {', '.join(lost)}")
+    if manifest.probe is not None:
+        out.line("  with a probe of what the model computes")
+    out.table(
+        ("tensor", "name", "shape", "dtype", "role"),
+        [(r.key, r.name, list(r.spec.shape), r.spec.dtype, r.role) for r in tensors],
+    )
+
+
+def verify(options: argparse.Namespace, out: Output) -> int:
+    """Compare a checkpoint with its manifest."""
+    from kerasguard import guard
+
+    found = guard.verify(options.path)
+    code = _code_of(found)
+    out.document(code, report=found.to_dict())
+    out.line(found.text)
+    return code
+
+
+def plan(options: argparse.Namespace, out: Output) -> int:
+    """Tell how a checkpoint would be restored."""
+    from kerasguard import guard
+
+    decided = guard.plan(options.path, _model(options), **_choices(options))
+    code = UNREPAIRABLE if decided.unresolved else OK
+    out.document(code, path=options.path, plan=decided.to_dict())
+    out.line(decided)
+    return code
+
+
+def repair(options: argparse.Namespace, out: Output) -> int:
+    """Write a checkpoint anew, as one that Keras alone loads."""
+    from kerasguard import repairing
+
+    done = repairing.repair(
+        options.path,
+        options.out,
+        _model(options),
+        dry_run=options.dry_run,
+        overwrite=options.overwrite,
+        progress=out.progress,
+        **_choices(options),
+    )
+    code = OK if done.ok else UNREPAIRABLE
+    out.document(code, report=done.to_dict())
+    out.line(done.text)
+    return code
+
+
+def diff(options: argparse.Namespace, out: Output) -> int:
+    """Tell what differs between two checkpoints."""
+    from kerasguard.difference import compare
+    from kerasguard.reading import Reading
+
+    tables = []
+    for path in (options.first, options.second):
+        with Reading(Path(path)) as reading:
+            tables.append(reading.finish())
+    changes = compare(*tables)
+    code = DIFFERS if changes else OK
+    listed = [change.to_dict() for change in changes]
+    out.document(code, first=options.first, second=options.second, changes=listed)
+    verdict = f"differ in {len(changes)} places" if changes else "hold the same"
+    out.line(f"{options.first} and {options.second} {verdict}")
+    out.table(("what", "name", "how"), [(c.kind, c.name, c.what) for c in changes])
+    return code
+
+
+def report(options: argparse.Namespace, out: Output) -> int:
+    """Write a page about a checkpoint: its verification, or with `--plan` a dry run."""
+    from kerasguard import guard, pages
+
+    if options.plan or options.model:
+        found = guard.preview(options.path, _model(options), **_choices(options))
+    else:
+        found = guard.verify(options.path)
+    place = pages.write(options.out or f"{options.path}.html", found, overwrite=options.overwrite)
+    code = _code_of(found)
+    out.document(code, page=str(place), report=found.to_dict())
+    out.line(f"{found.summary}; written to {place}")
+    return code
+
+
+def scan(options: argparse.Namespace, out: Output) -> int:
+    """List the checkpoints below a folder."""
+    from kerasguard import scanning
+
+    rows = []
+    for found in scanning.scan(options.folder, verify=not options.quick):
+        out.progress(f"{found.state} {found.path}")
+        rows.append(found)
+    states = {found.state for found in rows}
+    code = UNREADABLE if "unreadable" in states else DIFFERS if "differs" in states else OK
+    out.document(code, folder=options.folder, checkpoints=[found.to_dict() for found in rows])
+    if not rows:
+        out.line(f"{options.folder}: no checkpoint")
+    out.table(
+        ("checkpoint", "format", "state", "why"),
+        [(found.path, found.format, found.state, found.detail) for found in rows],
+    )
+    return code
+
+
+def doctor(_: argparse.Namespace, out: Output) -> int:
+    """Tell what kerasguard works with here."""
+    from kerasguard.doctor import examine
+
+    found = examine()
+    code = USAGE if "problem" in found["keras"] else OK
+    out.document(code, **found)
+    rows = [(name, version or "not installed") for name, version in found["versions"].items()]
+    rows.append(("platform", found["platform"]))
+    for part in ("keras", "mlflow"):
+        rows += [(f"{part} {name}", str(value)) for name, value in found[part].items()]
+    for name, fits in found["shortcuts"].items():
+        rows.append((f"shortcut {name}", "on" if fits else "off: this Keras looks otherwise"))
+    out.table(("what", "here"), rows)
+    return code
+
+
+def _code_of(found: Report) -> int:
+    if found.action != "verify":
+        return OK if found.ok else UNREPAIRABLE
+    return DIFFERS if not found.ok else OK if found.origin == "recorded" else NO_MANIFEST
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    """What `plan`, `repair` and `report` have in common."""
+    return {
+        "repair": options.repair,
+        "renames": dict(options.rename) or None,
+        "custom_objects": _custom_objects(options.custom_objects),
+    }
+
+
+def _model(options: argparse.Namespace) -> Any:
+    """The model that `package.module:function` returns."""
+    if options.model is None:
+        return None
+    make = _fetched("--model", options.model)
+    with _their_code(f"--model {options.model}"):
+        return make()
+
+
+def _custom_objects(references: list[tuple[str, str]]) -> dict[str, Any]:
+    """What `[NAME=]package.module:attribute` names; an attribute that is a dict gives them all."""
+    found: dict[str, Any] = {}
+    for name, reference in references:
+        item = _fetched("--custom-objects", reference)
+        if isinstance(item, Mapping) and not name:
+            found.update(item)
+        else:
+            found[name or reference.partition(":")[2]] = item
+    return found
+
+
+def _fetched(option: str, reference: str) -> Any:
+    module_name, _, name = reference.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: the folder that one stands in
+    with _their_code(f"{option} {reference}"):
+        return getattr(importlib.import_module(module_name), name)
+
+
+@contextlib.contextmanager
+def _their_code(what: str) -> Iterator[None]:
+    """Run the user's own program: whatever it raises is no bug of kerasguard."""
+    try:
+        yield
+    except errors.KerasguardError:
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{what}: {why} (--debug shows where)") from error
+
+
+def explain(options: argparse.Namespace, out: Output) -> int:
+    """Tell what a code means, or list all codes."""
+    from kerasguard.explain import explanations
+
+    known = explanations()
+    if options.code is None:
+        codes = [{"code": e.code, "summary": e.summary} for e in known.values()]
+        out.document(OK, codes=codes)
+        out.table(("code", "what"), [(e.code, e.summary) for e in known.values()])
+        return OK
+    entry = known.get(options.code.upper())
+    if entry is None:
+        raise UsageError(f"there is no code {options.code!r}; known: {', '.join(known)}")
+    out.document(OK, explanation=asdict(entry))
+    out.line(f"{entry.code}: {entry.summary}\n\n{entry.text}")
+    return OK

@@ -1,0 +1,77 @@
+"""What kerasguard works with here: versions, backend, shortcuts, MLflow."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+__all__ = ["examine"]
+
+_PACKAGES = (
+    "kerasguard",
+    "keras",
+    "tensorflow",
+    "numpy",
+    "h5py",
+    "ml_dtypes",
+    "xxhash",
+    "google-crc32c",
+    "rich",
+    "mlflow",
+)
+
+
+def examine() -> dict[str, Any]:
+    """Facts that belong into a bug report; imports Keras and MLflow where they are installed.
+
+    Returns:
+        `versions` (None where a package is missing), `keras` (backend, or why it cannot be
+        imported), `shortcuts` (whether each fits the installed Keras; where one does not, Keras
+        does the work itself) and `mlflow` (tracking address and active run).
+    """
+    keras, shortcuts = _keras()
+    return {
+        "versions": {"python": platform.python_version(), **{n: _version(n) for n in _PACKAGES}},
+        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "keras": keras,
+        "shortcuts": shortcuts,
+        "mlflow": _mlflow(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _keras() -> tuple[dict[str, Any], dict[str, bool]]:
+    try:
+        keras = importlib.import_module("keras")
+        from kerasguard.integrations import keras_fast_build, keras_placeholders
+    except Exception as error:  # noqa: BLE001  # a broken installation is what is asked about
+        return {"problem": f"{type(error).__name__}: {error}"}, {}
+    told = {
+        "backend": keras.backend.backend(),
+        "floatx": keras.config.floatx(),
+        "dtype_policy": keras.config.dtype_policy().name,
+    }
+    return told, {**keras_placeholders.shortcuts(), **keras_fast_build.shortcuts()}
+
+
+def _mlflow() -> dict[str, Any]:
+    if _version("mlflow") is None:
+        return {"problem": "not installed; kerasguard[mlflow] brings it"}
+    try:
+        mlflow = importlib.import_module("mlflow")
+        run = mlflow.active_run()
+        return {
+            "tracking_uri": mlflow.get_tracking_uri(),
+            "active_run": run.info.run_id if run else None,
+        }
+    except Exception as error:  # noqa: BLE001  # as for Keras
+        return {"problem": f"{type(error).__name__}: {error}"}

@@ -1,0 +1,163 @@
+"""Repair: a checkpoint that only kerasguard can load becomes one that Keras alone loads.
+
+The original is never written to. The new `.keras` file and its manifest appear together, after
+Keras, without any help, has read the file back and got the same tensors and predictions from it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kerasguard.attempt import Attempt, PathLike, Restored, attempt
+from kerasguard.commit import Stage, staged
+from kerasguard.diagnose import Policy
+from kerasguard.errors import OutputError, UnrepairableError
+from kerasguard.explain import explanations
+from kerasguard.reading import ManifestPolicy
+from kerasguard.recording import survey_checkpoint
+from kerasguard.report import Report, Written
+from kerasguard.saving import unrecorded
+from kerasguard.sidecar import place_of
+
+__all__ = ["repair"]
+
+Progress = Callable[[str], object]
+
+
+def repair(
+    path: PathLike,
+    out: PathLike,
+    model: Any = None,
+    *,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    custom_objects: Mapping[str, Any] | None = None,
+    renames: Mapping[str, str] | None = None,
+    repair: Policy = "exact",
+    manifest: ManifestPolicy = "auto",
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Write a checkpoint anew, as a `.keras` file with manifest that Keras alone loads.
+
+    Args:
+        path: a checkpoint of any kind; stays as it is.
+        out: the `.keras` file to write, with its manifest beside it.
+        model: where the checkpoint holds weights only; it gets them.
+        dry_run: tell what would be done; nothing is written.
+        overwrite: replace `out` if it exists.
+        custom_objects: classes and functions that the stored config names.
+        renames: patterns of stored names to expected ones, `{"old/*": "new/*"}`.
+        repair: which repairs may be taken without asking, as for `restore`.
+        manifest: `auto`, `require` or `ignore`, as for `restore`.
+        progress: told what is done next, a line each.
+
+    Returns:
+        A report of every migration and repair, with what makes it right; `.written` tells what
+        Keras needs to load the file.
+
+    Raises:
+        OutputError: `out` is in the way, is the original, or is no place to write to.
+        UnrepairableError: some tensor has no step that `repair` allows, or Keras alone could not
+            load the result; nothing was written. A dry run returns its report instead.
+        CheckpointError, ManifestError, ArchitectureError, ModelError: as for `restore`.
+    """
+    target, custom = Path(out), dict(custom_objects or {})
+    _check_free(target, overwrite=overwrite)
+    progress(f"reading {path}")
+    with attempt(
+        path,
+        model,
+        custom_objects=custom,
+        renames=renames,
+        repair=repair,
+        manifest=manifest,
+    ) as found:
+        _check_apart(Path(path), target, found)
+        report = _planned(found, target)
+        if dry_run:
+            return report
+        if found.decided.total and report.blocked:
+            raise UnrepairableError(report.text, report)
+        progress(f"restoring {len(found.decided.steps)} tensors")
+        told = {name: getattr(report, name) for name in ("action", "written", "evidence")}
+        restored = found.run(repair, **told)
+        training = found.reading.manifest.training if found.reading.manifest else {}
+    with staged(target) as stage:
+        written = _write(stage, restored, custom, training, progress)
+    return replace(restored.report, written=written)
+
+
+def _planned(found: Attempt, out: Path) -> Report:
+    """The report with what makes each change right, and with what Keras will need."""
+    from kerasguard.integrations import keras_model, keras_stock
+
+    known = explanations()
+    codes = sorted({finding.code for finding in found.decided.findings})
+    architecture = keras_model.architecture(found.prepared.target.model)
+    return found.report(
+        action="repair",
+        evidence={code: known[code].exact for code in codes if code in known},
+        blocked=tuple(keras_stock.obstacles(architecture)),
+        written=Written(str(out), keras_stock.needs(architecture or {})),
+    )
+
+
+def _write(
+    stage: Stage,
+    restored: Restored,
+    custom_objects: Mapping[str, Any],
+    training: Mapping[str, Any],
+    progress: Progress,
+) -> Written:
+    """Write the model, have Keras read it back, record it, and put it in its place."""
+    from kerasguard.integrations import keras_stock
+
+    model, report = restored.model, restored.report
+    planned = report.written or Written(str(stage.given))
+    if stage.folder is None:
+        raise OutputError(stage.given, f"cannot be written safely: {stage.reason}")
+    progress(f"writing {stage.given}")
+    with unrecorded():
+        stage.write(model.save)
+    checkpoint = stage.checkpoint
+    if checkpoint is None:
+        raise OutputError(stage.given, "Keras wrote nothing")
+    progress("reading it back with Keras alone")
+    supplied = keras_stock.supply(planned.needs, custom_objects)
+    difference, proof = keras_stock.read_back(checkpoint, model, supplied)
+    if difference:
+        report = replace(report, blocked=(difference,))
+        raise UnrepairableError(report.text, report)
+    recorded = survey_checkpoint(checkpoint, model, training=training, previous=stage.target)
+    stage.commit(recorded)
+    return replace(planned, checkpoint_id=recorded.checkpoint_id, proof=proof)
+
+
+def _check_free(out: Path, *, overwrite: bool) -> None:
+    """Refuse, before the long work, what could not be written in the end."""
+    if out.suffix != ".keras":
+        raise OutputError(out, "a repaired checkpoint is a .keras file; give it that ending")
+    if out.is_dir():
+        raise OutputError(out, "is a folder; name a file")
+    if not out.parent.is_dir():
+        raise OutputError(out, f"there is no folder {out.parent}; make it first")
+    in_the_way = [path for path in (out, place_of(out)) if os.path.lexists(path)]
+    if in_the_way and not overwrite:
+        raise OutputError(
+            in_the_way[0], "exists and is not overwritten; name another, or ask to overwrite it"
+        )
+
+
+def _check_apart(path: Path, out: Path, found: Attempt) -> None:
+    """Refuse to write over the original, under whatever name, or into its folder."""
+    files = {file.path for file in found.reading.checkpoint.files().values()}
+    same = out.exists() and any(out.samefile(file) for file in files)
+    real, source = Path(os.path.realpath(out)), Path(os.path.realpath(path))
+    if same or real == source or source in real.parents:
+        raise OutputError(
+            out, f"is {path} itself or lies in it; the original is never written to: name another"
+        )

@@ -1,0 +1,110 @@
+"""Every checkpoint below a folder: what it is, whether it was recorded, whether it is intact."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kerasguard import guard, sidecar
+from kerasguard.errors import KerasguardError, UnknownFormatError
+from kerasguard.formats import FORMATS
+
+__all__ = ["Found", "scan"]
+
+State = Literal["intact", "differs", "unrecorded", "recorded", "unreadable"]
+
+# Whole folders that are one checkpoint; nothing below them is one of its own.
+_FOLDERS = ("keras_directory", "saved_model")
+_INDEX = ".index"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One checkpoint.
+
+    Args:
+        path: of the checkpoint, below the folder that was scanned.
+        format: `keras_zip`, ...
+        state: `intact` (as recorded), `differs`, `unrecorded`, `unreadable`; `recorded` where a
+            manifest is there and nothing was compared with it.
+        detail: how many places differ, or why it cannot be read.
+    """
+
+    path: str
+    format: str
+    state: State
+    detail: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+
+def scan(folder: str | os.PathLike[str], *, verify: bool = True) -> Iterator[Found]:
+    """Find checkpoints by their content; imports no framework.
+
+    Args:
+        folder: to look in, and in everything below; symbolic links are not followed.
+        verify: read every byte of those that have a manifest; else only tell that there is one.
+
+    Yields:
+        Each checkpoint in the order of its path.
+
+    Raises:
+        NotADirectoryError: `folder` is none.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
+    for place, kind in _candidates(root):
+        yield _found(place, kind, verify=verify)
+
+
+def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
+    for here, folders, names in os.walk(root):
+        place = Path(here)
+        kind = _kind(place)
+        if kind in _FOLDERS:
+            folders.clear()
+            yield place, kind
+            continue
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        bundles = {name.removesuffix(_INDEX) for name in names if name.endswith(_INDEX)}
+        parts = _shards(names)
+        for name in sorted({*names, *bundles} - parts):
+            data = any(name.startswith(f"{b}.data-") or name == f"{b}{_INDEX}" for b in bundles)
+            if name.endswith(sidecar.SUFFIX) or data or name == "checkpoint":
+                continue
+            found = _kind(place / name)
+            if found:
+                yield place / name, found
+
+
+def _shards(names: list[str]) -> set[str]:
+    """The files that belong to the lists of shards among `names`."""
+    stems = [name.removesuffix(".weights.json") for name in names if name.endswith(".weights.json")]
+    return {n for n in names for s in stems if n.startswith(f"{s}_") and n.endswith(".weights.h5")}
+
+
+def _kind(place: Path) -> str:
+    return next((kind.name for kind in FORMATS if kind.recognises(place)), "")
+
+
+def _found(place: Path, kind: str, *, verify: bool) -> Found:
+    try:
+        if sidecar.read(place) is None:
+            guard.inspect(place)  # that it can be read is part of the answer
+            return Found(str(place), kind, "unrecorded")
+        if not verify:
+            return Found(str(place), kind, "recorded")
+        report = guard.verify(place)
+    except UnknownFormatError:
+        return Found(str(place), kind, "unreadable", "changed while it was looked at")
+    except (KerasguardError, OSError) as error:
+        return Found(str(place), kind, "unreadable", str(error))
+    if report.ok:
+        return Found(str(place), kind, "intact")
+    return Found(str(place), kind, "differs", f"in {len(report.unresolved)} places")

@@ -1,0 +1,83 @@
+"""Checkpoints are found by their content, whatever they are called."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import h5py
+import pytest
+
+from kerasguard import guard
+from kerasguard.scanning import Found, scan
+
+
+@pytest.fixture
+def tree(repository: Path, tmp_path: Path) -> Path:
+    """A folder with one checkpoint of every old kind, and files that are none."""
+    golden = repository / "tests/golden"
+    shutil.copytree(golden / "saved_model/tf2.0.4-mlp", tmp_path / "models/exported")
+    for path in (golden / "tf_checkpoint").glob("tf2.15.1-bidir.*"):
+        shutil.copy(path, tmp_path / "models" / path.name)
+    with tarfile.open(golden / "legacy_h5/writers.tar.xz") as archive:
+        member = next(m for m in archive.getmembers() if m.name.endswith("tf2.3.1/mlp.h5"))
+        member.name = "models/without_a_suffix"
+        archive.extract(member, tmp_path, filter="data")
+    (tmp_path / "notes.h5").write_text("no checkpoint")
+    (tmp_path / ".hidden").mkdir()
+    shutil.copy(tmp_path / "models/without_a_suffix", tmp_path / ".hidden/old.h5")
+    return tmp_path
+
+
+def states(folder: Path, *, verify: bool = True) -> dict[str, str]:
+    return {str(Path(f.path).relative_to(folder)): f.state for f in scan(folder, verify=verify)}
+
+
+def test_every_kind_is_found_once_and_nothing_else(tree: Path) -> None:
+    found = {str(Path(f.path).relative_to(tree)): f.format for f in scan(tree)}
+    assert found == {
+        "models/exported": "saved_model",
+        "models/tf2.15.1-bidir": "tf_checkpoint",
+        "models/without_a_suffix": "legacy_h5",
+    }
+
+
+def test_recorded_intact_and_changed_checkpoints_are_told_apart(tree: Path) -> None:
+    path = tree / "models/without_a_suffix"
+    assert states(tree)["models/without_a_suffix"] == "unrecorded"
+    guard.record(path)
+    assert states(tree)["models/without_a_suffix"] == "intact"
+    assert states(tree, verify=False)["models/without_a_suffix"] == "recorded"
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights"]
+        names: list[str] = []
+        group.visititems(lambda n, v: names.append(n) if isinstance(v, h5py.Dataset) else None)
+        group[names[0]][...] = 7.0
+    found = next(f for f in scan(tree) if f.path == str(path))
+    assert (found.state, found.format) == ("differs", "legacy_h5")
+    assert found.detail
+
+
+def test_a_damaged_checkpoint_is_listed_with_the_reason(tree: Path) -> None:
+    path = tree / "models/exported/saved_model.pb"
+    path.write_bytes(path.read_bytes()[:2000])
+    found = next(f for f in scan(tree) if f.path.endswith("exported"))
+    assert found.state == "unreadable"
+    assert "exported" in found.detail
+
+
+def test_an_empty_folder_has_none_and_a_missing_one_is_an_error(tmp_path: Path) -> None:
+    assert list(scan(tmp_path)) == []
+    with pytest.raises(NotADirectoryError, match="no such folder"):
+        list(scan(tmp_path / "nothing"))
+
+
+def test_a_find_is_plain_data() -> None:
+    found = Found("a.keras", "keras_zip", "intact")
+    assert found.to_dict() == {
+        "path": "a.keras",
+        "format": "keras_zip",
+        "state": "intact",
+        "detail": "",
+    }
