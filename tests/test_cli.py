@@ -190,6 +190,13 @@ def test_an_error_is_a_json_document_too(tmp_path: Path, capsys: Captured) -> No
         ["plan", "a", "--model", "no.such.module:function"],
         ["plan", "a", "--model", "json:no_such_function"],
         ["explain", "KG999"],
+        ["repair", "a.h5"],
+        ["repair", "a.h5", "b.h5"],
+        ["repair", "a.h5", "no/such/folder/b.keras"],
+        ["repair", "a.h5", "b.keras", "--custom-objects", "json:no_such_class"],
+        ["repair", "a.h5", "b.keras", "--custom-objects", "=json:loads"],
+        ["diff", "a.keras"],
+        ["scan"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
@@ -209,6 +216,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> N
         (errors.UnrepairableError("2 of 3", Report("plan", "a", "b")), cli.UNREPAIRABLE),
         (errors.ArchitectureError("unknown class"), cli.UNREPAIRABLE),
         (errors.ModelError("never built"), cli.USAGE),
+        (errors.OutputError("a.keras", "exists"), cli.USAGE),
         (errors.MissingPackageError("MLflow is not installed"), cli.USAGE),
         (PermissionError(13, "Permission denied", "a.keras"), cli.UNREADABLE),
         (ZeroDivisionError("a bug"), cli.INTERNAL),
@@ -249,6 +257,112 @@ def test_names_in_a_file_cannot_move_the_cursor(
     _guard(monkeypatch, verify=_raising(errors.ManifestError("\x1b]0;owned\x07 is no key")))
     main(["verify", "a.keras"])
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.keras
+def test_repair_writes_once_and_says_what_it_did(
+    copy: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    out = tmp_path / "new.keras"
+    assert main(["repair", str(copy), str(out), "--dry-run", "--json"]) == cli.OK
+    assert json.loads(capsys.readouterr().out)["report"]["ok"]
+    assert not out.exists()
+    assert main(["repair", str(copy), str(out)]) == cli.OK
+    assert "read back with Keras alone: 2 tensors" in capsys.readouterr().out
+    assert main(["verify", str(out)]) == cli.OK
+    assert main(["repair", str(copy), str(out)]) == cli.USAGE
+    assert "exists and is not overwritten" in capsys.readouterr().err
+    assert main(["repair", str(copy), str(copy), "--overwrite"]) == cli.USAGE
+    assert main(["diff", str(copy), str(out)]) == cli.OK
+    assert "hold the same" in capsys.readouterr().out
+
+
+@pytest.mark.keras
+def test_repair_takes_custom_objects_by_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (tmp_path / "layers_of_test_cli.py").write_text(
+        "import keras\n"
+        "class Same(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        return x\n"
+        "everything = {'Same': Same}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    import keras
+    import layers_of_test_cli  # type: ignore[import-not-found]
+
+    keras.Sequential([keras.Input((3,)), layers_of_test_cli.Same()]).save("old.keras")
+    assert main(["repair", "old.keras", "new.keras"]) == cli.UNREPAIRABLE
+    assert 'custom_objects={"Same": Same}' in capsys.readouterr().err
+    for number, told in enumerate(("everything", "Same", "Same")):
+        reference = f"{'Same=' * (number == 2)}layers_of_test_cli:{told}"
+        arguments = ["old.keras", f"new{number}.keras", "--custom-objects", reference]
+        assert main(["repair", *arguments]) == cli.OK
+
+
+@pytest.mark.keras
+def test_diff_lists_what_differs_and_is_exit_code_1(
+    copy: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    import keras
+
+    other = tmp_path / "other.keras"
+    inputs = keras.Input((3,))
+    keras.Model(inputs, keras.layers.Dense(4, name="head")(inputs), name="small").save(other)
+    assert main(["diff", str(copy), str(other)]) == cli.DIFFERS
+    assert "head/kernel" in capsys.readouterr().out
+    assert main(["diff", str(copy), str(tmp_path / "nothing.keras")]) == cli.UNREADABLE
+
+
+@pytest.mark.keras
+def test_report_writes_a_page_and_takes_no_other_files_place(copy: Path, capsys: Captured) -> None:
+    page = copy.with_name(f"{copy.name}.html")
+    assert main(["report", str(copy)]) == cli.OK
+    assert "as recorded" in page.read_text("utf-8")
+    assert main(["report", str(copy)]) == cli.USAGE
+    assert main(["report", str(copy), "--plan", "--overwrite"]) == cli.OK
+    assert "can be restored" in page.read_text("utf-8")
+    assert main(["report", str(copy), str(copy.parent / "no" / "page.html")]) == cli.USAGE
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.keras
+def test_scan_lists_a_folder_and_its_worst_state_is_the_exit_code(
+    copy: Path, capsys: Captured
+) -> None:
+    assert main(["scan", str(copy.parent), "--json"]) == cli.OK
+    (found,) = json.loads(capsys.readouterr().out)["checkpoints"]
+    assert (found["format"], found["state"]) == ("keras_zip", "intact")
+    shutil.copy(copy, copy.with_name("unrecorded.keras"))
+    assert main(["scan", str(copy.parent)]) == cli.OK
+    copy.with_name("unrecorded.keras.manifest.json").write_text("{}")
+    assert main(["scan", str(copy.parent)]) == cli.UNREADABLE
+    assert "unreadable" in capsys.readouterr().out
+    assert main(["scan", str(copy.parent / "nothing")]) == cli.UNREADABLE
+
+
+def test_the_new_ways_of_looking_import_no_framework(repository: Path) -> None:
+    path = str(repository / "tests/golden/saved_model/tf2.0.4-mlp")
+    for arguments in (["diff", path, path], ["scan", path]):
+        code, _, modules, _ = _fresh(*arguments)
+        assert code == cli.OK
+        assert not modules & {*FRAMEWORKS}
+
+
+@pytest.mark.keras
+def test_doctor_tells_versions_backend_and_shortcuts(capsys: Captured) -> None:
+    import keras
+
+    assert main(["doctor", "--json"]) == cli.OK
+    told = json.loads(capsys.readouterr().out)
+    assert told["versions"]["keras"] == keras.__version__
+    assert told["keras"]["backend"] == keras.backend.backend()
+    assert told["shortcuts"]["Sequential.add"] is True
+    assert set(told["mlflow"]) & {"problem", "tracking_uri"}
+    assert main(["doctor"]) == cli.OK
+    assert keras.__version__ in capsys.readouterr().out
 
 
 def test_explain_lists_all_codes_and_tells_one(capsys: Captured) -> None:
