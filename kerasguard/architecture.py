@@ -25,6 +25,7 @@ from kerasguard.tensors import LayerRecord, snake_case
 __all__ = [
     "config_digest",
     "graph_digest",
+    "layer_configs",
     "layer_records",
     "unique_name",
 ]
@@ -102,6 +103,18 @@ def layer_records(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
     if _entries(architecture) is not None:
         _read_graph(architecture, "", records)
     return records
+
+
+def layer_configs(architecture: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Key, class and config of every layer that is spelled out; see `layer_records`."""
+    todo = [(architecture, "")]
+    while todo:
+        around, prefix = todo.pop()
+        entries = _entries(around) or []
+        for entry, key in zip(entries, _keys(entries, prefix), strict=True):
+            if isinstance(entry.get("config"), Mapping):
+                yield key, _class(entry), entry["config"]
+            todo.append((entry, key))
 
 
 def _read_graph(

@@ -67,22 +67,25 @@ class RepairPlan:
             f"{len(self.applied)} repairs, {len(self.unresolved)} unresolved, "
             f"{len(self.unused)} stored tensors unused"
         )
-        lines = [head]
-        for finding in self.findings:
-            if finding in self.applied:
-                state = "repaired"
-            else:
-                state = finding.severity.value
-            lines.append(f"  {state}: {finding}")
-        return "\n".join(lines)
+        repaired = set(self.applied)
+        return "\n".join(
+            [
+                head,
+                *(
+                    f"  {'repaired' if finding in repaired else finding.severity.value}: {finding}"
+                    for finding in self.findings
+                ),
+            ]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
+        place = {finding: i for i, finding in enumerate(self.findings)}
         return {
             "steps": [step.to_dict() for step in self.steps],
             "findings": [f.to_dict() for f in self.findings],
-            "applied": [self.findings.index(f) for f in self.applied],
-            "unresolved": [self.findings.index(f) for f in self.unresolved],
+            "applied": [place[f] for f in self.applied],
+            "unresolved": [place[f] for f in self.unresolved],
             "unused": list(self.unused),
             "optimizer_reason": self.optimizer_reason,
         }

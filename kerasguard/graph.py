@@ -1,91 +1,197 @@
-"""Where a layer stands in its model's graph, as digests that do not depend on names.
+"""The graph of a model's layers, models inside it taken apart, and how layers stand to each other.
 
-Two layers of two models that get equal digests have the same class and config, and the same
-classes and configs before them (`upstream`) or after them (`downstream`), argument by argument.
-That is evidence of identity that survives renaming, drifting auto-names and moved code.
+Names play no part here. `Graph.of` turns the records of a table into one flat graph of calls, so
+that a layer stands at the same place whether or not a model was put around it; `Graph.seen` says of
+every layer which of some known layers it is reached from and which it reaches, argument by
+argument.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
 from kerasguard.tensors import LayerRecord
 
-__all__ = ["Place", "places"]
+__all__ = ["Call", "Graph", "Seen"]
 
-_Call = tuple[str, int]
+# A layer and which of its calls.
+Call = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Digests of all that feeds a layer (itself included) and of all that it feeds."""
+class Seen:
+    """What a layer sees of the known layers; bit i of a mask stands for known layer i.
 
-    upstream: str
-    downstream: str
-
-
-def places(layers: Mapping[str, LayerRecord]) -> dict[str, Place]:
-    """The place of every layer whose graph is known; layers of unknown graph are left out.
-
-    Linear in the number of calls; iterative, so that a thousand layers in a row are no problem.
+    Args:
+        above: by argument, the layers that it is reached from, for each of its calls, in no
+            order of their own; a call of nothing (a Sequential's first layer) sees what a call of
+            one unknown tensor does.
+        below: the layers that are reached from it.
+        arguments: a bit per (layer, argument) that it reaches.
     """
-    known = {key: layer for key, layer in layers.items() if layer.inbound is not None}
-    sources = {
-        (key, n): [(k, i, t) for k, i, t in call if k in known]
-        for key, layer in known.items()
-        for n, call in enumerate(layer.inbound or ())
-    }
-    for key, layer in known.items():
-        if not layer.inbound:  # a layer that is never called still has a place: nowhere
-            sources.setdefault((key, 0), [])
-    consumers: dict[_Call, list[tuple[_Call, int, int]]] = {call: [] for call in sources}
-    for call, inputs in sources.items():
-        for argument, (k, i, t) in enumerate(inputs):
-            if (k, i) in consumers:
-                consumers[(k, i)].append((call, argument, t))
-    order = _topological(sources, consumers)
-    own = {key: f"{layer.class_name}\0{layer.config_digest}" for key, layer in known.items()}
-    up: dict[_Call, str] = {}
-    for call in order:
-        fed = [f"{up.get((k, i), '')}:{t}" for k, i, t in sources[call]]
-        up[call] = _digest(own[call[0]], *fed)
-    down: dict[_Call, str] = {}
-    for call in reversed(order):
-        outputs = [f"{down.get(c, '')}:{a}:{t}" for c, a, t in consumers[call]]
-        down[call] = _digest(own[call[0]], *sorted(outputs))
-    calls: dict[str, list[_Call]] = {}
-    for call in sources:
-        calls.setdefault(call[0], []).append(call)
-    return {
-        key: Place(
-            _digest(*(up.get(c, "") for c in calls[key])),
-            _digest(*(down.get(c, "") for c in calls[key])),
-        )
-        for key in known
-    }
+
+    above: tuple[tuple[int, ...], ...]
+    below: int
+    arguments: int
 
 
-def _digest(*parts: str) -> str:
-    return hashlib.blake2b("\1".join(parts).encode(), digest_size=12).hexdigest()
+@dataclass(frozen=True)
+class Graph:
+    """A flat graph of calls.
+
+    Args:
+        layers: the records of its layers, in graph order.
+        sources: by call, the calls whose outputs are its arguments.
+        order: of the calls, each after its sources; calls on a cycle are left out.
+        users: by call, the calls that it is an argument of, and of which number.
+    """
+
+    layers: Mapping[str, LayerRecord]
+    sources: Mapping[Call, Sequence[Call]]
+    order: Sequence[Call]
+    users: Mapping[Call, Sequence[tuple[Call, int]]] = field(repr=False)
+
+    @staticmethod
+    def of(layers: Mapping[str, LayerRecord]) -> Graph:
+        """The graph of a table's layers; those whose calls are unknown are no part of it."""
+        known = {key: layer for key, layer in layers.items() if layer.inbound is not None}
+        flat = _Flat(known)
+        users: dict[Call, list[tuple[Call, int]]] = {call: [] for call in flat.sources}
+        for call, sources in flat.sources.items():
+            for argument, source in enumerate(sources):
+                users[source].append((call, argument))
+        own = {key: known[key] for key, _ in flat.sources}
+        return Graph(own, flat.sources, _topological(flat.sources, users), users)
+
+    def seen(self, known: Mapping[str, int], bits: dict[tuple[int, int], int]) -> dict[str, Seen]:
+        """How every layer stands to the layers in `known`, which gives each a number.
+
+        Args:
+            known: numbers by layer.
+            bits: by (number, argument), a bit; shared between graphs that are compared, filled as
+                needed.
+        """
+        above: dict[Call, int] = {}
+        below: dict[Call, int] = {}
+        arguments: dict[Call, int] = {}
+        for call in self.order:
+            mask = 1 << known[call[0]] if call[0] in known else 0
+            for source in self.sources[call]:
+                mask |= above.get(source, 0)
+            above[call] = mask
+        for call in reversed(self.order):
+            mask = reached = 0
+            for user, argument in self.users[call]:
+                mask |= below.get(user, 0)
+                reached |= arguments.get(user, 0)
+                number = known.get(user[0])
+                if number is not None:
+                    mask |= 1 << number
+                    reached |= 1 << bits.setdefault((number, argument), len(bits))
+            below[call], arguments[call] = mask, reached
+        calls: dict[str, list[Call]] = {}
+        for call in self.sources:
+            calls.setdefault(call[0], []).append(call)
+        return {
+            key: Seen(
+                tuple(sorted(tuple(above.get(s, 0) for s in self.sources[c]) or (0,) for c in own)),
+                reduce(or_, (below.get(c, 0) for c in own)),
+                reduce(or_, (arguments.get(c, 0) for c in own)),
+            )
+            for key, own in calls.items()
+        }
+
+
+class _Flat:
+    """Takes models inside a model apart; `sources` is the result."""
+
+    def __init__(self, layers: Mapping[str, LayerRecord]) -> None:
+        self.layers = layers
+        self.inside: dict[str, list[str]] = {}
+        for key in layers:
+            around = _around(key)
+            self.inside.setdefault(around if around in layers else "", []).append(key)
+        self.inputs = {
+            model: [k for k in keys if layers[k].class_name == "InputLayer"]
+            for model, keys in self.inside.items()
+        }
+        self.last = {model: _ends(keys, layers) for model, keys in self.inside.items()}
+        self.given: dict[Call, list[Call]] = {}
+        self.sources: dict[Call, list[Call]] = {}
+        self.take_apart("", 0)
+        for call, sources in self.sources.items():
+            self.sources[call] = [s for s in sources if s in self.sources]
+
+    def take_apart(self, model: str, number: int) -> None:
+        """Collect the calls inside a model, for its own call of this number."""
+        for key in self.inside.get(model, ()):
+            calls = self.layers[key].inbound or ()
+            if model and key in self.inputs[model]:
+                continue
+            if not calls and key not in self.inside:
+                self.sources[key, number] = []
+            for index, call in enumerate(calls):
+                found = (self.source((k, i), t, (model, number)) for k, i, t in call)
+                sources = [s for s in found if s is not None]
+                if model and not call and not self.inputs[model]:  # first layer of a Sequential
+                    sources = list(self.given.get((model, number), ()))[:1]
+                at = (key, number * len(calls) + index)
+                if key in self.inside:
+                    self.given[at] = sources
+                    self.take_apart(*at)
+                else:
+                    self.sources[at] = sources
+
+    def source(self, call: Call, tensor: int, around: Call) -> Call | None:
+        """The call in the flat graph that makes a tensor; None where that is not told."""
+        key, index = call
+        model, number = around
+        if key not in self.layers:
+            return None
+        if model and key in self.inputs[model]:
+            given, place = self.given.get(around, ()), self.inputs[model].index(key)
+            return given[place] if place < len(given) else None
+        at = (key, number * max(len(self.layers[key].inbound or ()), 1) + index)
+        if key not in self.inside:
+            return at
+        ends = self.last[key]
+        if not ends:
+            return None
+        end = ends[min(tensor, len(ends) - 1)]
+        last = max(len(self.layers[end].inbound or ()), 1) - 1
+        return self.source((end, last), 0, at)
+
+
+def _around(key: str) -> str:
+    """The model that a layer lies in: of `layers/functional/layers/dense`, `layers/functional`."""
+    for container in ("/layers/", "/operations/"):
+        head, found, _ = key.rpartition(container)
+        if found:
+            return head
+    return ""
+
+
+def _ends(keys: Sequence[str], layers: Mapping[str, LayerRecord]) -> list[str]:
+    """Layers whose outputs no other layer of the same model takes."""
+    used = {k for key in keys for call in layers[key].inbound or () for k, _, _ in call if k != key}
+    return [key for key in keys if key not in used]
 
 
 def _topological(
-    sources: Mapping[_Call, list[tuple[str, int, int]]],
-    consumers: Mapping[_Call, list[tuple[_Call, int, int]]],
-) -> list[_Call]:
+    sources: Mapping[Call, Sequence[Call]], users: Mapping[Call, Sequence[tuple[Call, int]]]
+) -> list[Call]:
     """Calls with every call after its sources; calls on a cycle are left out."""
-    waiting = {
-        call: sum((k, i) in sources for k, i, _ in inputs) for call, inputs in sources.items()
-    }
+    waiting = {call: len(found) for call, found in sources.items()}
     ready = [call for call, count in waiting.items() if count == 0]
-    order: list[_Call] = []
+    order: list[Call] = []
     while ready:
         call = ready.pop()
         order.append(call)
-        for consumer, _, _ in consumers[call]:
-            waiting[consumer] -= 1
-            if waiting[consumer] == 0:
-                ready.append(consumer)
+        for user, _ in users[call]:
+            waiting[user] -= 1
+            if waiting[user] == 0:
+                ready.append(user)
     return order

@@ -9,33 +9,30 @@ that looks like an answer.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from kerasguard.alignment import Alignment, align
+from kerasguard.evidence import (
+    addressed,
+    given_keys,
+    given_names,
+    namesakes,
+    reordered,
+    same_layers,
+    same_shapes,
+)
+from kerasguard.graph import Graph
+from kerasguard.leftovers import Doubt, remaining
 from kerasguard.tensors import Table
-from kerasguard.units import Unit, alike, fits, members, units
+from kerasguard.units import Unit, fits, members, units
 
 __all__ = ["Doubt", "Evidence", "Pairing", "pair"]
 
-# Candidates of a doubt that are kept on either side; thousands of layers may be in doubt.
-_SHOWN = 4
 Evidence = Literal["renames", "address", "name", "graph", "shape"]
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """An expected layer for which several stored layers remain, or evidence that disagrees.
-
-    Args:
-        candidates: keys of the stored layers, the likeliest first.
-        reason: why it was not decided.
-    """
-
-    candidates: tuple[str, ...]
-    reason: str
+Units = Mapping[str, Unit]
 
 
 @dataclass(frozen=True)
@@ -64,8 +61,26 @@ class Pairing:
         return not self.doubts and all(e == "address" for e in self.evidence.values())
 
 
+class _Claims:
+    """Pairs of layers and what decided them; a layer is claimed once, on either side."""
+
+    def __init__(self) -> None:
+        self.layers: dict[str, str] = {}
+        self.evidence: dict[str, Evidence] = {}
+        self.used: set[str] = set()
+
+    def add(self, new: Mapping[str, str], why: Evidence) -> None:
+        for e, s in new.items():
+            if e not in self.layers and s not in self.used:
+                self.layers[e], self.evidence[e] = s, why
+                self.used.add(s)
+
+
 def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = None) -> Pairing:
     """Decide which stored weight each expected weight gets.
+
+    Law: a stored tensor goes to one expected tensor at most; where tensors are addressed by key or
+    by name, the order of the tables' entries decides nothing.
 
     Args:
         expected: the model's table.
@@ -74,36 +89,114 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
     """
     ours = units(expected)
     theirs = units(_renamed(stored, renames) if renames else stored)
-    claimed: dict[str, str] = {}
-    evidence: dict[str, Evidence] = {}
-    doubts: dict[str, Doubt] = {}
-    address = _address(ours, theirs, stored.addressing)
+    claims, doubts = _Claims(), dict[str, Doubt]()
     if renames:
-        _claim(_by_new_name(ours, theirs, renames), "renames", claimed, evidence)
-    total = len(address) == len(ours) == len(theirs) and not claimed
-    witnesses = _witnesses(ours, theirs)
-    against = {e for e, s in address.items() for w in witnesses if w.get(e, s) != s}
-    taken = {s: e for w in witnesses for e, s in w.items()}
-    against |= {e for e, s in address.items() if s in taken and taken[s] != e}
-    if total and not against and all(fits(ours[e], theirs[s]) for e, s in address.items()):
-        _claim(address, "address", claimed, evidence)
+        claims.add(_by_new_name(ours, theirs, renames), "renames")
+    address = addressed(ours, theirs, stored.addressing)
+    total = len(address) == len(ours) == len(theirs) and not claims.layers
+    names = given_names(ours, theirs)
+    odd = reordered(ours, theirs, address)
+    plain = total and not odd and _agree(names, address)
+    plain = plain and all(same_shapes(ours[e], theirs[s]) for e, s in address.items())
+    if plain and same_layers(expected, stored):
+        claims.add(address, "address")
     else:
-        _decide(ours, theirs, address, witnesses, claimed, evidence, doubts)
-    tensors = {a: b for e, s in claimed.items() for a, b in members(ours[e], theirs[s]).items()}
-    return Pairing(claimed, evidence, tensors, doubts, ours, theirs)
+        found = _aligned(expected, stored, ours, theirs, {**names, **claims.layers})
+        if plain and found is not None and found.contested:
+            plain = False
+        if plain and (found is None or _agree(found.pairs, address)):
+            claims.add(address, "address")
+        else:
+            doubts = _decide(ours, theirs, claims, names, found, (address, odd))
+    tensors = {
+        a: b for e, s in claims.layers.items() for a, b in members(ours[e], theirs[s]).items()
+    }
+    return Pairing(claims.layers, claims.evidence, tensors, doubts, ours, theirs)
 
 
-def _claim(
-    new: Mapping[str, str],
-    why: Evidence,
-    claimed: dict[str, str],
-    evidence: dict[str, Evidence],
-) -> None:
-    used = set(claimed.values())
-    for e, s in new.items():
-        if e not in claimed and s not in used:
-            claimed[e], evidence[e] = s, why
-            used.add(s)
+def _agree(pairs: Mapping[str, str], address: Mapping[str, str]) -> bool:
+    """Whether no pair contradicts the addressing."""
+    taken = {s: e for e, s in address.items()}
+    return all(
+        address.get(e, s) == s and taken.get(s, e) == e
+        for e, s in pairs.items()
+        if e in address or s in taken
+    )
+
+
+def _aligned(
+    expected: Table, stored: Table, ours: Units, theirs: Units, names: Mapping[str, str]
+) -> Alignment | None:
+    """What the graphs say; None where one of them is not known."""
+    left, right = Graph.of(expected.layers), Graph.of(stored.layers)
+    if not left.layers or not right.layers:
+        return None
+
+    def looks(graph: Graph, side: Units) -> list[Callable[[str], Hashable]]:
+        def whole(key: str) -> Hashable:
+            layer, unit = graph.layers[key], side.get(key)
+            return layer.class_name, layer.config_digest, unit.sizes if unit else ()
+
+        def shaped(key: str) -> Hashable:
+            unit = side.get(key)
+            return (graph.layers[key].class_name, unit.sizes) if unit else None
+
+        def named(key: str) -> Hashable:
+            return graph.layers[key].class_name if key in side else None
+
+        return [whole, shaped, named]
+
+    facts = {**namesakes(expected, stored), **names}
+    # A layer whose namesake does not fit it goes with no other.
+    mine, other = looks(left, ours), looks(right, theirs)
+    return align(left, right, facts, list(zip(mine, other, strict=True)), _fitting(ours, theirs))
+
+
+def _fitting(ours: Units, theirs: Units) -> Callable[[str, str], bool]:
+    def possible(e: str, s: str) -> bool:
+        return (e in ours) == (s in theirs) and (e not in ours or fits(ours[e], theirs[s]))
+
+    return possible
+
+
+def _decide(
+    ours: Units,
+    theirs: Units,
+    claims: _Claims,
+    names: Mapping[str, str],
+    found: Alignment | None,
+    addressing: tuple[Mapping[str, str], Mapping[str, str]],
+) -> dict[str, Doubt]:
+    """Names, then graph, then what is left; adds to the claims and returns the doubts."""
+    address, odd = addressing
+    doubts: dict[str, Doubt] = {}
+    possible = {e: s for e, s in names.items() if fits(ours[e], theirs[s])}
+    claims.add(possible, "name")
+    keys = {e: s for e, s in given_keys(ours, theirs).items() if fits(ours[e], theirs[s])}
+    claims.add(keys, "address")
+    if found is not None:
+        pairs = {e: s for e, s in found.pairs.items() if e in ours and e not in claims.layers}
+        odd = {**odd, **reordered(ours, theirs, pairs)}
+        pairs = {e: s for e, s in pairs.items() if e not in odd or address.get(e) != s}
+        odd = {e: s for e, s in odd.items() if e not in pairs} | reordered(ours, theirs, pairs)
+        pairs = {e: s for e, s in pairs.items() if e not in odd}
+        claims.add({e: s for e, s in pairs.items() if address.get(e) == s}, "address")
+        claims.add(pairs, "graph")
+        for e, s in found.contested.items():
+            if e in ours and e not in claims.layers:
+                reason = "its place in the graph says one thing, its class and arguments another"
+                doubts[e] = Doubt((s,), reason)
+    for e, s in odd.items():
+        if e not in claims.layers:
+            reason = "names say that its like are made in another order than when they were saved"
+            doubts.setdefault(e, Doubt((s,), reason))
+    rest, more = remaining(ours, theirs, claims.layers, address, doubts, graph=found is not None)
+    claims.add({e: s for e, s in rest.items() if address.get(e) == s}, "address")
+    claims.add(rest, "shape")
+    left = {e: s for e, s in address.items() if e not in doubts and e not in more}
+    # Nothing else fits them: the rules tell what differs, axes or sizes.
+    claims.add({e: s for e, s in left.items() if fits(ours[e], theirs[s])}, "address")
+    return doubts | more
 
 
 def _renamed(stored: Table, renames: Mapping[str, str]) -> Table:
@@ -132,9 +225,7 @@ def _substitute(text: str, old: str, new: str) -> str | None:
     return new if fnmatchcase(text, old) else None
 
 
-def _by_new_name(
-    ours: Mapping[str, Unit], theirs: Mapping[str, Unit], renames: Mapping[str, str]
-) -> dict[str, str]:
+def _by_new_name(ours: Units, theirs: Units, renames: Mapping[str, str]) -> dict[str, str]:
     """Pairs that the caller asked for, by the name or key he wants the stored layer to have."""
     wanted = [new.removesuffix("/*").removesuffix("*") for new in renames.values()]
     by_name = {u.name: e for e, u in ours.items()} | {e: e for e in ours}
@@ -143,117 +234,3 @@ def _by_new_name(
         for s, u in theirs.items()
         if u.name in by_name and any(u.name.startswith(w) for w in wanted)
     }
-
-
-def _address(
-    ours: Mapping[str, Unit], theirs: Mapping[str, Unit], addressing: str
-) -> dict[str, str]:
-    """What the format itself says: equal keys, else the same rank among layers with weights."""
-    if addressing == "key" or set(ours) <= set(theirs):
-        return {key: key for key in ours if key in theirs}
-    if addressing == "order" and len(ours) == len(theirs):
-        return dict(zip(ours, theirs, strict=True))
-    if addressing == "name":
-        by_name = {u.name: s for s, u in theirs.items()}
-        return {e: by_name[u.name] for e, u in ours.items() if u.name in by_name}
-    return {}
-
-
-def _witnesses(ours: Mapping[str, Unit], theirs: Mapping[str, Unit]) -> list[dict[str, str]]:
-    """Independent bodies of evidence that may contradict the addressing; each is one-to-one."""
-
-    def unique(side: Mapping[str, Unit], what: Mapping[str, str]) -> dict[str, str]:
-        count = Counter(what.values())
-        return {value: key for key, value in what.items() if count[value] == 1}
-
-    def join(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
-        left, right = unique(ours, a), unique(theirs, b)
-        return {left[v]: right[v] for v in left if v in right}
-
-    def names(side: Mapping[str, Unit]) -> dict[str, str]:
-        return {k: u.name for k, u in side.items() if not u.weak}
-
-    result = [join(names(ours), names(theirs))]
-    for attribute in ("upstream", "downstream"):
-
-        def digests(side: Mapping[str, Unit], attribute: str = attribute) -> dict[str, str]:
-            return {k: getattr(u.place, attribute) for k, u in side.items() if u.place}
-
-        result.append(join(digests(ours), digests(theirs)))
-    return result
-
-
-def _decide(
-    ours: Mapping[str, Unit],
-    theirs: Mapping[str, Unit],
-    address: Mapping[str, str],
-    witnesses: Sequence[Mapping[str, str]],
-    claimed: dict[str, str],
-    evidence: dict[str, Evidence],
-    doubts: dict[str, Doubt],
-) -> None:
-    """Names, then graph, then the only assignment left; fills the last three arguments."""
-    names, upstream, downstream = witnesses
-    graph: dict[str, str] = {}
-    for e in {*upstream, *downstream}:
-        said = {w[e] for w in (upstream, downstream) if e in w}
-        if len(said) > 1:
-            candidates = tuple(sorted(said))
-            doubts[e] = Doubt(candidates, "what feeds it and what it feeds point to two layers")
-        else:
-            graph[e] = said.pop()
-    rivals = Counter(graph.values())
-    for e, s in graph.items():
-        if rivals[s] > 1:
-            doubts[e] = Doubt((s,), "its place in the graph fits more than one expected layer")
-    for e in set(doubts) & set(names):
-        del doubts[e]  # a name that a person gave settles what the graph leaves open
-    _claim(_fitting(names, ours, theirs), "name", claimed, evidence)
-    sure = {e: s for e, s in graph.items() if e not in doubts}
-    _claim(_fitting(sure, ours, theirs), "graph", claimed, evidence)
-    _rest(ours, theirs, address, claimed, evidence, doubts)
-
-
-def _fitting(
-    pairs: Mapping[str, str], ours: Mapping[str, Unit], theirs: Mapping[str, Unit]
-) -> dict[str, str]:
-    return {e: s for e, s in pairs.items() if fits(ours[e], theirs[s])}
-
-
-def _rest(
-    ours: Mapping[str, Unit],
-    theirs: Mapping[str, Unit],
-    address: Mapping[str, str],
-    claimed: dict[str, str],
-    evidence: dict[str, Evidence],
-    doubts: dict[str, Doubt],
-) -> None:
-    """Layers that neither name nor graph decided: by bucket of class and shapes."""
-    used = set(claimed.values())
-    free: dict[object, list[str]] = defaultdict(list)
-    for s, unit in theirs.items():
-        if s not in used:
-            free[unit.shapes].append(s)
-    open_: dict[object, list[str]] = defaultdict(list)
-    for e, unit in ours.items():
-        if e not in claimed:
-            open_[unit.shapes].append(e)
-    for shapes, wanting in open_.items():
-        offered = free.get(shapes, [])
-        same = {e: address[e] for e in wanting if address.get(e) in offered}
-        one = {wanting[0]: offered[0]} if len(wanting) == len(offered) == 1 else {}
-        whole = len(same) == len(wanting) == len(offered) and not set(same) & set(doubts)
-        if one and alike(ours[wanting[0]], theirs[offered[0]]):
-            doubts.pop(wanting[0], None)
-            why: Evidence = "address" if same == one else "shape"
-            _claim(one, why, claimed, evidence)
-        elif whole and all(alike(ours[e], theirs[s]) for e, s in same.items()):
-            # Every layer of this class and these shapes is where the format puts it.
-            _claim(same, "address", claimed, evidence)
-        elif offered:
-            reason = f"{len(offered)} stored layers fit {len(wanting)} expected ones of this shape"
-            for rank, e in enumerate(wanting):
-                first = min(rank, len(offered) - 1)
-                likely = offered[first : first + _SHOWN] or offered[-1:]
-                others = offered[max(first - _SHOWN, 0) : first]
-                doubts.setdefault(e, Doubt((*likely, *others), reason))

@@ -72,6 +72,9 @@ def _by_slot(
     mine: list[TensorRecord], other: list[TensorRecord], weights: Mapping[str, str]
 ) -> tuple[dict[str, str], str]:
     """Every slot of the model's optimizer; what the checkpoint keeps beyond them is left."""
+    slots = [{r.slot or r.variable for r in side if r.slot_of} for side in (mine, other)]
+    if not slots[0] & slots[1] and slots[0]:
+        return {}, f"the checkpoint has no {min(slots[0])}; it holds another optimizer's slots"
     found = {(s.slot or s.variable, s.slot_of): s for s in other}
     pairs: dict[str, str] = {}
     for record in mine:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kerasguard.graph import Place, places
 from kerasguard.spelling import same_variable
 from kerasguard.tensors import Table, TensorRecord, auto_named, snake_case
 
@@ -27,7 +26,6 @@ class Unit:
         kind: its class in snake case; empty where unknown.
         weak: whether the name is one that Keras makes up.
         members: the tensors, by their key relative to the layer.
-        place: in the graph, where known.
     """
 
     key: str
@@ -35,12 +33,16 @@ class Unit:
     kind: str
     weak: bool
     members: Mapping[str, TensorRecord]
-    place: Place | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the members, in order."""
         return tuple(record.spec.shape for record in self.members.values())
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of elements of the members, ascending."""
+        return tuple(sorted(record.spec.size for record in self.members.values()))
 
     @property
     def label(self) -> str:
@@ -57,14 +59,13 @@ def units(table: Table) -> dict[str, Unit]:
         key = _unit_key(record)
         relative = record.key[len(key) :].lstrip("/") if record.key.startswith(key) else record.key
         groups.setdefault(key, {})[relative] = record
-    found = places(table.layers)
     result: dict[str, Unit] = {}
     for key, members in groups.items():
         layer = table.layers.get(key)
         kind = snake_case(layer.class_name) if layer and layer.class_name else _kind_of_key(key)
         name = layer.name if layer else ""
         weak = not name or auto_named(name, kind)
-        result[key] = Unit(key, name, kind, weak, members, found.get(key))
+        result[key] = Unit(key, name, kind, weak, members)
     return result
 
 

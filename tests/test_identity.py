@@ -54,10 +54,19 @@ def test_swapped_layers_with_names_that_a_person_gave_follow_their_names() -> No
         assert kernels(table(expected), make(stored)) == {"query": "query", "key": "key"}
 
 
-def test_a_swapped_and_renamed_layer_takes_what_is_left() -> None:
+def test_a_renamed_layer_between_two_that_kept_their_names_takes_what_is_left() -> None:
+    stored = [Layer("first", (2, 2)), Layer("q"), Layer("k")]
+    expected = [Layer("first", (2, 2)), Layer("new", (3, 3)), Layer("query"), Layer("k")]
+    found = kernels(table(expected), unnamed(stored))
+    assert found == {"first": "first", "k": "k", "query": "q"}
+
+
+def test_a_layer_that_was_renamed_and_moved_is_not_told_from_a_new_one() -> None:
     stored = [Layer("q", inputs=()), Layer("k", inputs=())]
     expected = [Layer("k", inputs=()), Layer("query", inputs=())]
-    assert kernels(table(expected), unnamed(stored)) == {"k": "k", "query": "q"}
+    pairing = pair(table(expected), unnamed(stored))
+    assert pairing.layers == {"layers/dense": "layers/dense_1"}
+    assert pairing.doubts["layers/dense_1"].candidates == ("layers/dense",)
 
 
 def test_branches_declared_in_another_order_follow_the_graph() -> None:

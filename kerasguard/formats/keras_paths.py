@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from kerasguard.architecture import layer_records, unique_name
+from kerasguard.formats.stored_variables import with_names
 from kerasguard.tensors import (
     Extent,
     LayerRecord,
@@ -80,7 +81,12 @@ def weights_table(
     rank = {key: index for index, key in enumerate(layers)}
     records = [_record(key, *found, layers) for key, found in tensors.items()]
     records.sort(key=lambda r: (r.role == "optimizer", _rank(r.layer, rank), natural(r.key)))
-    return Table.of(records, layers=layers)
+    table = Table.of(records, layers=layers)
+    return (
+        table
+        if architecture is None
+        else replace(table, tensors=with_names(table.tensors, architecture))
+    )
 
 
 def _record(

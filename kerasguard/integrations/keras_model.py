@@ -14,7 +14,7 @@ from kerasguard.integrations.keras_graph import records_of
 from kerasguard.integrations.keras_shortcuts import Variable, sharing_scope
 from kerasguard.integrations.keras_slots import slots_of
 from kerasguard.integrations.keras_walk import Visit, walk
-from kerasguard.tensors import Table, TensorRecord, TensorSpec, digest
+from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec, digest
 
 __all__ = ["LiveModel", "Place", "architecture", "model_table", "places", "spec_of_value"]
 
@@ -59,9 +59,13 @@ class LiveModel:
         """Walk over a model; reads no tensor."""
         visits = tuple(walk(model))
         found = tuple(places(visits))
-        return LiveModel(
-            model, visits, found, Table.of((p.record for p in found), layers=records_of(visits))
-        )
+        layers = records_of(visits) | {
+            visit.path: LayerRecord(visit.path, visit.object.name, type(visit.object).__name__)
+            for visit in visits
+            if visit.path and isinstance(visit.object, keras.optimizers.Optimizer)
+        }
+        table = Table.of((p.record for p in found), layers=layers)
+        return LiveModel(model, visits, found, table)
 
     def strangers(self, digests: Collection[str]) -> list[str]:
         """Labels of the weights whose digest is none of these."""
@@ -85,7 +89,7 @@ def model_table(model: Any, *, optimizer: bool = True) -> Table:
     if optimizer:
         return found
     weights = (r for r in found.tensors.values() if r.role != "optimizer")
-    return Table.of(weights, layers=found.layers)
+    return Table.of(weights, layers={k: v for k, v in found.layers.items() if k != "optimizer"})
 
 
 def places(visits: Sequence[Visit]) -> list[Place]:
