@@ -125,9 +125,7 @@ def attempt(
         Reading(local, found) as reading,
         tf_distribute.scope(strategy, model),
     ):
-        prepared = prepare(
-            reading, model, custom_objects, compile=compile, allow_graph=allow_graph
-        )
+        prepared = prepare(reading, model, custom_objects, compile=compile, allow_graph=allow_graph)
         decided = prepared.diagnose(reading, renames, repair)
         decided = prepared.settled(decided, reading, learning_rate)
         yield Attempt(path, reading, prepared, decided, probe)
