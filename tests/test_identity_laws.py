@@ -34,7 +34,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 
 def shuffled(of: Table, data: st.DataObject) -> Table:
-    """The same table with its layers' entries in another order; tensors of a layer stay together."""
+    """The table with its layers' entries in another order; a layer's tensors stay together."""
     owners = data.draw(st.permutations(list(of.layers)))
     members = of.members()
     records = [record for owner in owners for record in members.get(owner, ())]
