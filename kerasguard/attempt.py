@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kerasguard.diagnose import Policy, RepairPlan
 from kerasguard.errors import UnrepairableError
@@ -20,8 +20,10 @@ from kerasguard.manifest import Manifest
 from kerasguard.probing import probed
 from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.report import Outcome, Report
-from kerasguard.restoring import Prepared, Rate, prepare
 from kerasguard.tensors import Array, Table, digest
+
+if TYPE_CHECKING:
+    from kerasguard.prepared import Prepared, Rate
 
 __all__ = ["Attempt", "PathLike", "Restored", "Source", "at_hand", "attempt", "report_of"]
 
@@ -118,7 +120,9 @@ def attempt(
 
     Args and errors as for `restore`.
     """
+    # Here, so that whoever only looks at a file does not wait for every migration's import.
     from kerasguard.integrations import tf_distribute
+    from kerasguard.restoring import prepare
 
     with (
         at_hand(path, manifest) as (local, found),

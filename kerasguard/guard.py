@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerasguard import sidecar
 from kerasguard.attempt import PathLike, Restored, Source, at_hand, attempt, report_of
@@ -19,8 +19,10 @@ from kerasguard.reading import ManifestPolicy, Reading
 from kerasguard.recording import Recorded, record, save
 from kerasguard.repairs import Step
 from kerasguard.report import Report
-from kerasguard.restoring import Rate
 from kerasguard.rules import VALUE_RULES
+
+if TYPE_CHECKING:
+    from kerasguard.prepared import Rate
 
 __all__ = [
     "Recorded",

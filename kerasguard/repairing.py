@@ -132,8 +132,8 @@ def _write(
     if difference:
         report = replace(report, blocked=(difference,))
         raise UnrepairableError(report.text, report)
-    recorded = survey_checkpoint(checkpoint, model, training=training, previous=stage.target)
-    stage.commit(recorded)
+    recorded, kept = survey_checkpoint(checkpoint, model, training=training, previous=stage.target)
+    stage.commit(recorded, kept)
     return replace(planned, checkpoint_id=recorded.checkpoint_id, proof=proof)
 
 

@@ -2,161 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.findings import Finding, Severity
-from kerasguard.layouts import changed_defaults, restore_table
 from kerasguard.migrations import migrate
 from kerasguard.migrations.compile_arguments import compile_config_from
 from kerasguard.migrations.stored_graph import both_ways, graph_is_run, graph_refused
+from kerasguard.prepared import Prepared
 from kerasguard.reading import Reading
-from kerasguard.repairs import Step
-from kerasguard.rules.learning_rate import learning_rate
-from kerasguard.tensors import Table
 
-__all__ = ["Prepared", "Rate", "prepare"]
-
-Rate = Literal["auto", "stored", "compiled"]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A model to restore into, and what building it found.
-
-    Args:
-        target: a sink: table, places, `assign`.
-        findings: of building it.
-        built: what was built from the checkpoint's architecture; None for any other model.
-        as_stored: whether the target takes every tensor as it is stored, under its own key.
-        migrated: whether the stored architecture was changed before the model was built from it.
-        spelt_out: whether the model was built from the configs of its layers.
-        custom_objects: classes and functions that the stored configs name.
-    """
-
-    target: Any
-    findings: tuple[Finding, ...]
-    built: Any = None
-    as_stored: bool = False
-    migrated: bool = False
-    spelt_out: bool = False
-    custom_objects: Mapping[str, Any] = field(default_factory=dict)
-
-    def diagnose(
-        self, reading: Reading, renames: Mapping[str, str] | None, repair: Policy
-    ) -> RepairPlan:
-        """Wait for the last byte and compare the three tables."""
-        stored = reading.finish()
-        expected = self._expected(stored)
-        stored = self._configured(stored, reading)
-        return diagnose(
-            expected,
-            stored,
-            reading.manifest,
-            repair=repair,
-            renames=renames,
-            problems=reading.problems,
-            prior=(*self.findings, *self._defaults(reading, expected)),
-            own=self.built is not None,
-            loss=reading.loss,
-            given=self._layouts(reading, stored, expected),
-        )
-
-    def settled(self, decided: RepairPlan, reading: Reading, rate: Rate) -> RepairPlan:
-        """The plan after the caller's choice of a learning rate.
-
-        Where both rates are the same there is nothing to choose.
-        """
-        wanted = self.target.table.tensors
-        steps = [s for s in decided.steps if wanted[s.target].slot == "learning_rate"]
-        keeps = rate == "compiled" or (rate == "auto" and self.built is None)
-        for step in steps:
-            stored = float(reading.values((step,))[step.target])
-            if self.built is not None and not keeps:
-                continue
-            compiled = float(self.target.holds(step.target))
-            if stored != compiled:
-                finding = learning_rate(step.target, stored, compiled, keeps=keeps)
-                decided = decided.with_finding(finding, leave=step.target if keeps else "")
-        return decided
-
-    def _expected(self, stored: Table) -> Table:
-        """The model's table; layers that do not know their own tensors yet expect the stored."""
-        table: Table = self.target.table
-        free, any_length = self.target.open_layers, self.target.open_keys
-        if not free and not any_length:
-            return table
-        more = {
-            k: r
-            for k, r in stored.tensors.items()
-            if k in any_length or k.rpartition("/vars/")[0] in free
-        }
-        return replace(table, tensors={**table.tensors, **more})
-
-    def _configured(self, stored: Table, reading: Reading) -> Table:
-        """The stored table with config digests that can be compared with the model's.
-
-        The digest of a config that had to be migrated says nothing, that of the migrated layer
-        does. A model that was built from its layers' configs leaves nothing to compare.
-        """
-        layers = dict(stored.layers)
-        if self.migrated:
-            layers = {key: replace(layer, config_digest="") for key, layer in layers.items()}
-        if not self.as_stored and not self.spelt_out:
-            for key, digest in self._stored_digests(reading):
-                if key in layers:
-                    layers[key] = replace(layers[key], config_digest=digest)
-        return replace(stored, layers=layers)
-
-    def _stored_digests(self, reading: Reading) -> Iterator[tuple[str, str]]:
-        """By layer, the digest of the config that the checkpoint has of it beside its weights."""
-        from kerasguard.integrations import keras_graph
-
-        told = getattr(reading.checkpoint, "layer_configs", None)
-        configs: Mapping[str, Any] = told() if told else {}
-        if not configs:
-            return
-        # Kernels are the same for both orders of axes, so the order is no difference here.
-        first = {k for k, c in configs.items() if _data_format(c) == "channels_first"}
-        axes = keras_graph.axis_spellings(
-            (v.object for v in self.target.visits), channels_first=bool(first)
-        )
-        for key, config in configs.items():
-            if key in first:
-                config = {**config, "config": {**config["config"], "data_format": "channels_last"}}
-            layer = _stored_layer(config, reading.writer(), self.custom_objects)
-            yield key, "" if layer is None else keras_graph.layer_digest(layer, axes)
-
-    def _defaults(self, reading: Reading, expected: Table) -> Iterator[Finding]:
-        """Layers of the caller's model that old weights do not describe, where no config does."""
-        told = getattr(reading.checkpoint, "layer_configs", None)
-        if self.built is None and reading.checkpoint.name == "tf_checkpoint" and not told():
-            yield from changed_defaults(expected, reading.writer())
-
-    def _layouts(
-        self, reading: Reading, stored: Table, expected: Table
-    ) -> list[Step | Finding] | None:
-        """Steps of a legacy file, whose tensors' layout depends on who wrote it; of a program."""
-        if self.as_stored:
-            return [Step(key, (key,)) for key in stored.tensors]
-        if reading.checkpoint.name != "legacy_h5":
-            return None
-        told = None if self.built is None else reading.checkpoint.architecture()
-        kept = reading.manifest.kept if reading.manifest else {}
-        mine, theirs = _without(expected, self.target.hidden), _without(stored, kept)
-        return restore_table(theirs, mine, told, reading.writer())
-
-    def finish(self, values: Mapping[str, Any]) -> None:
-        """Give their initial values to variables that no step filled."""
-        if self.built is not None:
-            self.built.skipped.fill(except_variables=self.target.filled_by(values))
-
-
-def _without(table: Table, keys: Container[str]) -> Table:
-    return replace(table, tensors={k: r for k, r in table.tensors.items() if k not in keys})
+__all__ = ["prepare"]
 
 
 def prepare(
@@ -283,24 +140,3 @@ def _compiled(
         return []
     message = f"the model is not compiled: {reason}; call model.compile(...) before training"
     return [Finding("KG430", "", message, Severity.WARNING)]
-
-
-def _data_format(config: Mapping[str, Any]) -> Any:
-    inner = config.get("config")
-    return inner.get("data_format") if isinstance(inner, Mapping) else None
-
-
-def _stored_layer(
-    config: Mapping[str, Any], writer: Mapping[str, str], custom_objects: Mapping[str, Any]
-) -> Any:
-    """The layer that a stored config describes; None where it cannot be made today."""
-    from kerasguard.integrations import keras_build, keras_environment
-
-    known = keras_environment.registered_names() | set(custom_objects)
-    try:
-        migrated, findings = migrate(config, writer, known=frozenset(known))
-        if any(finding.severity is Severity.ERROR for finding in findings):
-            return None
-        return keras_build.build(migrated, custom_objects=custom_objects, compile=False).model
-    except ArchitectureError:
-        return None

@@ -351,7 +351,7 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
         "kerasguard.opened.OpenedFile.scatter",
         "kerasguard.reading.Arena.wait",
         "kerasguard.repairs.Step.apply",
-        "kerasguard.restoring.diagnose",
+        "kerasguard.prepared.diagnose",
     ],
 )
 def test_a_failure_before_assigning_leaves_the_model_unchanged(

@@ -95,6 +95,7 @@ class GraphSink:
     """
 
     open_layers: frozenset[str] = frozenset()
+    open_keys: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -114,13 +115,17 @@ class GraphSink:
         return self._model
 
     def assign(
-        self, values: Mapping[str, Array], assets: Mapping[str, bytes] | None = None
+        self,
+        values: Mapping[str, Array],
+        assets: Mapping[str, bytes] | None = None,
+        then: Callable[[], None] | None = None,
     ) -> None:
         """Load the program with its variables.
 
         Args:
             values: taken note of by the plan; the program reads the same bytes from its copy.
             assets: a program's assets are files of its own.
+            then: called at the end; what it raises, this raises.
 
         Raises:
             CorruptCheckpointError: a file is not what was recorded; nothing was run.
@@ -138,6 +143,8 @@ class GraphSink:
         endpoint, structure = _endpoint(program, self.path)
         name = "".join(c if c.isalnum() else "_" for c in self.path.name) or "graph"
         self._model = GraphModel(program, endpoint, structure, name)
+        if then is not None:
+            then()
 
     def _copy(self, name: str, file: OpenedFile, folder: Path) -> None:
         target, state = folder / name, hashlib.sha256()
