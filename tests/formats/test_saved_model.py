@@ -42,8 +42,10 @@ def test_every_saved_model_of_eight_tensorflow_versions_reads_bit_equal(
         with SavedModel(folder) as model:
             assert_weights(model, folder.parent.parent / f"{folder.name}.npz")
             config = model.architecture()
-            # Keras 3 exports no config, and a subclassed model has none.
-            assert (config is None) == (version == "tf2.21.0" or folder.name == "subclassed")
+            # Keras 3 exports no config; of a subclassed model nothing but its class is known.
+            assert (config is None) == (version == "tf2.21.0")
+            if config is not None and folder.name == "subclassed":
+                assert (config["class_name"], config["config"]) == ("Sub", {})
             assert model.writer()["tensorflow"] == version.removeprefix("tf")
         count += 1
     assert count == 140
@@ -80,6 +82,14 @@ def test_the_architecture_is_the_root_models_config_as_hdf5_has_it() -> None:
     assert config["class_name"] == "Functional"
     first = config["config"]["layers"][0]
     assert first["config"]["batch_input_shape"] == [None, 6]
+
+
+def test_every_layer_has_the_config_of_the_metadata() -> None:
+    for name in ("tf2.0.4-mlp", "tf2.15.1-mlp"):
+        with SavedModel(GOLDEN / name) as model:
+            configs = model.layer_configs()
+            assert list(configs) == list(model.table().layers)
+        assert [c["config"]["activation"] for c in configs.values()] == ["relu", "softmax"]
 
 
 def test_metadata_of_tensorflow_before_2_5_lies_in_the_program() -> None:

@@ -1,0 +1,56 @@
+"""Layer configs that a checkpoint has beside its weights, against the model that takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kerasguard
+
+pytestmark = pytest.mark.keras
+
+GOLDEN = Path(__file__).parent / "golden" / "tf_checkpoint"
+
+
+def _lstm(**options: Any) -> Any:
+    import keras
+
+    x = inputs = keras.Input((7,), dtype="int32")
+    x = keras.layers.Embedding(11, 5)(x)
+    x = keras.layers.LSTM(6, return_sequences=True, **options)(x)
+    x = keras.layers.LSTM(4, **options)(x)
+    return keras.Model(inputs, keras.layers.Dense(2)(x))
+
+
+def test_a_layer_whose_default_has_changed_is_told_where_the_checkpoint_has_configs() -> None:
+    report = kerasguard.restore(GOLDEN / "tf1.12.3-lstm", _lstm()).report
+    assert [(f.code, f.message.partition(":")[0]) for f in report.findings] == [
+        ("KG107", "lstm"),
+        ("KG107", "lstm_1"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["tf1.12.3-lstm", "tf1.12.3-nested"])
+def test_a_checkpoint_with_configs_is_a_whole_model(name: str) -> None:
+    model = kerasguard.load(GOLDEN / name)
+    with np.load(GOLDEN / f"{name}.npz") as arrays:
+        found = model.predict(arrays["x0"], verbose=0)
+        np.testing.assert_allclose(found, arrays["y0"], atol=1e-6)
+
+
+def test_an_axis_counted_from_the_other_end_is_no_difference() -> None:
+    import keras
+
+    a = keras.Input((5,), name="a")
+    hidden = keras.layers.BatchNormalization(name="norm")(a)
+    encoder = keras.Model(a, keras.layers.Dense(4, activation="tanh", name="proj")(hidden))
+    head = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, name="proj"), keras.layers.Dense(2, name="out")]
+    )
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, head(encoder(inputs)))
+    report = kerasguard.restore(GOLDEN / "tf1.12.3-nested", model).report
+    assert [f for f in report.findings if f.code == "KG107"] == []
