@@ -19,7 +19,7 @@ from kerasguard.findings import Finding, Severity
 
 __all__ = ["both_ways", "graph_is_run", "graph_refused"]
 
-CODES = {"KG440": "a stored graph is run in place of a model of layers"}
+CODES = {"KG442": "a stored graph is run in place of a model of layers"}
 
 
 def graph_refused(path: object) -> str:
@@ -47,4 +47,4 @@ def graph_is_run(reason: str) -> Finding:
         f"{' '.join(reason.split())}; the stored graph is run as it is, because allow_graph=True "
         "says so: the model predicts, and can be neither trained nor saved"
     )
-    return Finding("KG440", "", message, Severity.WARNING)
+    return Finding("KG442", "", message, Severity.WARNING)
