@@ -115,6 +115,7 @@ def diagnose(
     problems: Sequence[str] = (),
     prior: Sequence[Finding] = (),
     own: bool = False,
+    unbuilt: Sequence[str] = (),
     loss: Callable[[Step, str], Loss] | None = None,
     given: Sequence[Step | Finding] | None = None,
 ) -> RepairPlan:
@@ -131,6 +132,7 @@ def diagnose(
         prior: findings from before the tensors (migrations of the architecture).
         own: whether the model was built from the checkpoint's own architecture, so that every
             stored weight must have its place in it.
+        unbuilt: names of the model's layers that have no weights because nothing built them.
         loss: measures what a lossy step does to the stored values.
         given: steps and findings of a format that knows its own layouts; then weights are not
             paired here.
@@ -140,7 +142,7 @@ def diagnose(
     try:
         steps = None if given is None else [s for s in given if isinstance(s, Step)]
         draft = _first_draft(expected, stored, manifest, renames, loss, steps)
-        draft = replace(draft, problems=tuple(problems), own=own)
+        draft = replace(draft, problems=tuple(problems), own=own, unbuilt=tuple(unbuilt))
         layouts = [f for f in given or () if isinstance(f, Finding)]
         return _fold((lambda _: iter(layouts), *rules), draft, prior, repair)
     finally:

@@ -32,6 +32,7 @@ class Draft:
         optimizer_reason: why optimizer state is not restored; empty where it is, or there is none.
         problems: damage to the container itself, a line each (a bad CRC, changed bytes).
         own: whether the model was built from the checkpoint's own architecture.
+        unbuilt: names of the model's layers that nothing built yet.
         loss: measures what a lossy step does to the stored values; None in a plan without bytes.
     """
 
@@ -43,6 +44,7 @@ class Draft:
     optimizer_reason: str = ""
     problems: tuple[str, ...] = ()
     own: bool = False
+    unbuilt: tuple[str, ...] = ()
     loss: Callable[[Step, str], Loss] | None = field(default=None, compare=False)
 
     def after(self, target: str) -> TensorSpec | None:

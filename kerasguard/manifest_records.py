@@ -129,6 +129,8 @@ def layer_to_dict(record: LayerRecord) -> dict[str, Any]:
         data["inbound"] = [[list(source) for source in call] for call in record.inbound]
     if record.position >= 0:
         data["position"] = record.position
+    if record.attribute:
+        data["attribute"] = record.attribute
     return data
 
 
@@ -234,4 +236,5 @@ def layer_from(node: Node) -> LayerRecord:
         node.get("config_digest", str, default=""),
         inbound,
         node.get("position", int, default=-1),
+        node.get("attribute", str, default=""),
     )

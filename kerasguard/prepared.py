@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.errors import ArchitectureError
 from kerasguard.findings import Finding, Severity
-from kerasguard.layouts import changed_defaults, restore_table
+from kerasguard.layouts import changed_defaults, restore_older_paths, restore_table
 from kerasguard.migrations import migrate
 from kerasguard.reading import Reading
 from kerasguard.repairs import Step
@@ -33,6 +33,7 @@ class Prepared:
         migrated: whether the stored architecture was changed before the model was built from it.
         spelt_out: whether the model was built from the configs of its layers.
         custom_objects: classes and functions that the stored configs name.
+        unbuilt: names of the model's layers that nothing built yet.
     """
 
     target: Any
@@ -42,6 +43,7 @@ class Prepared:
     migrated: bool = False
     spelt_out: bool = False
     custom_objects: Mapping[str, Any] = field(default_factory=dict)
+    unbuilt: tuple[str, ...] = ()
 
     def diagnose(
         self, reading: Reading, renames: Mapping[str, str] | None, repair: Policy
@@ -59,6 +61,7 @@ class Prepared:
             problems=reading.problems,
             prior=(*self.findings, *self._defaults(reading, expected)),
             own=self.built is not None,
+            unbuilt=self.unbuilt,
             loss=reading.loss,
             given=self._layouts(reading, stored, expected),
         )
@@ -136,15 +139,18 @@ class Prepared:
 
     def _layouts(
         self, reading: Reading, stored: Table, expected: Table
-    ) -> list[Step | Finding] | None:
-        """Steps of a legacy file, whose tensors' layout depends on who wrote it; of a program."""
+    ) -> Sequence[Step | Finding] | None:
+        """Steps of an old file, whose tensors' layout or place depends on who wrote it."""
         if self.as_stored:
             return [Step(key, (key,)) for key in stored.tensors]
-        if reading.checkpoint.name != "legacy_h5":
-            return None
-        told = None if self.built is None else reading.checkpoint.architecture()
         kept = reading.manifest.kept if reading.manifest else {}
         mine, theirs = _without(expected, self.target.hidden), _without(stored, kept)
+        if reading.checkpoint.name != "legacy_h5":
+            weights = (k for k, r in mine.tensors.items() if r.role == "weight")
+            if stored.addressing != "key" or all(k in theirs.tensors for k in weights):
+                return None
+            return restore_older_paths(theirs, mine, self.target.older_keys())
+        told = None if self.built is None else reading.checkpoint.architecture()
         return restore_table(theirs, mine, told, reading.writer())
 
     def finish(self, values: Mapping[str, Any]) -> None:

@@ -85,6 +85,7 @@ def save(
         stage.commit(manifest, kept)
     if manifest is not None and stage.recorded:
         _warn_unwritten(stage.given, manifest)
+        _warn_unequal(stage.given, manifest)
         notify(observers, Recorded(stage.given, manifest))
     return result
 
@@ -129,6 +130,7 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
         sidecar.write(target, manifest)
         companion.retire(target, manifest)
     _warn_unwritten(target, manifest)
+    _warn_unequal(target, manifest)
     return manifest
 
 
@@ -246,6 +248,19 @@ def _warn_unwritten(path: Path, manifest: Manifest) -> None:
             f"{path}: Keras did not write {len(gone)} of the model's variables, and kerasguard "
             f"cannot keep them ({', '.join(gone[:5])}{more}); they cannot be restored from this "
             "checkpoint. Hold their layers in an attribute, list, tuple or dict.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_unequal(path: Path, manifest: Manifest) -> None:
+    names = manifest.environment.get("unequal_replicas", ())
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        warnings.warn(
+            f"{path}: the replicas of {', '.join(names[:5])}{more} hold different values, and "
+            "Keras saved the first replica's; BatchNormalization(synchronized=True) keeps them "
+            "equal.",
             UserWarning,
             stacklevel=3,
         )

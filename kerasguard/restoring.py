@@ -7,11 +7,13 @@ from typing import Any
 
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.findings import Finding, Severity
+from kerasguard.layouts import other_function
 from kerasguard.migrations import migrate
 from kerasguard.migrations.compile_arguments import compile_config_from
 from kerasguard.migrations.stored_graph import both_ways, graph_is_run, graph_refused
 from kerasguard.prepared import Prepared
 from kerasguard.reading import Reading
+from kerasguard.tensors import Table
 
 __all__ = ["prepare"]
 
@@ -30,10 +32,13 @@ def prepare(
         ModelError: the caller's model was never built.
         ArchitectureError: no model can be built from the checkpoint.
     """
-    from kerasguard.integrations import keras_assign, keras_environment
+    from kerasguard.integrations import keras_assign, keras_environment, keras_unbuilt
 
+    keras_environment.require_keras_3()
     if model is None:
         return _rebuilt(reading, custom_objects or {}, compile=compile, allow_graph=allow_graph)
+    recorded = reading.manifest.architecture if reading.manifest else None
+    keras_unbuilt.build_parts(model, _shapes(reading.table), recorded)
     if not getattr(model, "built", True):
         raise ModelError(
             f"model {model.name!r} was never built, so its weights do not exist yet; call it "
@@ -42,7 +47,17 @@ def prepare(
     if compile:
         keras_environment.build_optimizer(model)
         keras_environment.build_metrics(model, _metrics(reading))
-    return Prepared(keras_assign.Sink(model), (), custom_objects=custom_objects or {})
+    findings = other_function(keras_environment.layers_with_hard_sigmoid(model), reading.writer())
+    return Prepared(
+        keras_assign.Sink(model),
+        tuple(findings),
+        unbuilt=keras_unbuilt.unbuilt(model),
+        custom_objects=custom_objects or {},
+    )
+
+
+def _shapes(stored: Table) -> list[tuple[int, ...]]:
+    return [r.spec.shape for r in stored.tensors.values() if r.role == "weight"]
 
 
 def _rebuilt(
@@ -95,7 +110,13 @@ def _built(
     *,
     compile: bool,  # noqa: A002
 ) -> Prepared:
-    from kerasguard.integrations import keras_assign, keras_build, keras_custom, keras_environment
+    from kerasguard.integrations import (
+        keras_assign,
+        keras_build,
+        keras_custom,
+        keras_environment,
+        keras_unbuilt,
+    )
 
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
@@ -110,9 +131,7 @@ def _built(
         raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
     migrated = keras_custom.without_untaken_defaults(migrated, custom_objects)
     built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
-    if not built.model.built:
-        weights = [r for r in reading.table.tensors.values() if r.role == "weight"]
-        keras_custom.build_by_weights(built.model, [r.spec.shape for r in weights])
+    keras_unbuilt.build_parts(built.model, _shapes(reading.table), stored)
     if training and compile:
         findings = (*findings, *_compiled(built.model, training, custom_objects))
     keras_environment.build_metrics(built.model, _metrics(reading))
@@ -120,6 +139,7 @@ def _built(
         keras_assign.Sink(built.model),
         tuple(findings),
         built,
+        unbuilt=keras_unbuilt.unbuilt(built.model),
         migrated=bool(changed),
         spelt_out=bool(stored.get("config")),
         custom_objects=custom_objects,

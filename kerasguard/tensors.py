@@ -158,6 +158,8 @@ class LayerRecord:
         inbound: a tuple per call: the tensors it was called on, each as
             (layer key, call index, tensor index). None where the graph is unknown.
         position: rank among its siblings in graph order; -1 where unknown.
+        attribute: under which attribute, or key of a dict, a class of the user's own holds it,
+            `layers/block.parts[query]`; empty where unknown.
     """
 
     key: str
@@ -166,6 +168,7 @@ class LayerRecord:
     config_digest: str = ""
     inbound: tuple[Node, ...] | None = None
     position: int = -1
+    attribute: str = ""
 
     @property
     def auto_named(self) -> bool:

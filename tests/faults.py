@@ -75,6 +75,19 @@ def unexpected(case: Case) -> Case:
     return replace(case, stored=adam(table([*LAYERS, Layer("more", (2, 7))])), manifest=None)
 
 
+def attributes(case: Case) -> Case:
+    """Two same-shaped layers changed places in a dict."""
+    ours, theirs = table(LAYERS, graph=False), table(LAYERS, graph=False)
+    held = {"layers/dense": "parts[query]", "layers/dense_1": "parts[key]"}
+    other = dict(zip(held, reversed(held.values()), strict=True))
+
+    def told(of: Table, names: dict[str, str]) -> Table:
+        layers = {k: replace(r, attribute=names.get(k, ""), name="") for k, r in of.layers.items()}
+        return replace(of, layers=layers)
+
+    return Case(adam(told(ours, other)), adam(told(theirs, held)), None, {})
+
+
 def renamed(case: Case) -> Case:
     """The head had another name when it was saved."""
     return replace(case, stored=adam(table([*LAYERS[:2], Layer("top", (4, 2))])), manifest=None)
@@ -91,6 +104,11 @@ def ambiguous(case: Case) -> Case:
     stored = table([Layer(f"dense_{i}") for i in range(5, 8)], graph=False)
     expected = table([Layer("dense"), Layer("dense_1")], graph=False)
     return Case(expected, stored, None, {})
+
+
+def unbuilt(case: Case) -> Case:
+    """A layer of the model has no weights yet, and the checkpoint has some for it."""
+    return replace(unexpected(case), options={"unbuilt": ["more"]})
 
 
 def unwritten(case: Case) -> Case:
@@ -170,6 +188,13 @@ def stale(case: Case) -> Case:
     return replace(case, manifest=replace(case.manifest, table=other))
 
 
+def replicas(case: Case) -> Case:
+    """The replicas of a variable held different values when it was saved."""
+    assert case.manifest is not None
+    told = {"replicas": 2, "unequal_replicas": ["bn/moving_mean"]}
+    return replace(case, manifest=replace(case.manifest, environment=told))
+
+
 def container(case: Case) -> Case:
     """Bytes outside the tensors changed."""
     return replace(case, options={"problems": ["a.keras: a member has a bad CRC"]})
@@ -185,6 +210,8 @@ FAULTS: dict[str, Callable[[Case], Case]] = {
     "KG107": reconfigured,
     "KG108": optimizer,
     "KG111": averaged,
+    "KG112": unbuilt,
+    "KG113": attributes,
     "KG201": transposed,
     "KG202": dtype,
     "KG203": shape,
@@ -193,4 +220,5 @@ FAULTS: dict[str, Callable[[Case], Case]] = {
     "KG303": stale,
     "KG305": companion,
     "KG304": container,
+    "KG306": replicas,
 }

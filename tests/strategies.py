@@ -41,6 +41,7 @@ layers = st.builds(
     names,
     st.none() | st.lists(calls, max_size=2).map(tuple),
     st.integers(-1, 9),
+    names,
 )
 tables = st.builds(
     lambda tensors, found, addressing: Table(

@@ -84,6 +84,16 @@ def test_moved_layers_take_their_optimizer_state_along() -> None:
     assert not found.optimizer_reason
 
 
+def test_layers_of_a_dict_take_their_optimizer_state_along() -> None:
+    found = plan(faults.attributes(faults.intact()))
+    assert not found.unresolved
+    source = {s.target: s.sources[0] for s in found.steps}
+    assert source["layers/dense/vars/0"] == "layers/dense_1/vars/0"
+    assert source["layers/dense_1/vars/1"] == "layers/dense/vars/1"
+    assert source["optimizer/vars/0"] == "optimizer/vars/2"
+    assert {f.code for f in found.applied} == {"KG113"}
+
+
 def test_moved_layers_are_refused_when_repairs_are_off() -> None:
     found = plan(faults.moved(faults.intact()), "off")
     assert {f.code for f in found.unresolved} >= {"KG104"}

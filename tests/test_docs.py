@@ -1,6 +1,6 @@
 """The README says what is so: its code and commands run, its tables come from the code.
 
-`python tests/test_docs.py` writes the table of rules into the README anew.
+`python tests/test_docs.py` writes the tables of rules and of failure classes into the README anew.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from failure_classes import CLASSES, classes_table
 
 from kerasguard.cli import main
 from kerasguard.explain import Explanation, explanations
@@ -80,6 +81,11 @@ def test_the_table_of_rules_is_what_the_rules_say(readme: str) -> None:
     assert table == rules_table(explanations()), "python tests/test_docs.py writes it anew"
 
 
+def test_the_table_of_failure_classes_is_what_their_tests_hold(readme: str) -> None:
+    table = between(readme, "classes")
+    assert table == classes_table(CLASSES), "python tests/test_docs.py writes it anew"
+
+
 @pytest.mark.parametrize("entry", explanations().values(), ids=lambda entry: entry.code)
 def test_every_rule_and_migration_tells_its_four_parts(entry: Explanation) -> None:
     parts = ("What it looks like", "Why it happens", "Source", "When (the repair|it) is exact")
@@ -115,5 +121,10 @@ def part(text: str, name: str) -> str:
 
 if __name__ == "__main__":
     page = Path(__file__).resolve().parent.parent / "README.md"
-    old = page.read_text("utf-8")
-    page.write_text(old.replace(between(old, "rules"), rules_table(explanations())), "utf-8")
+    text = page.read_text("utf-8")
+    for name, table in (
+        ("rules", rules_table(explanations())),
+        ("classes", classes_table(CLASSES)),
+    ):
+        text = text.replace(between(text, name), table)
+    page.write_text(text, "utf-8")

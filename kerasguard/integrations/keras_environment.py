@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from kerasguard.integrations import keras_variables
+from kerasguard.errors import ModelError
+from kerasguard.integrations import keras_assign, keras_variables
 from kerasguard.integrations.keras_slots import slots_of
 from kerasguard.integrations.keras_unwritten import metric_state
 
@@ -17,9 +18,24 @@ __all__ = [
     "describe",
     "describe_optimizer",
     "environment",
+    "layers_with_hard_sigmoid",
     "registered_names",
+    "require_keras_3",
     "versions",
 ]
+
+
+def require_keras_3() -> None:
+    """Refuse to restore into an older Keras.
+
+    Raises:
+        ModelError: the Keras of this process is not 3 or later.
+    """
+    if int(keras.__version__.partition(".")[0]) < 3:
+        raise ModelError(
+            f"Keras {keras.__version__} is imported, kerasguard needs Keras 3 or later; in a "
+            "process of Keras 2, build the model by its code and give it the arrays"
+        )
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -41,13 +57,15 @@ def describe_optimizer(model: Any) -> dict[str, Any]:
 
 
 def environment(model: Any) -> dict[str, Any]:
-    """Dtype policy, strategy and number of replicas; no host, user or path."""
+    """Dtype policy, strategy, number of replicas and what they disagree on; no host, user, path."""
     strategy = keras_variables.active_strategy()
     variables = model.variables[:1]
     replicas = 1
     if keras.backend.backend() == "tensorflow" and variables:
         replicas = len(keras_variables.components(variables[0]))
+    unequal = keras_assign.replica_differences(model) if replicas > 1 else ()
     return {
+        **({"unequal_replicas": list(unequal)} if unequal else {}),
         "dtype_policy": getattr(model.dtype_policy, "name", str(model.dtype_policy)),
         "strategy": type(strategy).__name__ if strategy is not None else None,
         "replicas": replicas,
@@ -57,6 +75,19 @@ def environment(model: Any) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of what computes in this process."""
     return {"keras": keras.__version__, "backend": keras.backend.backend()}
+
+
+def layers_with_hard_sigmoid(model: Any) -> tuple[str, ...]:
+    """Names of the layers that compute Keras 3's `hard_sigmoid`."""
+    function = keras.activations.hard_sigmoid
+    layers = model._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
+    found = (
+        layer.name
+        for layer in layers
+        if function
+        in (getattr(layer, "activation", None), getattr(layer, "recurrent_activation", None))
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def registered_names() -> set[str]:

@@ -82,6 +82,7 @@ class _Survey:
         self.digests: dict[int, str] = {}
         self.inbound: dict[int, tuple[tuple[Node, ...], int]] = {}
         self.operations: dict[str, LayerRecord] = {}
+        self.attributes = _attributes(visits)
         self.opaque = tuple(
             f"{visit.path}/" for visit in visits if visit.path and _is_opaque(visit.object)
         )
@@ -95,7 +96,9 @@ class _Survey:
         inbound, position = self.inbound.get(id(layer), (None, -1))
         hidden = bool(self.opaque) and visit.path.startswith(self.opaque)
         digest = "" if hidden else self.digest(layer)
-        return LayerRecord(visit.path, layer.name, type(layer).__name__, digest, inbound, position)
+        held = self.attributes.get(id(layer), "")
+        kind = type(layer).__name__
+        return LayerRecord(visit.path, layer.name, kind, digest, inbound, position, held)
 
     def place(self, model: Any, path: str) -> None:
         """Learn one model's graph and record its operations that are no layers."""
@@ -140,6 +143,20 @@ class _Survey:
         ]
         ends = [] if object_type(model) == "Sequential" else graph_outputs(model)
         return graph_digest(type(model).__name__, nodes, ranked(ends))
+
+
+def _attributes(visits: Sequence[Visit]) -> dict[int, str]:
+    """Where classes of the user's own hold their layers; those of lists have no name of a place."""
+    found: dict[int, str] = {}
+    for visit in visits:
+        if not _is_layer(visit.object) or type(visit.object).__module__.startswith("keras."):
+            continue
+        for name, value in vars(visit.object).items():
+            items = {f"[{k}]": v for k, v in value.items()} if isinstance(value, dict) else {}
+            for key, item in (items or {"": value}).items():
+                if _is_layer(item):
+                    found.setdefault(id(item), f"{visit.path}.{name}{key}".lstrip("."))
+    return found
 
 
 def is_graph(model: Any) -> bool:

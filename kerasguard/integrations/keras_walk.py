@@ -86,15 +86,21 @@ class Visit:
         return _is_stock(load) and not any(getattr(self.object, flag, None) for flag in flags)
 
 
-def walk(model: Any) -> Iterator[Visit]:
-    """Visit `model` and everything below it that Keras' saving would visit, in its order."""
-    yield from _Walk().visit(model, "", ())
+def walk(model: Any, *, nested: bool = True) -> Iterator[Visit]:
+    """Visit `model` and everything below it that Keras' saving would visit, in its order.
+
+    Args:
+        model: of Keras, or a layer.
+        nested: whether to look into containers inside containers, as Keras does since 3.14.
+    """
+    yield from _Walk(nested=nested).visit(model, "", ())
 
 
 class _Walk:
     """State of one walk: what was visited, and which attributes of a class may hold state."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, nested: bool) -> None:
+        self.nested = nested
         self.visited: set[int] = set()
         self.saveable = saveable_class()
         self.class_attributes: dict[type, tuple[frozenset[str], dict[str, bool]]] = {}
@@ -124,7 +130,7 @@ class _Walk:
             if isinstance(item, self.saveable):
                 name = unique_name(snake_case(type(item).__name__), used)
                 yield from self.visit(item, f"{path}/{name}", names)
-            elif isinstance(item, _CONTAINERS):
+            elif self.nested and isinstance(item, _CONTAINERS):
                 name = unique_name("container", used)
                 yield from self.container(item, f"{path}/{name}", names, seen)
 

@@ -3,8 +3,16 @@
 Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` for one layer.
 """
 
-from kerasguard.layouts.defaults import changed_defaults
+from kerasguard.layouts.defaults import changed_defaults, other_function
 from kerasguard.layouts.layer import legacy_steps
+from kerasguard.layouts.older_paths import restore_older_paths
 from kerasguard.layouts.restore import CODES, restore_table
 
-__all__ = ["CODES", "changed_defaults", "legacy_steps", "restore_table"]
+__all__ = [
+    "CODES",
+    "changed_defaults",
+    "legacy_steps",
+    "other_function",
+    "restore_older_paths",
+    "restore_table",
+]

@@ -7,13 +7,13 @@ Recurrent activations: `hard_sigmoid` until Keras 2.2 and TensorFlow 1 (LSTM, GR
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from kerasguard.findings import Finding, Severity
 from kerasguard.layouts.pairing import model_groups
 from kerasguard.tensors import Table
 
-__all__ = ["changed_defaults"]
+__all__ = ["changed_defaults", "other_function"]
 
 _PLAIN = ("LSTM", "LSTMCell", "GRU", "GRUCell")
 
@@ -42,5 +42,24 @@ def changed_defaults(expected: Table, writer: Mapping[str, str]) -> Iterator[Fin
             "which weights cannot tell; "
             "load a full model, or build these layers with recurrent_activation= as it was "
             "(Keras 2's is clip(0.2 * x + 0.5, 0, 1))",
+            Severity.WARNING,
+        )
+
+
+def other_function(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator[Finding]:
+    """One warning for layers with `hard_sigmoid`, if the writer knew another one by that name.
+
+    Args:
+        layers: names of the model's layers that compute Keras 3's.
+        writer: of the file; without a version nothing is said.
+    """
+    version = re.match(r"\d+", writer.get("keras", ""))
+    if layers and version and int(version[0]) < 3:
+        yield Finding(
+            "KG206",
+            "",
+            f"{', '.join(layers)}: hard_sigmoid was clip(0.2 * x + 0.5, 0, 1) when Keras "
+            f"{writer['keras']} wrote the file and is relu6(x + 3) / 6 today; load a full model or "
+            "build these layers with the old function",
             Severity.WARNING,
         )

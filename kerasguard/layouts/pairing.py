@@ -125,12 +125,26 @@ def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tup
         if len(ranked) == len(models):
             yield ranked, True
     if total:
-        yield named, True
+        yield named, own or _telling(named, files)
     elif ordered:
         yield ordered, not given and all(group.placed for group in models)
     if {group.record.key for group in flat} != {group.record.key for group in models}:
         yield inside, True
-    yield named, True
+    yield named, own or _telling(named, files)
+
+
+def _telling(named: Pairs, files: Sequence[Group]) -> bool:
+    """Whether names decide although there are more layers in the file than in the model.
+
+    `dense_1` is another layer in another process: such a name says nothing where several layers of
+    the file have the same shapes.
+    """
+    count = Counter(_shapes(group) for group in files)
+    return all(not model.record.auto_named or count[_shapes(file)] == 1 for file, model in named)
+
+
+def _shapes(group: Group) -> tuple[tuple[int, ...], ...]:
+    return tuple(r.spec.shape for r in group.tensors)
 
 
 def _completed(named: Pairs, files: Sequence[Group], models: Sequence[Group]) -> tuple[Pairs, bool]:

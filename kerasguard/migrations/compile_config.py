@@ -20,6 +20,7 @@ from kerasguard.blueprint.working import Blueprint, Migration
 CODES = {"KG434": "the compile arguments are written in Keras 2's form"}
 
 _DEFAULTS: Json = {"jit_compile": False, "run_eagerly": False, "steps_per_execution": 1}
+_OLD_MODULES = ("keras.optimizers.experimental", "keras.optimizers.legacy")
 _NOT_IN_KERAS3 = ("is_legacy_optimizer", "jit_compile", "decay")
 
 
@@ -34,6 +35,8 @@ def rewrite(blueprint: Blueprint) -> None:
     optimizer = config.get("optimizer")
     if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict):
         options = optimizer["config"]
+        if optimizer.get("module") in _OLD_MODULES:
+            optimizer["module"] = "keras.optimizers"
         if options.get("decay"):
             blueprint.warn("", f"the optimizer's decay={options['decay']} is not in Keras 3")
         for key in _NOT_IN_KERAS3:

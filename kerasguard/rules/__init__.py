@@ -4,6 +4,7 @@
 """
 
 from kerasguard.rules.ambiguous import ambiguous
+from kerasguard.rules.attributes import attributes
 from kerasguard.rules.averaged import averaged
 from kerasguard.rules.companion import companion
 from kerasguard.rules.container import container
@@ -15,9 +16,11 @@ from kerasguard.rules.nonfinite import nonfinite
 from kerasguard.rules.optimizer import optimizer
 from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.renamed import renamed
+from kerasguard.rules.replicas import replicas
 from kerasguard.rules.shape import shape
 from kerasguard.rules.stale import stale
 from kerasguard.rules.transposed import transposed
+from kerasguard.rules.unbuilt import unbuilt
 from kerasguard.rules.unexpected import unexpected
 from kerasguard.rules.unwritten import unwritten
 
@@ -25,9 +28,11 @@ __all__ = ["RULES", "VALUE_RULES"]
 
 RULES = (
     moved,
+    attributes,
     renamed,
     ambiguous,
     missing,
+    unbuilt,
     unexpected,
     unwritten,
     reconfigured,
@@ -40,8 +45,9 @@ RULES = (
     corrupt,
     container,
     companion,
+    replicas,
     nonfinite,
 )
 
 # What can be said of a checkpoint and its manifest without a model.
-VALUE_RULES = (stale, corrupt, container, companion, nonfinite)
+VALUE_RULES = (stale, corrupt, container, companion, replicas, nonfinite)

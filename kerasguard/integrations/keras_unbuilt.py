@@ -1,0 +1,58 @@
+"""Layers that no call has built yet: their weights do not exist, so nothing could be restored.
+
+Keras builds the layers inside a class of the user's own when it is called. A model that was only
+told its input's shape has a `built` of True and no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasguard.integrations.keras_custom import build_by_weights
+
+__all__ = ["build_parts", "unbuilt"]
+
+_UNKNOWN_SIZE = 16  # of an axis whose size was not recorded because any size will do
+
+
+def unbuilt(model: Any) -> tuple[str, ...]:
+    """Names of the layers that have no weights yet because nothing built them."""
+    layers = model._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
+    names = (layer.name for layer in layers if not layer.built and not layer.variables)
+    return tuple(dict.fromkeys(names))
+
+
+def build_parts(
+    model: Any, shapes: Sequence[tuple[int, ...]], architecture: Mapping[str, Any] | None
+) -> None:
+    """Build what is not built yet, by calling the model once; nothing where all is built.
+
+    Args:
+        model: of Keras.
+        shapes: of the stored weights; a model that has as many is left alone.
+        architecture: the recorded config, which may tell the input's shape. Without it, or where
+            the call fails, the shape is found by trying the first stored kernels.
+    """
+    if len(model.weights) >= len(shapes) or (model.built and not unbuilt(model)):
+        return
+    recorded = _input_shape(architecture)
+    if recorded is not None:
+        sizes = [1, *(_UNKNOWN_SIZE if n is None else n for n in recorded[1:])]
+        try:
+            model(np.zeros(sizes, "float32"))
+        except (TypeError, ValueError):  # what Keras raises for an input that does not fit
+            recorded = None
+    if recorded is None:
+        build_by_weights(model, shapes)
+
+
+def _input_shape(architecture: Mapping[str, Any] | None) -> Sequence[int | None] | None:
+    """The shape that the model was built with; None where several inputs or none were told."""
+    config = (architecture or {}).get("build_config")
+    shape = config.get("input_shape") if isinstance(config, Mapping) else None
+    if not isinstance(shape, (list, tuple)) or not shape:
+        return None
+    return shape if all(n is None or isinstance(n, int) for n in shape) else None

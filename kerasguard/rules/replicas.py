@@ -1,0 +1,37 @@
+"""The replicas of a variable held different values when it was saved.
+
+What it looks like: the moving mean of a BatchNormalization is one replica's, that of its share of
+the batches.
+
+Why it happens: under MirroredStrategy Keras 3 lets each replica keep moving statistics of its own
+and saves the first replica's. Keras 2 saved the mean over replicas.
+
+Source: keras/src/layers/normalization/batch_normalization.py; tensorflow issues 46488, 32653.
+
+When the repair is exact: there is none; the other replicas' values were never written. Use
+`BatchNormalization(synchronized=True)`, and train again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasguard.draft import Draft
+from kerasguard.findings import Finding, Severity
+
+CODES = {"KG306": "replicas of a variable differed when it was saved"}
+
+
+def replicas(draft: Draft) -> Iterator[Finding]:
+    """Yield one finding if the manifest tells of variables whose replicas differed."""
+    environment = draft.manifest.environment if draft.manifest else {}
+    names = [str(name) for name in environment.get("unequal_replicas", ())]
+    if names:
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        yield Finding(
+            "KG306",
+            "",
+            f"{', '.join(names[:4])}{more}: the {environment.get('replicas')} replicas held "
+            "different values when it was saved; the checkpoint has the first replica's",
+            Severity.WARNING,
+        )
