@@ -8,8 +8,9 @@ cover what lies around the tensors.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -30,7 +31,7 @@ from kerasguard.tensors import (
     numpy_dtype,
 )
 
-__all__ = ["Arena", "Loaded", "file_records", "skeleton_differences"]
+__all__ = ["Arena", "Loaded", "file_digests", "file_records", "skeleton_differences"]
 
 # TensorFlow copies arrays that do not begin at a multiple of this.
 _ALIGNMENT = 64
@@ -164,17 +165,29 @@ class Arena:
         return loaded
 
 
-def file_records(checkpoint: Checkpoint, table: Table) -> tuple[FileRecord, ...]:
-    """Survey the files of a checkpoint: sizes, SHA-256, skeletons, zip members; in threads.
+@contextmanager
+def file_digests(checkpoint: Checkpoint) -> Iterator[dict[str, Future[str]]]:
+    """SHA-256 of every file by its name, made in a thread while the caller goes on.
+
+    Not every processor has instructions for it, and then it takes longer than all the rest.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="kerasguard-sha256") as pool:
+        yield {name: pool.submit(file.sha256) for name, file in checkpoint.files().items()}
+
+
+def file_records(
+    checkpoint: Checkpoint, table: Table, digests: Mapping[str, Future[str]] | None = None
+) -> tuple[FileRecord, ...]:
+    """Survey the files of a checkpoint: sizes, SHA-256, skeletons, zip members.
 
     Args:
         checkpoint: opened.
         table: its own; tells which bytes are tensors.
+        digests: of `file_digests`, where they were begun before.
     """
     extents = _by_file(table)
     files = checkpoint.files()
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        whole = {name: pool.submit(file.sha256) for name, file in files.items()}
+    with file_digests(checkpoint) if digests is None else nullcontext(digests) as whole:
         members = checkpoint.member_records() if isinstance(checkpoint, Archive) else ()
         return tuple(
             FileRecord(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard import companion, durable, sidecar
-from kerasguard.arena import Arena, file_records
+from kerasguard.arena import Arena, file_digests, file_records
 from kerasguard.commit import staged
 from kerasguard.errors import KerasguardError
 from kerasguard.formats import open_checkpoint
@@ -158,20 +158,21 @@ def survey_checkpoint(
     Returns:
         The manifest, and the content of the companion, empty where there is nothing to keep.
     """
-    with open_checkpoint(path) as checkpoint:
-        table = _digested(checkpoint)
+    with open_checkpoint(path) as checkpoint, file_digests(checkpoint) as digests:
+        table, kept = _digested(checkpoint), b""
         manifest = Manifest(
             format=checkpoint.name,
-            files=file_records(checkpoint, table),
+            files=(),
             table=table,
             versions=_versions(checkpoint.writer() if model is None else {}),
             training=dict(training),
             checkpoint_id=secrets.token_hex(16),
             previous_id=_previous_id(previous),
         )
-        if model is None:
-            return manifest, b""
-        return _with_model(manifest, checkpoint, model, Probing(probe, strict), saved=saved)
+        if model is not None:
+            probing = Probing(probe, strict)
+            manifest, kept = _with_model(manifest, checkpoint, model, probing, saved=saved)
+        return replace(manifest, files=file_records(checkpoint, table, digests)), kept
 
 
 def _digested(checkpoint: Checkpoint) -> Table:
