@@ -36,7 +36,8 @@ FULL = Manifest(
         {
             "layers/input": LayerRecord("layers/input", "x", "InputLayer", "", ((),), 0),
             "layers/dense": LayerRecord(
-                "layers/dense", "head", "Dense", "abc", ((("layers/input", 0, 0),),), 1
+                "layers/dense", "head", "Dense", "abc", ((("layers/input", 0, 0),),), 1,
+                "parts[query]",
             ),
         },
     ),

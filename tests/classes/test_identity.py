@@ -185,9 +185,10 @@ def test_dict_container_order(judge: Judge, tmp_path: Path, x: Any) -> None:
     judge.recorded(path, fresh(by_key, ["key", "query"], seed=9), right=right)
     judge.recorded(path, fresh(by_key, ["query", "key"], seed=9), right=right, instead="right")
     named = fresh(by_key, ["query", "key"], named=True)
+    right = predicts(x, named(x))
     _, bare = saved(named, tmp_path, "named.weights.h5")
     other = fresh(by_key, ["key", "query"], named=True, seed=9)
-    judge.alone(bare, other, right=predicts(x, named(x)), instead="right KG104")
+    judge.alone(bare, other, right=right, instead="right KG104")
 
 
 class Affine(layers.Layer):
