@@ -158,24 +158,14 @@ dist-scope | not run | right | right | yes
     )
 )
 
-_COMPANION = "needs the companion, which keeps what Keras does not write"
+_UNSAID = "put back by the companion; nobody says so of a file without a manifest"
 OPEN = {
-    **dict.fromkeys(
-        (
-            "private-_layers-attr",
-            "set-container",
-            "vocab-not-in-weights",
-            "textvectorization-h5",
-            "discretization-state",
-            "rng-state",
-            "metric-state",
-            "stateful-rnn",
-        ),
-        _COMPANION,
-    ),
-    "learning-rate-overwritten": "needs the choice between the compiled and the stored rate",
-    "optimizer-class-swap": "without a manifest, needs the optimizer's class in the model's table",
-    "custom-function-same-name": "needs the probe",
+    "discretization-state": _UNSAID,
+    "rng-state": _UNSAID,
+    "metric-state": _UNSAID,
+    "stateful-rnn": _UNSAID,
+    "textvectorization-h5": "without a manifest it loads with an empty vocabulary, unsaid",
+    "vocab-not-in-weights": "a vocabulary given to the constructor is neither kept nor compared",
     "duplicate-names": "a .keras file with a name twice is refused (KG105), its weights load",
     "quant-vs-float": "needs models built in the recorded quantisation",
 }
