@@ -365,10 +365,15 @@ def test_a_failure_before_assigning_leaves_the_model_unchanged(
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
-def test_an_unbuilt_model_is_refused(saved: dict[str, Path]) -> None:
+def test_an_unbuilt_model_that_is_not_the_files_is_refused(saved: dict[str, Path]) -> None:
     model = keras.Sequential([keras.layers.Dense(4)])
-    with pytest.raises(errors.ModelError, match="never built"):
+    with pytest.raises(kg.UnrepairableError, match="KG105 dense"):
         kg.load(saved["m.keras"], model)
+
+
+def test_an_unbuilt_model_whose_input_nothing_tells_is_refused() -> None:
+    with pytest.raises(errors.ModelError, match="never built"):
+        kg.load({"dense/bias": np.zeros(4)}, keras.Sequential([keras.layers.Dense(4)]))
 
 
 def test_a_manifest_of_another_checkpoint_is_named_stale(
