@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import DictSource
+from hypothesis import HealthCheck, settings
 
 from kerasguard.tensors import Array
 
@@ -19,6 +20,10 @@ from kerasguard.tensors import Array
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# A law holds on a slow machine too.
+settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("laws")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STARTED = time.monotonic()

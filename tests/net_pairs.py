@@ -27,8 +27,9 @@ from nets import Laid, Net, laid_out
 from kerasguard.diagnose import RepairPlan, diagnose
 from kerasguard.findings import Severity
 from kerasguard.formats.keras_paths import natural
+from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
-from kerasguard.repairs import Loss, Step
+from kerasguard.repairs import Step
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = ["VIEWS", "Pair", "Verdict", "judged", "told", "trace"]
