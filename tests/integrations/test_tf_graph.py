@@ -82,7 +82,7 @@ def test_an_allowed_program_predicts_what_it_did(export: Path, arrays: dict[str,
     assert restored.model.trainable is False
     with pytest.raises(ModelError, match="keep the SavedModel"):
         restored.model.get_config()
-    with pytest.raises(ModelError, match=r"takes float32\(any, 6\), not \[float32"):
+    with pytest.raises(ModelError, match=r"takes \{'[ab]': float32\(any, 2\), '[ab]': "):
         restored.model.call([arrays["x0"], arrays["x0"]])
 
 
@@ -153,7 +153,7 @@ def test_a_signature_takes_its_inputs_by_name_and_never_guesses_their_order(
     found = model.predict({"b": one, "a": two}, verbose=0)
     assert found["sum"].tolist() == [[9.0]]
     assert found["x"].tolist() == [[1.0, 1.0]]
-    with pytest.raises(ModelError, match=r"takes \{'a': float32\(any, 2\), 'b': "):
+    with pytest.raises(ModelError, match=r"takes \{'[ab]': float32\(any, 2\), '[ab]': "):
         model.call([one, two])
     with pytest.raises(ModelError):
         model.call({"a": one})
