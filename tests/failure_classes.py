@@ -166,7 +166,6 @@ OPEN = {
     "stateful-rnn": _UNSAID,
     "textvectorization-h5": "without a manifest it loads with an empty vocabulary, unsaid",
     "vocab-not-in-weights": "a vocabulary given to the constructor is neither kept nor compared",
-    "duplicate-names": "a .keras file with a name twice is refused (KG105), its weights load",
     "quant-vs-float": "needs models built in the recorded quantisation",
 }
 """Classes that do not end as the registry says yet, and what they wait for."""
