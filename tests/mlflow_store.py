@@ -36,7 +36,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         # A session of its own: the server's workers end with it, and nothing else does.
         server = subprocess.Popen(
-            ["timeout", "600", *command],
+            ["timeout", "3600", *command],  # as long as the slowest run of all tests
             stdout=log,
             stderr=log,
             cwd=folder,

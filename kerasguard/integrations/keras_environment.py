@@ -91,9 +91,12 @@ def layers_with_hard_sigmoid(model: Any) -> tuple[str, ...]:
 
 
 def registered_names() -> set[str]:
-    """Names that `keras.saving.register_keras_serializable` knows, with and without package."""
-    names = set(keras.saving.get_custom_objects())
-    return names | {name.rpartition(">")[2] for name in names}
+    """Names that `keras.saving.register_keras_serializable` knows, with their packages.
+
+    A class of the same name in another package is another class: Keras would not find it, and it
+    may compute something else.
+    """
+    return set(keras.saving.get_custom_objects())
 
 
 def build_optimizer(model: Any) -> None:
