@@ -73,7 +73,7 @@ def _check(blueprint: Blueprint, item: Json) -> None:
     """Ask for a class without a module of Keras, and for functions that are no activations."""
     registered = str(item.get("registered_name") or item["class_name"])
     module = str(item.get("module") or "")
-    if not module.startswith("keras") and not blueprint.is_supplied(registered):
+    if not module.startswith("keras") and not blueprint.is_known(registered):
         blueprint.need(registered, item)
     for key, value in config_of(item).items():
         if key.endswith("activation") and isinstance(value, dict):
