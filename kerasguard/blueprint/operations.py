@@ -124,8 +124,6 @@ argmax | numpy.Argmax | input | axis:0 output_type!*
 argmin | numpy.Argmin | input | axis:0 output_type!*
 keras.backend.argmax | numpy.Argmax | x | axis:-1
 keras.backend.argmin | numpy.Argmin | x | axis:-1
-cumprod | numpy.Cumprod | x | axis:0 exclusive!false reverse!false
-cumsum | numpy.Cumsum | x | axis:0 exclusive!false reverse!false
 concat | numpy.Concatenate | values | axis
 concatenate | numpy.Concatenate | tensors | axis:-1
 stack | numpy.Stack | values | axis:0
@@ -141,8 +139,6 @@ repeat | numpy.Repeat | input | repeats axis
 repeat_elements | numpy.Repeat | x | repeats=rep axis
 tile | numpy.Tile | input | repeats=multiples|n
 cast | core.Cast | x | dtype
-gather | numpy.Take | params indices | axis:0 batch_dims!0 validate_indices!*
-gather_v2 | numpy.Take | params indices | axis:0 batch_dims!0
 keras.backend.gather | numpy.Take | reference indices | axis=-:0
 where | numpy.Where | condition x y
 switch | numpy.Where | condition then_expression else_expression
@@ -155,8 +151,28 @@ add_n | layers.Add | inputs
 argsort | numpy.Argsort | values | axis:-1 direction!"ASCENDING" stable!*
 sort | numpy.Sort | values | axis:-1 direction!"ASCENDING"
 moments | nn.Moments | x | axes keepdims
+broadcast_to | numpy.BroadcastTo | input | shape
+count_nonzero | numpy.CountNonzero | input | axis keepdims!false dtype!*
+erfc | math.Erfc | x
+erfinv | math.Erfinv | x
+cholesky | linalg.Cholesky | input
+cross | numpy.Cross | a b
+det | linalg.Det | input
+diag_part | numpy.Diagonal | input | axis1=-:-2 axis2=-:-1 k!0 padding_value!* align!*
+inv | linalg.Inv | input | adjoint!false
+matvec | numpy.Einsum | a b | subscripts=-:"...ij,...j->...i" transpose_a!false adjoint_a!false
+solve | linalg.Solve | matrix rhs | adjoint!false
+trace | numpy.Trace | x | axis1=-:-2 axis2=-:-1
+keras.backend.dot | numpy.Dot | x y
+keras.backend.flatten | numpy.Reshape | x | newshape=-:[-1]
+keras.backend.repeat | layers.RepeatVector | x | n
+keras.backend.sqrt | nn.Relu > numpy.Sqrt | x
 image.flip_left_right | numpy.Flip | image | axis=-:-2
 image.flip_up_down | numpy.Flip | image | axis=-:-3
+image.grayscale_to_rgb | numpy.Repeat | images | repeats=-:3 axis=-:-1
+image.hsv_to_rgb | image.HSVToRGB | images | data_format=-:"channels_last"
+image.rgb_to_hsv | image.RGBToHSV | images | data_format=-:"channels_last"
+image.transpose | numpy.Swapaxes | image | axis1=-:-3 axis2=-:-2
 image.rgb_to_grayscale | image.RGBToGrayscale | images | data_format=-:"channels_last"
 """
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from kerasguard.blueprint.axis_operations import AXES
+from kerasguard.blueprint.computation import PREVIOUS, Plan, Unsupported, constant, static
+from kerasguard.blueprint.image_operations import IMAGES
 from kerasguard.blueprint.nodes import call_of, calls_of, free_name, insert_after
-from kerasguard.blueprint.objects import Json, keras_object, name_of
+from kerasguard.blueprint.objects import Json, keras_object, name_of, replace_all
 from kerasguard.blueprint.operations import FUNCTIONS, Operation
-from kerasguard.blueprint.special_operations import SPECIAL, Plan, Unsupported, constant
+from kerasguard.blueprint.special_operations import SPECIAL
 
-__all__ = ["Unsupported", "install", "plan"]
+__all__ = ["Rank", "Unsupported", "install", "plan"]
+
+Rank = Callable[[Any], "int | None"]
+"""Tells a tensor's number of axes; None where that is not known."""
+_SPECIAL = {**SPECIAL, **IMAGES, **AXES}
 
 # Other names of the same parameter, in TensorFlow 1's functions.
 _OLD_NAMES = {
@@ -20,28 +28,29 @@ _OLD_NAMES = {
 _IGNORED = frozenset({"name", "validate_args", "validate_shape", "input_dims"})
 
 
-def plan(function: str, first: Any, rest: Mapping[str, Any]) -> Plan:
+def plan(function: str, first: Any, rest: Mapping[str, Any], rank: Rank) -> Plan:
     """The operations that compute one call of a function.
 
     Args:
         function: TensorFlow's name of it, `math.reduce_mean`.
         first: its first argument.
         rest: the others by name; tensors among them are `__keras_tensor__` objects.
+        rank: tells the number of axes of its tensors.
 
     Raises:
         Unsupported: Keras 3 has no such operation; the text names function and reason.
     """
     given = {key: value for key, value in rest.items() if key not in _IGNORED}
     for name in _names(function):
-        if name in SPECIAL:
-            parameter, special = SPECIAL[name]
+        if name in _SPECIAL:
+            parameter, special = _SPECIAL[name]
             try:
-                found = special({**given, parameter: first, "function": name})
+                found = special({**given, parameter: first, "function": name, "rank": rank})
             except Unsupported as reason:
                 raise Unsupported(f"{function}: {reason}") from None
             except KeyError as missing:
                 raise Unsupported(f"{function} is called without {missing}") from None
-            return Plan(tuple(map(constant, found.tensors)), found.steps, found.again)
+            return replace(found, tensors=tuple(map(constant, found.tensors)))
         if name in FUNCTIONS:
             return _from_table(function, FUNCTIONS[name], first, given)
     raise Unsupported(f"{function} is not in the table of functions that Keras 3 computes")
@@ -69,15 +78,23 @@ def _from_table(function: str, operation: Operation, first: Any, given: Json) ->
         value = default if name is None else given[name]
         used |= set(_with_old(names))
         if value is not None and value != []:
-            options[keras] = value
+            options[keras] = _told(value, function, keras)
     for name, value in given.items():
         wanted = operation.required.get(name, value)
         known = name in used or name in operation.required or value in (None, False)
         if not known or (wanted is not None and value not in (None, wanted)):
             raise Unsupported(f"{function} with {name}={value!r} is not in Keras 3")
     steps = tuple((step.lstrip("*"), options if n == 0 else {}) for n, step in _steps(operation))
-    again = tuple(n for n, step in _steps(operation) if step.startswith("*"))
-    return Plan(tuple(map(constant, tensors)), steps, again)
+    again = [n for n, step in _steps(operation) if step.startswith("*")]
+    arguments = dict.fromkeys(again, (first, PREVIOUS))
+    return Plan(tuple(map(constant, tensors)), steps, arguments)
+
+
+def _told(value: Any, function: str, option: str) -> Any:
+    try:
+        return static(value, f"its {option}")
+    except Unsupported as reason:
+        raise Unsupported(f"{function}: {reason}") from None
 
 
 def _steps(operation: Operation) -> list[tuple[int, str]]:
@@ -98,7 +115,6 @@ def install(model: Json, layer: Json, plans: list[Plan]) -> None:
     if any(other.steps != steps for other in plans):
         raise Unsupported("its calls differ in their options")
     name = name_of(layer)
-    firsts = [found.tensors[0] for found in plans]
     layer.update(_object(steps[0], name), name=name)
     layer.pop("build_config", None)
     layer["inbound_nodes"] = [call_of(*found.tensors) for found in plans]
@@ -106,10 +122,15 @@ def install(model: Json, layer: Json, plans: list[Plan]) -> None:
     for number, step in enumerate(steps[1:], 1):
         new = _object(step, free_name(model, f"{name}_{step[0].partition('.')[2].lower()}"))
         insert_after(model, last, new)
-        if number in plans[0].again:
-            for call, first in zip(calls_of(new), firsts, strict=True):
-                call["args"].insert(0, first)
+        for call, found in zip(calls_of(new), plans, strict=True):
+            if number in found.arguments:
+                call["args"] = _filled(list(found.arguments[number]), call["args"][0])
         last = new
+
+
+def _filled(arguments: list[Any], previous: Any) -> Any:
+    """The arguments with the previous step's tensor where it is meant."""
+    return replace_all(arguments, lambda part: previous if part == PREVIOUS else part)
 
 
 def _object(step: tuple[str, Json], name: str) -> Json:

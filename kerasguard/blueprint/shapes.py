@@ -21,7 +21,7 @@ from kerasguard.blueprint.nodes import (
 )
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 
-__all__ = ["Shape", "shapes_of", "window"]
+__all__ = ["Shape", "rank_in", "shapes_of", "window"]
 
 Shape = list[Any]
 
@@ -68,6 +68,21 @@ def shapes_of(model: Json) -> dict[History, Shape]:
                 if shape is not None:
                     found[name_of(layer), number, 0] = shape
     return found
+
+
+def rank_in(model: Json) -> Callable[[Any], int | None]:
+    """Tells the number of axes of a tensor of a graph, or of a list of numbers."""
+    shapes: dict[History, Shape] = {}
+
+    def rank(value: Any) -> int | None:
+        history = history_of(value)
+        if history is None:
+            return 1 + (rank(value[0]) or 0) if isinstance(value, list) and value else 0
+        if not shapes:
+            shapes.update(shapes_of(model))
+        return len(shapes[history]) if history in shapes else None
+
+    return rank
 
 
 def _in_a_row(layers: list[Json]) -> dict[History, Shape]:

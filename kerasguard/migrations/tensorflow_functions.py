@@ -8,9 +8,9 @@ slice that was applied to a Keras tensor. Keras 3 has operations of its own inst
 
 Source: tf.keras `layers/core/tf_op_layer.py`; Keras 3 `ops/`.
 
-When it is exact: for the functions and arguments in the tables `blueprint/operations.py` and
-`blueprint/special_operations.py`. Any other function, or a known one with an option that Keras
-lacks, is refused by name.
+When it is exact: for the functions and arguments in the table of `blueprint/operations.py` and
+those of its neighbours for axes, images and special cases. Any other function, or a known one with
+an option that Keras lacks, is refused by name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from kerasguard.blueprint.nodes import calls_of, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of
 from kerasguard.blueprint.plans import Unsupported, install, plan
+from kerasguard.blueprint.shapes import rank_in
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG419": "a TensorFlow function is a layer of the model"}
@@ -41,7 +42,8 @@ def rewrite(blueprint: Blueprint) -> None:
 def _replace(model: Json, layer: Json, function: str) -> None:
     if not calls_of(layer):
         raise Unsupported(f"{function} is never called")
-    plans = [plan(function, call["args"][0], call["kwargs"]) for call in calls_of(layer)]
+    rank = rank_in(model)
+    plans = [plan(function, call["args"][0], call["kwargs"], rank) for call in calls_of(layer)]
     install(model, layer, plans)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from kerasguard.blueprint.nodes import calls_of, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of
 from kerasguard.blueprint.plans import Unsupported, install, plan
+from kerasguard.blueprint.shapes import rank_in
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG420": "a node of a TensorFlow graph is a layer of the model"}
@@ -39,11 +40,15 @@ AvgPool | avg_pool | x | ksize strides padding data_format
 BatchMatMul | matmul | a b | adj_x=transpose_a adj_y=transpose_b
 BatchMatMulV2 | matmul | a b | adj_x=transpose_a adj_y=transpose_b
 BiasAdd | bias_add | x bias
+BroadcastTo | broadcast_to | x shape
 Cast | cast | x | DstT=dtype
+Cholesky | cholesky | x
 ClipByValue | clip_by_value | x clip_value_min clip_value_max
+Conv2D | conv2d | x filters | strides padding data_format dilations
 ConcatV2 | concat | * axis
 Cumprod | cumprod | x axis | exclusive reverse
 Cumsum | cumsum | x axis | exclusive reverse
+DepthwiseConv2dNative | depthwise_conv2d | x filters | strides padding data_format dilations
 DepthToSpace | depth_to_space | x | block_size data_format
 Div | divide | x y
 DivNoNan | divide_no_nan | x y
@@ -51,6 +56,7 @@ Einsum | einsum | * | equation
 Elu | elu | x
 Equal | equal | x y
 ExpandDims | expand_dims | x axis
+ExtractImagePatches | image.extract_patches | x | ksizes=sizes strides rates padding
 FloorDiv | floordiv | x y
 FloorMod | floormod | x y
 GatherV2 | gather | x indices axis | batch_dims
@@ -64,6 +70,9 @@ LogicalAnd | logical_and | x y
 LogicalNot | logical_not | x
 LogicalOr | logical_or | x y
 MatMul | matmul | a b | transpose_a transpose_b
+MatrixBandPart | band_part | x num_lower num_upper
+MatrixDeterminant | det | x
+MatrixInverse | inv | x
 Max | reduce_max | x axis | keep_dims
 MaxPool | max_pool | x | ksize strides padding data_format
 Maximum | maximum | x y
@@ -82,6 +91,9 @@ Pow | pow | x y
 Prod | reduce_prod | x axis | keep_dims
 RealDiv | divide | x y
 Reshape | reshape | x shape
+ResizeBicubic | raw_ops.ResizeBicubic | x size | align_corners half_pixel_centers
+ResizeBilinear | raw_ops.ResizeBilinear | x size | align_corners half_pixel_centers
+ResizeNearestNeighbor | raw_ops.ResizeNearestNeighbor | x size | align_corners half_pixel_centers
 ReverseV2 | reverse | x axis
 Select | where | x x y
 SelectV2 | where | x x y
@@ -99,8 +111,8 @@ Transpose | transpose | x perm
 Unpack | unstack | x | num axis
 """
 _UNARY = (
-    "Acos Asin Atan Ceil Cos Cosh Erf Exp Expm1 Floor Identity Inv Log Log1p LogSoftmax OnesLike "
-    "Reciprocal Relu Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin Sinh Softmax Softplus Softsign "
+    "Acos Asin Atan Ceil Cos Cosh Erf Erfc Exp Expm1 Floor Identity Inv Log Log1p LogSoftmax "
+    "OnesLike Reciprocal Relu Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin Sinh Softmax Softplus Softsign "
     "Sqrt Square StopGradient Tan Tanh ZerosLike IsFinite IsInf IsNan"
 )
 _SPELLED = {
@@ -138,15 +150,15 @@ def _replace(model: Json, layer: Json, operation: str) -> None:
     if operation not in _TABLE and operation != "StridedSlice":
         raise Unsupported("it is not in the table of operations that Keras 3 computes")
     attributes = {k: _attribute(v) for k, v in config["node_def"].get("attr", {}).items()}
-    plans = []
+    plans, rank = [], rank_in(model)
     for call in calls_of(layer):
         inputs = _inputs(call["args"][0], config.get("constants") or {})
         if operation == "StridedSlice":
             given = {"slice_spec": _slices(inputs, attributes)}
-            plans.append(plan("__operators__.getitem", inputs[0], given))
+            plans.append(plan("__operators__.getitem", inputs[0], given, rank))
         else:
             function, first, rest = _bind(operation, inputs, attributes)
-            plans.append(plan(function, first, rest))
+            plans.append(plan(function, first, rest, rank))
     install(model, layer, plans)
 
 

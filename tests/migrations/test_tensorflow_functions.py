@@ -8,12 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kerasguard.findings import Severity
+from kerasguard.migrations import migrate
+
+KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}
 X = np.arange(24, dtype="float32").reshape(2, 3, 4) / 7 - 1.5
 SLICE = {"start": None, "stop": None, "step": None}
 
 
 def norm(x: Any, axis: int) -> Any:
     return np.sqrt((x * x).sum(axis, keepdims=True))
+
+
+def back(function: Any, x: Any, axis: int) -> Any:
+    return np.flip(getattr(np.flip(x, axis), function.__name__)(axis), axis)
+
+
+def later(x: Any, neutral: float) -> Any:
+    """One step later along the second axis."""
+    return np.concatenate([np.full_like(x[:, :1], neutral), x[:, :-1]], 1)
 
 
 # function, keyword arguments of the call, the same in NumPy
@@ -36,6 +49,23 @@ FUNCTIONS: list[tuple[str, dict[str, Any], Callable[[Any], Any]]] = [
     ("math.argmax", {"axis": -1, "output_type": "int64"}, lambda x: x.argmax(-1)),
     ("keras.backend.mean", {"axis": 1, "keepdims": False}, lambda x: x.mean(1)),
     ("keras.activations.hard_sigmoid", {}, lambda x: np.clip(0.2 * x + 0.5, 0, 1)),
+    ("math.cumsum", {"axis": 1}, lambda x: x.cumsum(1)),
+    ("math.cumsum", {"axis": 2, "reverse": True}, lambda x: back(x.cumsum, x, -1)),
+    ("math.cumsum", {"axis": -2, "exclusive": True}, lambda x: later(x, 0).cumsum(1)),
+    ("math.cumprod", {"axis": 1, "exclusive": True, "reverse": True},
+     lambda x: later(x[:, ::-1], 1).cumprod(1)[:, ::-1]),
+    ("nn.crelu", {"axis": -1}, lambda x: np.maximum(np.concatenate([x, -x], -1), 0)),
+    ("broadcast_to", {"shape": [5, 2, 3, 4]}, lambda x: np.broadcast_to(x, (5, 2, 3, 4))),
+    ("gather", {"indices": [2, 0], "axis": 1}, lambda x: x[:, [2, 0]]),
+    ("linalg.band_part", {"num_lower": -1, "num_upper": 0}, np.tril),
+    ("linalg.band_part", {"num_lower": 1, "num_upper": -1}, lambda x: np.triu(x, -1)),
+    ("linalg.matvec", {"b": [1.0, 0.0, 0.0, 2.0]}, lambda x: x[..., 0] + 2 * x[..., 3]),
+    ("linalg.diag_part", {"k": 0}, lambda x: np.diagonal(x, axis1=-2, axis2=-1)),
+    ("keras.backend.sqrt", {}, lambda x: np.sqrt(np.maximum(x, 0))),
+    ("nn.max_pool1d", {"ksize": 2, "strides": 1, "padding": "VALID", "data_format": "NWC"},
+     lambda x: np.maximum(x[:, 1:], x[:, :-1])),
+    ("nn.conv1d", {"filters": [[[1.0], [0.0], [0.0], [2.0]]], "stride": 1, "padding": "SAME"},
+     lambda x: x[..., :1] + 2 * x[..., 3:]),
 ]  # fmt: skip
 
 
@@ -52,7 +82,33 @@ def test_a_function_of_tensorflow_computes_what_it_did(
     function, kwargs, expected = case
     found = migrated(**call(function, kwargs))
     assert not found.errors
-    assert np.allclose(build(found.new).predict(X, verbose=0), expected(X), atol=1e-6)
+    assert np.allclose(np.asarray(build(found.new)(X)), expected(X), atol=1e-6)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("shape", [(6,), (6, 3)])
+def test_gathering_with_an_index_for_each_sample(
+    build: Callable[..., Any], shape: tuple[int, ...]
+) -> None:
+    inputs = [
+        {"class_name": "InputLayer", "name": name, "inbound_nodes": [],
+         "config": {"name": name, "batch_input_shape": [None, *size], "dtype": dtype}}
+        for name, size, dtype in (("x", shape, "float32"), ("i", (2,), "int32"))
+    ]  # fmt: skip
+    taken = {"indices": ["i", 0, 0], "axis": 1, "batch_dims": 1}
+    layer = {
+        "class_name": "TFOpLambda", "name": "taken",
+        "config": {"name": "taken", "function": "compat.v1.gather"},
+        "inbound_nodes": [["x", 0, 0, taken]],
+    }  # fmt: skip
+    graph = {"name": "m", "layers": [*inputs, layer], "output_layers": [["taken", 0, 0]]}
+    graph["input_layers"] = [["x", 0, 0], ["i", 0, 0]]
+    new, findings = migrate({"class_name": "Functional", "config": graph}, KERAS2)
+    assert [f.code for f in findings if f.severity is Severity.ERROR] == []
+    x = np.random.default_rng(1).normal(size=(4, *shape)).astype("float32")
+    i = np.array([[0, 5], [1, 1], [2, 3], [4, 0]], "int32")
+    expected = np.stack([row[index] for row, index in zip(x, i, strict=True)])
+    np.testing.assert_array_equal(np.asarray(build(new)([x, i])), expected)
 
 
 def test_a_function_becomes_an_operation_of_keras(migrated: Any) -> None:
@@ -79,7 +135,8 @@ def test_a_slice_is_written_as_keras_writes_it(migrated: Any) -> None:
     [
         ("random.normal", {}, "random.normal"),
         ("strings.lower", {}, "strings.lower"),
-        ("math.cumsum", {"axis": 1, "reverse": True}, "reverse=True"),
+        ("tile", {"multiples": ["input", 0, 0]}, "its repeats is computed inside the model"),
+        ("gather", {"indices": [[[0]]], "axis": 1, "batch_dims": 1}, "batch_dims=1 with axis=1"),
         ("split", {"num_or_size_splits": [1, -1], "axis": 1}, "left open"),
     ],
 )
@@ -107,6 +164,8 @@ NODES: list[tuple[dict[str, Any], Callable[[Any], Any]]] = [
     (node("Transpose", {"1": [0, 2, 1]}), lambda x: x.transpose(0, 2, 1)),
     (node("Cast", {}, DstT={"type": "DT_INT32"}), lambda x: x.astype("int32")),
     (node("ConcatV2", {"1": -1}), lambda x: x),
+    (node("BroadcastTo", {"1": [2, 2, 3, 4]}), lambda x: np.broadcast_to(x, (2, 2, 3, 4))),
+    (node("Cumsum", {"1": -1}, reverse={"b": True}), lambda x: back(x.cumsum, x, -1)),
     (
         node(
             "StridedSlice",
@@ -129,7 +188,7 @@ def test_a_node_of_a_tensorflow_graph_computes_what_it_did(
 ) -> None:
     found = migrated(**case[0])
     assert not found.errors
-    assert np.allclose(build(found.new).predict(X, verbose=0), case[1](X), atol=1e-6)
+    assert np.allclose(np.asarray(build(found.new)(X)), case[1](X), atol=1e-6)
 
 
 def test_a_node_that_is_not_in_the_table_is_refused_by_name(migrated: Any) -> None:
