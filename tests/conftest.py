@@ -37,6 +37,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Tests of one file share what they have made; those of these files share a server.
+TOGETHER = {
+    "test_mlflow_end_to_end.py": "mlflow",
+    "test_mlflow_models.py": "mlflow",
+    "test_mlflow_tracking.py": "mlflow",
+}
+
+
+# What takes longest or guards most comes first.
+FIRST = (
+    "test_corpora.py",
+    "test_wild_weights.py",
+    "test_bit_flips.py",
+    "test_distribution.py",
+    "test_kill_during_save.py",
+    "test_mutations.py",
+    "test_keras_replicas.py",
+    "test_docs.py",
+    "test_quickstart.py",
+    *TOGETHER,
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup`, a file runs in one process."""
+    for item in items:
+        place = str(item.path.relative_to(REPOSITORY))
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.name, place)))
+    last = len(FIRST)
+    items.sort(key=lambda i: FIRST.index(i.path.name) if i.path.name in FIRST else last)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what would start too late, and say so."""
     minutes = item.config.getoption("--minutes")

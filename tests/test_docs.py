@@ -35,6 +35,8 @@ def tour(repository: Path, readme: str, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("tour")
     code = RUN.format(readme=str(repository / "README.md"), blocks=blocks(readme, "python"))
     environment = {**os.environ, "PYTHONPATH": str(repository)}
+    # MLflow loads each model in a process of its own to see which packages it imports, but for 1 s.
+    environment["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "1"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,

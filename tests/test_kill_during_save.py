@@ -28,7 +28,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_kill_during_a_save_never_loses_the_good_pair(kills: int) -> None:
     done = subprocess.run(
         [sys.executable, __file__, str(kills)],

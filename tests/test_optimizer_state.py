@@ -18,7 +18,7 @@ pytestmark = MARKS
 
 def net(optimizer: Any) -> Any:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="head")])
-    model.compile(optimizer, "mse")
+    model.compile(optimizer, "mse", run_eagerly=True)
     return model
 
 

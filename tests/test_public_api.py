@@ -55,12 +55,14 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
     code = """
 import importlib, pkgutil, kerasguard
-for module in pkgutil.walk_packages(kerasguard.__path__, "kerasguard."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-print([n for n in kerasguard.__all__ if not callable(getattr(kerasguard, n))])
+same = [m.name for m in pkgutil.iter_modules(kerasguard.__path__) if m.name in kerasguard.__all__]
+for name in same:
+    importlib.import_module(f"kerasguard.{name}")
+print(len(same), [n for n in same if not callable(getattr(kerasguard, n))])
 """
-    assert _fresh(code).splitlines()[-1] == "[]"
+    count, hidden = _fresh(code).splitlines()[-1].split(" ", 1)
+    assert int(count) > 0
+    assert hidden == "[]"
 
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:

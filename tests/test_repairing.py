@@ -47,7 +47,7 @@ def old_file(path: Path, activation: str = "hard_sigmoid", middle: Any = ()) -> 
     """A legacy HDF5 file as Keras 2.3 writes it, of a trained model with old functions."""
     layers = [keras.layers.Dense(3, name="body"), keras.layers.Dense(2, name="head")]
     model = keras.Sequential([keras.Input((4,)), *layers], name="old")
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     model.fit(np.ones((4, 4)), np.ones((4, 2)), epochs=2, verbose=0)
     model.save(path)
     configs = [
@@ -81,6 +81,7 @@ def repaired(old: Path) -> tuple[Path, kg.Report]:
     return out, kg.repair(old, out)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_it_with_keras_alone(
     old: Path, repaired: tuple[Path, kg.Report]
 ) -> None:

@@ -86,7 +86,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         ],
         name="net",
     )
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)

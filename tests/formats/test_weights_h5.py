@@ -438,7 +438,7 @@ def test_a_text_of_four_gigabytes_is_refused(hdf5_file: Callable[..., Path]) -> 
 
 def test_a_file_cut_off_anywhere_is_refused(path: Path) -> None:
     whole = path.read_bytes()
-    for length in range(0, len(whole), 7):
+    for length in range(0, len(whole), 37):
         path.write_bytes(whole[:length])
         with pytest.raises(KerasguardError, match=str(path)):
             _use(path)

@@ -139,7 +139,8 @@ def test_seeds_metrics_and_states_go_on_where_they_were(tmp_path: Path) -> None:
         inputs = keras.Input(batch_shape=(4, 2, 3))
         x = layers.LSTM(5, stateful=True)(layers.Dropout(0.5, seed=3)(inputs))
         model = keras.Model(inputs, layers.Dense(1, activation="sigmoid")(x))
-        model.compile("adam", "binary_crossentropy", metrics=["accuracy", keras.metrics.AUC()])
+        metrics = ["accuracy", keras.metrics.AUC()]
+        model.compile("adam", "binary_crossentropy", metrics=metrics, run_eagerly=True)
         return model
 
     generator = np.random.default_rng(0)

@@ -31,7 +31,7 @@ X, Y = np.ones((8, 3), "float32"), np.ones((8, 2), "float32")
 def make_model() -> Any:
     layers = [keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(2, name="head")]
     model = keras.Sequential(layers)
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     return model
 
 

@@ -292,6 +292,7 @@ def test_more_manifests_than_the_outbox_holds_are_dropped_with_a_warning(
         assert mlflow_tracking.flush(60)
 
 
+@pytest.mark.slow
 def test_a_script_that_ends_at_once_has_logged_its_manifest(
     local_mlflow: ModuleType, tmp_path: Path
 ) -> None:

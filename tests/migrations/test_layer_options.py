@@ -59,7 +59,7 @@ def test_keras_3_builds_what_an_old_option_became(
 ) -> None:
     kind, config, shape, *_ = case
     model = build(migrated({"class_name": kind, "config": config}, shape).new)
-    assert np.isfinite(model.predict(np.ones((2, *shape)), verbose=0)).all()
+    assert np.isfinite(model(np.ones((2, *shape)))).all()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_lambda_calls_the_function_that_was_supplied_for_it(
 ) -> None:
     layer = {"class_name": "Lambda", "config": {"function": ["4wEAAA==", None, None]}}
     model = build(migrated(layer, known=["layer"]).new, layer=lambda x: x * 2 + 1)
-    assert np.allclose(model.predict(np.ones((1, 4)), verbose=0), 3.0)
+    assert np.allclose(model(np.ones((1, 4))), 3.0)
 
 
 def test_an_unknown_activation_is_asked_for(migrated: Any) -> None:
@@ -196,7 +196,7 @@ def test_an_unknown_activation_is_asked_for(migrated: Any) -> None:
 @pytest.mark.keras
 def test_a_biternion_is_a_vector_of_length_one(migrated: Any, build: Callable[..., Any]) -> None:
     layer = {"class_name": "Activation", "config": {"activation": "biternion"}}
-    y = build(migrated(layer, (2,)).new).predict(np.array([[3.0, 4.0]]), verbose=0)
+    y = build(migrated(layer, (2,)).new)(np.array([[3.0, 4.0]]))
     assert np.allclose(y, [[0.6, 0.8]])
 
 

@@ -104,7 +104,7 @@ def test_a_model_called_twice_is_applied_twice(build: Callable[..., Any]) -> Non
     model = build(migrate(nested(), {"keras": "2.3.1"})[0])
     kernel = np.diag([2.0, 2.0, 2.0, 2.0])
     model.set_weights([kernel, np.zeros(4)])
-    assert np.allclose(model.predict(np.ones((1, 4)), verbose=0), 4.0)
+    assert np.allclose(model(np.ones((1, 4))), 4.0)
 
 
 def test_names_with_slashes_are_replaced_in_layers_and_calls() -> None:
