@@ -53,7 +53,12 @@ def _cumulate(given: Json) -> Plan:
 
 def _crelu(given: Json) -> Plan:
     x, axis = given["features"], static(given.get("axis", -1), "the axis")
-    steps = (("numpy.Negative", {}), ("numpy.Concatenate", {"axis": axis}), ("nn.Relu", {}))
+    joined: Json = {"axis": axis}
+    steps: tuple[tuple[str, Json], ...] = (
+        ("numpy.Negative", {}),
+        ("numpy.Concatenate", joined),
+        ("nn.Relu", {}),
+    )
     return Plan((x,), steps, {1: ([x, PREVIOUS],)})
 
 
@@ -67,9 +72,8 @@ def _gather(given: Json) -> Plan:
     ranks = given["rank"](params), given["rank"](indices)
     if None in ranks:
         raise Unsupported(f"batch_dims={batch} of tensors of unknown rank is not in Keras 3")
-    axis, batch = (axis + ranks[0] if axis < 0 else axis), (
-        batch + ranks[1] if batch < 0 else batch
-    )
+    axis = axis + ranks[0] if axis < 0 else axis
+    batch = batch + ranks[1] if batch < 0 else batch
     if axis != batch or ranks[1] != batch + 1:
         raise Unsupported(f"batch_dims={batch} with axis={axis} is not in Keras 3")
     steps = [("numpy.ExpandDims", {"axis": -1})] * (ranks[0] - ranks[1])

@@ -112,8 +112,8 @@ Unpack | unstack | x | num axis
 """
 _UNARY = (
     "Acos Asin Atan Ceil Cos Cosh Erf Erfc Exp Expm1 Floor Identity Inv Log Log1p LogSoftmax "
-    "OnesLike Reciprocal Relu Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin Sinh Softmax Softplus Softsign "
-    "Sqrt Square StopGradient Tan Tanh ZerosLike IsFinite IsInf IsNan"
+    "OnesLike Reciprocal Relu Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin Sinh Softmax Softplus "
+    "Softsign Sqrt Square StopGradient Tan Tanh ZerosLike IsFinite IsInf IsNan"
 )
 _SPELLED = {
     "Inv": "reciprocal",
