@@ -15,7 +15,7 @@ from kerasguard.manifest import Manifest
 from kerasguard.optimizer_state import pair_optimizer
 from kerasguard.repairs import Step
 from kerasguard.rules import RULES
-from kerasguard.tensors import Table
+from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Policy", "RepairPlan", "Rule", "diagnose"]
 
@@ -116,6 +116,7 @@ def diagnose(
     prior: Sequence[Finding] = (),
     own: bool = False,
     unbuilt: Sequence[str] = (),
+    absent: Sequence[TensorRecord] = (),
     loss: Callable[[Step, str], Loss] | None = None,
     given: Sequence[Step | Finding] | None = None,
 ) -> RepairPlan:
@@ -133,6 +134,7 @@ def diagnose(
         own: whether the model was built from the checkpoint's own architecture, so that every
             stored weight must have its place in it.
         unbuilt: names of the model's layers that have no weights because nothing built them.
+        absent: vocabularies of the model that the checkpoint has no file for.
         loss: measures what a lossy step does to the stored values.
         given: steps and findings of a format that knows its own layouts; then weights are not
             paired here.
@@ -143,6 +145,7 @@ def diagnose(
         steps = None if given is None else [s for s in given if isinstance(s, Step)]
         draft = _first_draft(expected, stored, manifest, renames, loss, steps)
         draft = replace(draft, problems=tuple(problems), own=own, unbuilt=tuple(unbuilt))
+        draft = replace(draft, absent=tuple(absent))
         layouts = [f for f in given or () if isinstance(f, Finding)]
         return _fold((lambda _: iter(layouts), *rules), draft, prior, repair)
     finally:

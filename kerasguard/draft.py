@@ -33,6 +33,8 @@ class Draft:
         problems: damage to the container itself, a line each (a bad CRC, changed bytes).
         own: whether the model was built from the checkpoint's own architecture.
         unbuilt: names of the model's layers that nothing built yet.
+        absent: vocabularies of the model that the checkpoint has no file for; of size 0 where
+            the model's is empty.
         loss: measures what a lossy step does to the stored values; None in a plan without bytes.
     """
 
@@ -45,6 +47,7 @@ class Draft:
     problems: tuple[str, ...] = ()
     own: bool = False
     unbuilt: tuple[str, ...] = ()
+    absent: tuple[TensorRecord, ...] = ()
     loss: Callable[[Step, str], Loss] | None = field(default=None, compare=False)
 
     def after(self, target: str) -> TensorSpec | None:

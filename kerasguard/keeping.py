@@ -61,7 +61,7 @@ def keep(
         checkpoint_id: names the companion.
         more: what belongs to a probe, by key.
     """
-    from kerasguard.integrations import keras_unwritten
+    from kerasguard.integrations import keras_assets, keras_unwritten
 
     hidden = keras_unwritten.hidden_state(
         live.model,
@@ -78,7 +78,10 @@ def keep(
         if item.record.spec.dtype in companion.DTYPES:
             arrays[item.record.key] = item.read()
     if checkpoint.name not in _WHOLE:
-        arrays |= _assets(keras_unwritten.adapted_files(live.visits), records)
+        files = keras_assets.adapted_files(live.visits)
+        if checkpoint.architecture() is None:  # else they are in the config
+            files |= keras_assets.given_files(live.visits)
+        arrays |= _assets(files, records)
     for key, array in (more or {}).items():
         arrays[key] = array
         records[key] = TensorRecord(key, _spec(array), name=key, role="probe")

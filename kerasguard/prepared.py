@@ -14,7 +14,7 @@ from kerasguard.migrations import migrate
 from kerasguard.reading import Reading
 from kerasguard.repairs import Step
 from kerasguard.rules.learning_rate import learning_rate
-from kerasguard.tensors import Table
+from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Prepared", "Rate"]
 
@@ -62,6 +62,7 @@ class Prepared:
             prior=(*self.findings, *self._defaults(reading, expected)),
             own=self.built is not None,
             unbuilt=self.unbuilt,
+            absent=self._absent(reading),
             loss=reading.loss,
             given=self._layouts(reading, stored, expected),
         )
@@ -83,6 +84,13 @@ class Prepared:
                 finding = learning_rate(step.target, stored, compiled, keeps=keeps)
                 decided = decided.with_finding(finding, leave=step.target if keeps else "")
         return decided
+
+    def _absent(self, reading: Reading) -> list[TensorRecord]:
+        """Vocabularies that no file is stored for."""
+        folders = {path.rpartition("/")[0] for path in reading.assets()}
+        found: Sequence[TensorRecord] = () if self.as_stored else self.target.vocabularies
+        places = ((r, r.key.removeprefix("assets/").rpartition("/")[0]) for r in found)
+        return [r for r, place in places if not folders & {place, r.layer}]
 
     def _expected(self, stored: Table) -> Table:
         """The model's table; layers that do not know their own tensors yet expect the stored."""

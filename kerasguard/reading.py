@@ -200,6 +200,11 @@ class Reading:
             return stored
         return self.manifest.architecture if self.manifest else None
 
+    def config_writer(self) -> dict[str, str]:
+        """Versions of what wrote the architecture; a manifest spells it as a `.keras` file does."""
+        theirs = self.checkpoint.architecture() is not None
+        return self.writer() if theirs else {**self.writer(), "format": "keras_zip"}
+
     def writer(self) -> dict[str, str]:
         """Versions of what wrote the checkpoint; the manifest knows more than the file."""
         return {

@@ -123,7 +123,7 @@ def _built(
     stored = dict(found)
     training = stored.pop("training_config", None)
     known = keras_environment.registered_names() | set(custom_objects)
-    migrated, findings = migrate(stored, reading.writer(), known=frozenset(known))
+    migrated, findings = migrate(stored, reading.config_writer(), known=frozenset(known))
     changed = migrated != stored
     errors = [f for f in findings if f.severity is Severity.ERROR]
     if errors:

@@ -145,8 +145,8 @@ h5-subclassed | refused |  | refused UnknownFormatError | no
 bf16-legacy-h5 | refused | right | right | yes
 bf16-v3-keras2 | refused |  | right | yes
 mixed-precision-policy | refused |  | right KG408 | yes
-quant-vs-float | refused | right | refused KG101 | yes
-int4-packing | refused |  | refused KG203 | yes
+quant-vs-float | refused | right | refused KG207 | yes
+int4-packing | refused |  | refused KG207 | yes
 truncated-h5 | refused | refused CorruptCheckpointError | refused CorruptCheckpointError | no
 truncated-keras | refused | refused CorruptCheckpointError | refused CorruptCheckpointError | no
 empty-file | refused | refused UnknownFormatError | refused UnknownFormatError | no
@@ -158,16 +158,7 @@ dist-scope | not run | right | right | yes
     )
 )
 
-_UNSAID = "put back by the companion; nobody says so of a file without a manifest"
-OPEN = {
-    "discretization-state": _UNSAID,
-    "rng-state": _UNSAID,
-    "metric-state": _UNSAID,
-    "stateful-rnn": _UNSAID,
-    "textvectorization-h5": "without a manifest it loads with an empty vocabulary, unsaid",
-    "vocab-not-in-weights": "a vocabulary given to the constructor is neither kept nor compared",
-    "quant-vs-float": "needs models built in the recorded quantisation",
-}
+OPEN: dict[str, str] = {}
 """Classes that do not end as the registry says yet, and what they wait for."""
 
 

@@ -171,6 +171,12 @@ def dtype(case: Case) -> Case:
     return replace(case, stored=change(case.stored, KERNEL, spec=spec), manifest=None)
 
 
+def quantised(case: Case) -> Case:
+    """One layer was quantised when it was saved; the model was not yet."""
+    spec = TensorSpec((4, 4), "int8")
+    return replace(case, stored=change(case.stored, KERNEL, spec=spec), manifest=None)
+
+
 def nonfinite(case: Case) -> Case:
     """One kernel holds NaN."""
     return replace(case, stored=change(case.stored, KERNEL, nonfinite=2), manifest=None)
@@ -215,6 +221,7 @@ FAULTS: dict[str, Callable[[Case], Case]] = {
     "KG201": transposed,
     "KG202": dtype,
     "KG203": shape,
+    "KG207": quantised,
     "KG301": nonfinite,
     "KG302": corrupt,
     "KG303": stale,

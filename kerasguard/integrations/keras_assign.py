@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from kerasguard.errors import KerasguardError, RestoreError
-from kerasguard.integrations import keras_variables
+from kerasguard.integrations import keras_assets, keras_variables
 from kerasguard.integrations.keras_graph import records_of
 from kerasguard.integrations.keras_journal import Journal
 from kerasguard.integrations.keras_model import places
@@ -47,6 +47,7 @@ class Sink:
         records = [place.record for place in self.places.values()]
         records += [held.record for held in self.hidden.values()]
         self.table = Table.of(records, layers=records_of(self.visits))
+        self.vocabularies = keras_assets.vocabularies(self.visits)
 
     def filled_by(self, keys: Iterable[str]) -> list[Any]:
         """The variables that `assign` gives a value when it is given these keys.
@@ -240,14 +241,23 @@ class Sink:
                 f"{', '.join(sorted(unclaimed))}: the checkpoint has assets for a layer that the "
                 f"model does not have; {_UNCHANGED}"
             )
+        looking = keras_assets.lookups(self.visits, folders)
+        for visit in looking:  # whose constructor was given a vocabulary takes no other, else
+            journal.layer(visit.object)
+            visit.object.input_vocabulary = None
         with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
-            _write_files(Path(folder), assets)
+            keras_assets.write_files(Path(folder), assets)
             for visit in takers:
                 place = Path(folder, visit.path)
                 if place.is_dir() and (visit.path or ".") in folders:
                     self._remember(visit, journal)
                     with _named(_label(visit), "load_assets failed"):
                         visit.object.load_assets(str(place))
+        for visit in keras_assets.cut(looking, assets):
+            raise RestoreError(
+                f"{_label(visit)}: Keras does not read its vocabulary back as it is stored (a "
+                f"token with a line break?); {_UNCHANGED}"
+            )
         if assets:
             self._retrace(journal)
 
@@ -287,13 +297,3 @@ def _named(label: str, what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise RestoreError(f"{label}: {what} ({error}); {_UNCHANGED}") from error
-
-
-def _write_files(folder: Path, assets: Mapping[str, bytes]) -> None:
-    for name, content in assets.items():
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
-            raise RestoreError(f"{name}: an asset's path must stay inside its folder")
-        target = folder.joinpath(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)

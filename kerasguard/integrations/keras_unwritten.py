@@ -7,10 +7,8 @@ vocabularies that `adapt` made and that a file with weights only has no room for
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,7 +22,7 @@ from kerasguard.integrations.keras_untracked import untracked
 from kerasguard.integrations.keras_walk import Visit, walk
 from kerasguard.tensors import Array, Role, TensorRecord, TensorSpec, auto_named, snake_case
 
-__all__ = ["Hidden", "adapted_files", "hidden_state", "metric_state", "unwritten"]
+__all__ = ["Hidden", "hidden_state", "metric_state", "unwritten"]
 
 _BOUNDARIES = "bin_boundaries"
 
@@ -231,21 +229,6 @@ def _flat_metrics(model: Any) -> Iterator[Any]:
             yield metric
         elif getattr(metric, "built", True):
             yield from (one for one in inner if one is not None)
-
-
-def adapted_files(visits: Iterable[Visit]) -> dict[str, bytes]:
-    """Assets that a `.keras` file would hold: by path, `layers/string_lookup/vocabulary.txt`."""
-    found: dict[str, bytes] = {}
-    for visit in visits:
-        if not hasattr(visit.object, "save_assets"):
-            continue
-        with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
-            visit.object.save_assets(folder)
-            for path in sorted(Path(folder).rglob("*")):
-                if path.is_file():
-                    inside = path.relative_to(folder).as_posix()
-                    found[f"{visit.path}/{inside}".lstrip("/")] = path.read_bytes()
-    return found
 
 
 def _states(layer: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from kerasguard.rules.missing import missing
 from kerasguard.rules.moved import moved
 from kerasguard.rules.nonfinite import nonfinite
 from kerasguard.rules.optimizer import optimizer
+from kerasguard.rules.quantised import quantised
 from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.renamed import renamed
 from kerasguard.rules.replicas import replicas
@@ -30,6 +31,7 @@ RULES = (
     moved,
     attributes,
     renamed,
+    quantised,
     ambiguous,
     missing,
     unbuilt,

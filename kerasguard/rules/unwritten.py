@@ -1,6 +1,6 @@
 """State that the model had and Keras did not write, and that could not be kept either.
 
-What it looks like: the manifest lists more variables than checkpoint and companion hold.
+What it looks like: the manifest, or the model, has more variables than checkpoint and companion.
 
 Why it happens: Keras finds sublayers by attributes and lists, tuples and dicts; layers in a set,
 or in an attribute that every Layer has (`self._layers`), seed generators, metrics and states of
@@ -14,7 +14,7 @@ When the repair is exact: there is none from the checkpoint alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from kerasguard.draft import Draft
 from kerasguard.findings import Finding, Severity
@@ -47,6 +47,38 @@ def unwritten(draft: Draft) -> Iterator[Finding]:
         and record.key not in used
     ]
     yield from _together(homeless, "that were kept have no place in the model")
+    yield from _unrecorded(draft, {record.key for record in records})
+
+
+def _unrecorded(draft: Draft, told: Container[str]) -> Iterator[Finding]:
+    """What the model has, and neither the checkpoint nor its manifest knows of."""
+    states = [
+        record
+        for key, record in draft.expected.tensors.items()
+        if record.role in ("seed", "state", "metric") and key not in draft.steps
+    ]
+    left = [r for r in (*states, *draft.absent) if r.key not in told and not _configured(draft, r)]
+    empty = [r for r in left if r.variable == "vocabulary" and not r.spec.size]
+    for record in empty:
+        yield Finding(
+            "KG106",
+            record.key,
+            f"{record.label}: is in no file of the checkpoint, and the model's is empty; "
+            "give the layer its vocabulary and pass the model: kerasguard.load(path, model=model)",
+            Severity.ERROR if draft.own else Severity.WARNING,
+        )
+    rest = [record for record in left if record not in empty]
+    yield from _together(rest, "that the checkpoint does not hold stay as the model has them")
+
+
+def _configured(draft: Draft, record: TensorRecord) -> bool:
+    """Whether a layer's config tells the state, and the model's config is the stored one."""
+    if record.variable not in ("vocabulary", "bin_boundaries"):
+        return False
+    ours, theirs = draft.expected.layers.get(record.layer), draft.stored.layers.get(record.layer)
+    if ours and theirs and ours.config_digest and ours.config_digest == theirs.config_digest:
+        return record.variable == "bin_boundaries" or record.spec.size > 0
+    return draft.own and record.spec.size > 0
 
 
 def _together(records: Sequence[TensorRecord], what: str) -> Iterator[Finding]:
