@@ -139,17 +139,11 @@ def _crossed_names(
     other = {unit.name: s for s, unit in theirs.items() if not unit.weak}
     new = {name: e for name, e in mine.items() if name not in other}
     old = {name: s for name, s in other.items() if name not in mine}
-    found = {}
-    for e, s in address.items():
-        ends: list[tuple[str, str]] = []
-        if ours[e].name in new:
-            ends += [(e, old[part]) for part in _parts(ours[e].name) if part in old]
-        if theirs[s].name in old:
-            ends += [(new[part], s) for part in _parts(theirs[s].name) if part in new]
-        ends = [(x, y) for x, y in ends if ours[x].shapes == theirs[y].shapes]
-        if ends and (e, s) not in ends:
-            found[e] = s
-    return found
+    ends = {(e, old[part]) for name, e in new.items() for part in _parts(name) if part in old}
+    ends |= {(new[part], s) for name, s in old.items() for part in _parts(name) if part in new}
+    ends = {(e, s) for e, s in ends if ours[e].shapes == theirs[s].shapes}
+    lefts, rights = {e for e, _ in ends}, {s for _, s in ends}
+    return {e: s for e, s in address.items() if (e, s) not in ends and (e in lefts or s in rights)}
 
 
 def _parts(name: str) -> Iterable[str]:

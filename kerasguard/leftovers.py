@@ -42,8 +42,8 @@ def remaining(
     """Pairs by bucket of class and shapes, and doubts about the rest.
 
     A bucket is settled if all its layers are where the format puts them, or if it holds one layer
-    on either side that stands in the same order to what is known. Where the graphs were compared
-    and left it open, the latter proves nothing.
+    on either side that stands in the same order to what is known, unless place and given names
+    both say otherwise. Where the graphs were compared and left it open, that proves nothing.
 
     Args:
         ours: units of the model.
@@ -71,12 +71,23 @@ def remaining(
             doubts |= {e: d for e, d in _several(wanting, offered).items() if e not in doubted}
     ordered = _in_order(ours, theirs, {**claimed, **settled}, lone)
     for e, s in lone.items():
-        if e in ordered:
-            settled[e] = s
-        else:
+        if e not in ordered:
             reason = "it is the only one that fits, and stands in another order among its like"
             doubts[e] = Doubt((s,), reason)
+        elif address.get(e) != s and _strangers(ours[e], theirs[s]):
+            reason = "it is the only one that fits, at another place and under another given name"
+            doubts[e] = Doubt((s,), reason)
+        else:
+            settled[e] = s
     return settled, doubts
+
+
+def _strangers(a: Unit, b: Unit) -> bool:
+    """Whether a person gave both a name, and neither is the other with something around it.
+
+    Renaming a layer looks like that, and so does taking one out and putting another one in.
+    """
+    return not a.weak and not b.weak and not (a.name in b.name or b.name in a.name)
 
 
 def _buckets(side: Units, but: set[str]) -> dict[object, list[str]]:

@@ -173,8 +173,18 @@ def dtype(case: Case) -> Case:
 
 def quantised(case: Case) -> Case:
     """One layer was quantised when it was saved; the model was not yet."""
-    spec = TensorSpec((4, 4), "int8")
-    return replace(case, stored=change(case.stored, KERNEL, spec=spec), manifest=None)
+    stored = change(case.stored, KERNEL, spec=TensorSpec((4, 4), "int8"))
+    scale = TensorRecord(
+        "layers/dense/vars/2",
+        TensorSpec((4,), "float32"),
+        name="body/kernel_scale",
+        variable="kernel_scale",
+        layer="layers/dense",
+        digest="xxh3:scale",
+    )
+    return replace(
+        case, stored=replace(stored, tensors={**stored.tensors, scale.key: scale}), manifest=None
+    )
 
 
 def nonfinite(case: Case) -> Case:

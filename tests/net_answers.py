@@ -33,7 +33,7 @@ from kerasguard.tensors import LayerRecord
 if TYPE_CHECKING:
     from nets import Laid, Net
 
-__all__ = ["answer"]
+__all__ = ["answer", "evident"]
 
 Pairs = dict[str, str]
 Reached = dict[str, frozenset[tuple[str, int, int]]]
@@ -88,16 +88,27 @@ def answer(pair: Pair) -> dict[str, str] | None:
     Raises:
         TimeoutError: too many ways to pair the layers.
     """
+    found, whole = evident(pair)
+    return found if whole else None
+
+
+def evident(pair: Pair) -> tuple[dict[str, str], bool]:
+    """The same for the layers that are decided, and whether those are all.
+
+    Raises:
+        TimeoutError: too many ways to pair the layers.
+    """
     expected, stored, ours, theirs = tables(pair)
     a, b = _Side.of(ours, pair.built), _Side.of(theirs, pair.saved)
     if trace(told(expected, pair.view), pair.view) == trace(stored, pair.view):
-        return {uid: theirs.unit[key] for key, uid in ours.unit.items() if uid in a.shapes}
+        same = {uid: theirs.unit[key] for key, uid in ours.unit.items() if uid in a.shapes}
+        return same, True
     named, blocked = _named(a, b, pair.view)
     graph = pair.view in ("manifest", "keras")
     found = _by_graph(a, b, named, blocked) if graph else {}
     found |= _by_class(a, b, {**found, **named}, blocked, pair.view)
     result = {**found, **named}
-    return {u: result[u] for u in a.shapes} if all(u in result for u in a.shapes) else None
+    return {u: result[u] for u in a.shapes if u in result}, all(u in result for u in a.shapes)
 
 
 def _named(a: _Side, b: _Side, view: str) -> tuple[Pairs, set[tuple[int, str]]]:

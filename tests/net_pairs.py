@@ -12,7 +12,9 @@ checkpoint the order of layers and names of variables.
 have written before (`trace` of both is equal; names that Keras makes up count by their order only).
 Such an edit is none as far as anybody can tell, and layers stay who they were under their keys.
 Two layers that Keras named, equal in class, shape and arguments, used in each other's place, are
-such a case. A square kernel that somebody transposed leaves no trace either; it is counted apart.
+such a case. Nothing tells the order of edits either: names are taken to be changed last, and where
+renames alone explain all that a file shows, layers stay under their keys. A square kernel that
+somebody transposed leaves no trace either; it is counted apart.
 """
 
 from __future__ import annotations
@@ -175,8 +177,13 @@ def truth(ours: Laid, theirs: Laid, pair: Pair) -> dict[str, str]:
 
 def _followed(pair: Pair) -> dict[str, str]:
     """Saved key of every weight of the net that is built, where it has one, edit by edit."""
-    nets = [pair.saved, *pair.between, pair.built]
-    laid = [laid_out(net) for net in nets]
+    ends = [laid_out(net) for net in (pair.saved, pair.built)]
+    if _only_renamed(*(told(x.table, pair.view) for x in ends), pair.view):
+        old, new = ({_shown(x, k, pair.view): k for k in _weights(x)} for x in ends)
+        return {new[key]: old[key] for key in new}
+    first = {layer.uid: layer.name for layer in pair.saved.layers}
+    late = [_with_names(net, first) for net in (*pair.between, pair.built)]
+    laid = [laid_out(net) for net in (pair.saved, *late, pair.built)]
     answer = {key: key for who, key in laid[0].keys.items() if who[0] != "optimizer"}
     for before, after in pairwise(laid):
         views = [told(x.table, pair.view) for x in (before, after)]
@@ -187,6 +194,44 @@ def _followed(pair: Pair) -> dict[str, str]:
             came = {k: before.keys[who] for who, k in after.keys.items() if who in before.keys}
         answer = {k: answer[came[k]] for k in _weights(after) if came.get(k) in answer}
     return answer
+
+
+def _with_names(net: Net, names: Mapping[str, str]) -> Net:
+    """The net before its layers were renamed."""
+    renamed = (replace(layer, name=names.get(layer.uid, layer.name)) for layer in net.layers)
+    return replace(net, layers=tuple(renamed))
+
+
+def _only_renamed(saved: Table, built: Table, view: str) -> bool:
+    """Whether both show the same but for names that are on one side only."""
+    sides = (saved, built)
+    given = [{r.name for k, r in t.layers.items() if not _made_up(k, r, view)} for t in sides]
+    changed = set()
+    for key in saved.layers.keys() & built.layers.keys():
+        names = [t.layers[key].name for t in sides]
+        told_of = [name in mine for name, mine in zip(names, given, strict=True)]
+        elsewhere = [names[0] in given[1], names[1] in given[0]]
+        if names[0] != names[1] and any(told_of) and not any(elsewhere):
+            changed.add(key)
+
+    def neutral(table: Table) -> Table:
+        layers = {k: replace(r, name="?") if k in changed else r for k, r in table.layers.items()}
+        return replace(table, layers=layers)
+
+    return bool(trace(neutral(saved), view) == trace(neutral(built), view))
+
+
+def _made_up(key: str, layer: LayerRecord, view: str) -> bool:
+    """Whether Keras made the layer's name up, as far as the format tells."""
+    if layer.class_name:
+        return layer.auto_named
+    kind = key.rpartition("/")[2].rstrip("0123456789").rstrip("_")
+    return view == "tf" or _stem(layer.name) == kind
+
+
+def _stem(name: str) -> str:
+    stem, _, number = name.rpartition("_")
+    return stem if number.isdecimal() else name
 
 
 def _weights(laid: Laid) -> list[str]:
@@ -277,12 +322,10 @@ def trace(table: Table, view: str) -> Any:
     made_up: dict[str, list[tuple[int, str]]] = {}
     shown: dict[str, Any] = {}
     for key, layer in table.layers.items():
-        kind = layer.class_name or key.rpartition("/")[2].rstrip("0123456789").rstrip("_")
-        stem, _, number = layer.name.rpartition("_")
-        auto = layer.name if not number.isdecimal() else stem
-        known = layer.auto_named if layer.class_name else auto == kind or view == "tf"
-        if known:
-            made_up.setdefault(auto, []).append((int(number) if number.isdecimal() else 0, key))
+        if _made_up(key, layer, view):
+            number = layer.name.rpartition("_")[2]
+            rank = int(number) if number.isdecimal() else 0
+            made_up.setdefault(_stem(layer.name), []).append((rank, key))
         else:
             shown[key] = layer.name
     for stem, found in made_up.items():

@@ -33,8 +33,9 @@ def quantised(draft: Draft) -> Iterator[Finding]:
     pairs = {key: key for key in ours if key in theirs} | dict(draft.pairing.layers)
     for e, s in pairs.items():
         have, want = _integers(theirs[s]), _integers(ours[e])
-        if have == want:
-            continue
+        scales = len(theirs[s].members) - len(ours[e].members)
+        if have == want or (scales <= 0 and not want) or (scales >= 0 and not have):
+            continue  # a table of integers has no scale
         label = ours[e].label
         if not want:
             text = (

@@ -51,11 +51,15 @@ def unwritten(draft: Draft) -> Iterator[Finding]:
 
 
 def _unrecorded(draft: Draft, told: Container[str]) -> Iterator[Finding]:
-    """What the model has, and neither the checkpoint nor its manifest knows of."""
+    """What the model has, and neither the checkpoint nor its manifest knows of.
+
+    Metrics of a model that the caller made start as he made them.
+    """
+    roles = ("seed", "state", "metric") if draft.own else ("seed", "state")
     states = [
         record
         for key, record in draft.expected.tensors.items()
-        if record.role in ("seed", "state", "metric") and key not in draft.steps
+        if record.role in roles and key not in draft.steps
     ]
     left = [r for r in (*states, *draft.absent) if r.key not in told and not _configured(draft, r)]
     empty = [r for r in left if r.variable == "vocabulary" and not r.spec.size]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from net_answers import answer
+from net_answers import answer, evident
 from net_edits import EDITS
 from net_families import bases
 from net_pairs import VIEWS, Pair, Verdict, judged
@@ -124,7 +124,28 @@ def outcome(pair: Pair) -> Outcome:
         except TimeoutError:
             found = {}
         answered = None if found == {} else found is not None and verdict.agrees(found)
-    return Outcome(pair, verdict, answered, _kind(verdict, answered))
+    kind = _kind(verdict, answered)
+    if kind == "refused, a repair wrong" and _misled(pair, verdict):
+        kind = "refused, misled"
+    return Outcome(pair, verdict, answered, kind)
+
+
+def _misled(pair: Pair, verdict: Verdict) -> bool:
+    """Whether another history than the true one explains a refused pair with fewer edits.
+
+    Then every best way to pair the layers says what the wrong repairs say: of `relu, tanh` that
+    became `tanh, relu` and then `tanh, relu, tanh`, the file tells that a `tanh` was put in front.
+    """
+    try:
+        told, _ = evident(pair)
+    except TimeoutError:
+        return False
+    ours, theirs = laid_out(pair.built), laid_out(pair.saved)
+    mine = {key: who[0] for who, key in ours.keys.items()}
+    other = {key: who[0] for who, key in theirs.keys.items()}
+    steps = {s.target: s.sources[0] for s in verdict.plan.steps}
+    layers = [k for k in verdict.repaired_wrong if mine[k] != "optimizer"]
+    return pair.view != "tf" and all(told.get(mine[k]) == other[steps[k]] for k in layers)
 
 
 def _kind(verdict: Verdict, answered: bool | None) -> str:
