@@ -14,10 +14,11 @@ from kerasguard.migrations import migrate
 from kerasguard.reading import Reading
 from kerasguard.repairs import Step
 from kerasguard.rules.learning_rate import learning_rate
-from kerasguard.tensors import Table, TensorRecord
+from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
 __all__ = ["Prepared", "Rate"]
 
+_ADDRESSED = ("keras_zip", "keras_directory", "weights_h5", "sharded_h5")
 Rate = Literal["auto", "stored", "compiled"]
 
 
@@ -113,12 +114,31 @@ class Prepared:
         """
         layers = dict(stored.layers)
         if self.migrated:
-            layers = {key: replace(layer, config_digest="") for key, layer in layers.items()}
+            layers = _undigested(layers)
+        elif self.built is None and _is_older(reading):
+            layers = self._as_today(stored, reading)
         if not self.as_stored and not self.spelt_out:
             for key, digest in self._stored_digests(reading):
                 if key in layers:
                     layers[key] = replace(layers[key], config_digest=digest)
         return replace(stored, layers=layers)
+
+    def _as_today(self, stored: Table, reading: Reading) -> dict[str, LayerRecord]:
+        """The stored layers as this Keras makes them: options and classes may have other names."""
+        from kerasguard.integrations import keras_graph, keras_walk
+
+        config = reading.architecture()
+        model = config and _stored_layer(config, reading.config_writer(), self.custom_objects)
+        if not model:
+            return _undigested(stored.layers)
+        visits = list(keras_walk.walk(model))
+        axes = keras_graph.axis_spellings(
+            (v.object for v in self.target.visits), channels_first=False
+        )
+        made = keras_graph.records_of(visits, axes)
+        weighty = {r.layer for r in stored.tensors.values() if r.role == "weight"}
+        same = weighty & stored.layers.keys() <= made.keys()
+        return made if same else _undigested(stored.layers)
 
     def _stored_digests(self, reading: Reading) -> Iterator[tuple[str, str]]:
         """By layer, the digest of the config that the checkpoint has of it beside its weights."""
@@ -165,6 +185,19 @@ class Prepared:
         """Give their initial values to variables that no step filled."""
         if self.built is not None:
             self.built.skipped.fill(except_variables=self.target.filled_by(values))
+
+
+def _is_older(reading: Reading) -> bool:
+    """Whether another version of Keras wrote a file whose layers are spelled out."""
+    from kerasguard.integrations import keras_environment
+
+    before = reading.writer().get("keras")
+    ours = keras_environment.versions()["keras"]
+    return reading.checkpoint.name in _ADDRESSED and before not in (None, ours)
+
+
+def _undigested(layers: Mapping[str, LayerRecord]) -> dict[str, LayerRecord]:
+    return {key: replace(layer, config_digest="") for key, layer in layers.items()}
 
 
 def _without(table: Table, keys: Container[str]) -> Table:

@@ -88,6 +88,12 @@ def attributes(case: Case) -> Case:
     return Case(adam(told(ours, other)), adam(told(theirs, held)), None, {})
 
 
+def adapted(case: Case) -> Case:
+    """Two lookups with names of their own are made in another order."""
+    words = [Layer(name, cls="StringLookup", variables=()) for name in ("city", "country")]
+    return Case(table([*LAYERS, *words]), table([*LAYERS, *words[::-1]]), None, {})
+
+
 def renamed(case: Case) -> Case:
     """The head had another name when it was saved."""
     return replace(case, stored=adam(table([*LAYERS[:2], Layer("top", (4, 2))])), manifest=None)
@@ -228,6 +234,7 @@ FAULTS: dict[str, Callable[[Case], Case]] = {
     "KG111": averaged,
     "KG112": unbuilt,
     "KG113": attributes,
+    "KG114": adapted,
     "KG201": transposed,
     "KG202": dtype,
     "KG203": shape,

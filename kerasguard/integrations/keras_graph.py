@@ -23,13 +23,16 @@ _PLAIN = (str, int, float, type(None))
 _FUNCTIONAL_ARGUMENTS = ["self", "inputs", "outputs", "name"]
 
 
-def records_of(visits: Sequence[Visit]) -> dict[str, LayerRecord]:
+def records_of(
+    visits: Sequence[Visit], axes: Mapping[tuple[str, int], int] | None = None
+) -> dict[str, LayerRecord]:
     """A record of every layer among `visits`, of the operations in their graphs, of the optimizer.
 
     Args:
         visits: all of a walk, the model itself first.
+        axes: how another model counts axes, of `axis_spellings`.
     """
-    survey = _Survey(visits)
+    survey = _Survey(visits, axes or {})
     records = {v.path: survey.record(v) for v in visits if v.path and _is_layer(v.object)}
     optimizers = {
         v.path: LayerRecord(v.path, str(v.object.name), type(v.object).__name__)
@@ -46,10 +49,7 @@ def layer_digest(layer: Any, axes: Mapping[tuple[str, int], int]) -> str:
         layer: of any class.
         axes: how another model counts axes, of `axis_spellings`.
     """
-    axis = axes.get((type(layer).__name__, getattr(layer, "axis", None)))  # type: ignore[arg-type]
-    if axis is not None:
-        layer = type(layer).from_config({**layer.get_config(), "axis": axis})
-    return _Survey(list(walk(layer))).digest(layer)
+    return _Survey(list(walk(layer)), axes).digest(layer)
 
 
 def axis_spellings(layers: Iterable[Any], *, channels_first: bool) -> dict[tuple[str, int], int]:
@@ -77,7 +77,8 @@ def axis_spellings(layers: Iterable[Any], *, channels_first: bool) -> dict[tuple
 class _Survey:
     """What is learned once of a model and asked for by each of its layers."""
 
-    def __init__(self, visits: Sequence[Visit]) -> None:
+    def __init__(self, visits: Sequence[Visit], axes: Mapping[tuple[str, int], int]) -> None:
+        self.axes = axes
         self.keys = {id(visit.object): visit.path for visit in visits}
         self.digests: dict[int, str] = {}
         self.inbound: dict[int, tuple[tuple[Node, ...], int]] = {}
@@ -125,9 +126,24 @@ class _Survey:
         """Digest of what the operation computes; empty where it has no usable config."""
         known = self.digests.get(id(operation))
         if known is None:
-            own = self.graph_digest if is_graph(operation) else _config_digest
+            own = self.graph_digest if is_graph(operation) else self.config_digest
             known = self.digests[id(operation)] = own(operation)
         return known
+
+    def config_digest(self, operation: Any) -> str:
+        """Digest of a config, its axis counted as in the other model."""
+        try:
+            config = operation.get_config()
+        except NotImplementedError:
+            return ""
+        kind = type(operation).__name__
+        axis = config.get("axis")
+        if isinstance(axis, int) and (kind, axis) in self.axes:
+            config = {**config, "axis": self.axes[kind, axis]}
+        try:
+            return config_digest(kind, _serialised(config))
+        except TypeError:
+            return ""
 
     def graph_digest(self, model: Any) -> str:
         """Digest of a model that is a graph, out of its layers' digests."""
@@ -193,17 +209,6 @@ def _is_opaque(item: Any) -> bool:
     """One of Keras' own layers: its config tells all about the layers inside it."""
     own = type(item).__module__.startswith("keras.")
     return own and _is_layer(item) and not isinstance(item, keras.Model)
-
-
-def _config_digest(operation: Any) -> str:
-    try:
-        config = operation.get_config()
-    except NotImplementedError:
-        return ""
-    try:
-        return config_digest(type(operation).__name__, _serialised(config))
-    except TypeError:
-        return ""
 
 
 def _serialised(value: Any) -> Any:

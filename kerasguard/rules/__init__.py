@@ -3,6 +3,7 @@
 `RULES` is the registry, in order of repair: later rules see tensors as repaired by earlier ones.
 """
 
+from kerasguard.rules.adapted import adapted
 from kerasguard.rules.ambiguous import ambiguous
 from kerasguard.rules.attributes import attributes
 from kerasguard.rules.averaged import averaged
@@ -30,6 +31,7 @@ __all__ = ["RULES", "VALUE_RULES"]
 RULES = (
     moved,
     attributes,
+    adapted,
     renamed,
     quantised,
     ambiguous,

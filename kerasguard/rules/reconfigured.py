@@ -57,12 +57,12 @@ def reconfigured(draft: Draft) -> Iterator[Finding]:
 
 def _without_weights(draft: Draft) -> Iterator[Finding]:
     """Layers without weights have no pair; those that are not the same on both sides are told."""
-    ours, theirs = _plain(draft.expected), _plain(draft.stored)
-    if not ours or not theirs:
+    if not _placed(draft.expected) or not _placed(draft.stored):
         return  # nothing is known of one of the graphs
-    vague = {r.class_name for side in (ours, theirs) for r in side.values() if not r.config_digest}
+    ours, theirs = _plain(draft.expected), _plain(draft.stored)
+    mine_vague, other_vague = _vague(ours), _vague(theirs)
     settled = {r.layer for r in draft.stored.tensors.values() if r.role in ("asset", "state")}
-    skip = vague | _IDLE
+    skip = mine_vague | other_vague | _IDLE
     mine = {k: r for k, r in ours.items() if r.class_name not in skip and k not in settled}
     other = {k: r for k, r in theirs.items() if r.class_name not in skip and k not in settled}
     came, gone = _beyond(mine, other), _beyond(other, mine)
@@ -75,6 +75,8 @@ def _without_weights(draft: Draft) -> Iterator[Finding]:
             f"({before.name}); it has no weights, and computes something else",
             Severity.WARNING,
         )
+    if other_vague - mine_vague:
+        return  # classes of older versions, which may be any of the model's
     told = [f"has {_named(came)}, which the saved model had not"] if came else []
     told += [f"lacks {_named(gone)}, which the saved model had"] if gone else []
     if told:
@@ -82,9 +84,13 @@ def _without_weights(draft: Draft) -> Iterator[Finding]:
         yield Finding("KG107", "", message, Severity.WARNING)
 
 
+def _vague(layers: Mapping[str, LayerRecord]) -> set[str]:
+    return {r.class_name for r in layers.values() if not r.config_digest}
+
+
 def _plain(table: Table) -> dict[str, LayerRecord]:
     """The layers and operations without weights whose place in the graph is known."""
-    placed = {key for key, r in table.layers.items() if r.inbound is not None}
+    placed = _placed(table)
     holding = {_around(key) for key in placed}
     weighty = {r.layer for r in table.tensors.values() if r.role == "weight"}
     holding |= {key for key in placed if any(w.startswith(f"{key}/") for w in weighty)}
@@ -93,6 +99,10 @@ def _plain(table: Table) -> dict[str, LayerRecord]:
         for key in placed - holding - weighty
         if all(around in placed for around in _arounds(key))
     }
+
+
+def _placed(table: Table) -> set[str]:
+    return {key for key, r in table.layers.items() if r.inbound is not None}
 
 
 def _around(key: str) -> str:

@@ -1,0 +1,132 @@
+"""What a model computes besides its weights: layers without any, and configs of older writers."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+from keras_zoo import MARKS  # noqa: E402  needs keras
+
+import kerasguard as kg  # noqa: E402
+from kerasguard import errors  # noqa: E402
+
+pytestmark = MARKS
+layers = keras.layers
+
+
+def model_of(*between: Any) -> Any:
+    first, last = layers.Dense(4, name="first"), layers.Dense(2, name="last")
+    return keras.Sequential([keras.Input((3,)), first, *between, last])
+
+
+def told(path: Path, model: Any, code: str = "KG107") -> list[str]:
+    return [f.message for f in kg.plan(path, model).findings if f.code == code]
+
+
+@pytest.fixture(params=["m.keras", "m.weights.h5"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A model with an activation of its own; the weights alone with a manifest."""
+    model, place = model_of(layers.Activation("tanh", name="bend")), tmp_path / request.param
+    if place.name.endswith("h5"):
+        model.save_weights(place)
+        kg.record(place, model)
+    else:
+        model.save(place)
+    return place
+
+
+def test_a_layer_without_weights_that_computes_something_else_is_told(path: Path) -> None:
+    assert told(path, model_of(layers.Activation("tanh"))) == []
+    (message,) = told(path, model_of(layers.Activation("relu", name="bend")))
+    assert message.startswith("bend: its configuration differs")
+
+
+def test_layers_without_weights_that_came_or_went_are_told(path: Path) -> None:
+    (message,) = told(path, model_of())
+    assert "lacks bend (Activation), which the saved model had" in message
+    (message,) = told(path, model_of(layers.Activation("tanh"), layers.ReLU(name="more")))
+    assert "has more (ReLU), which the saved model had not" in message
+    idle = [layers.Dropout(0.2), layers.GaussianNoise(0.1)]
+    assert told(path, model_of(layers.Activation("tanh"), *idle)) == []
+
+
+def test_no_inner_layer_of_a_class_of_ones_own_is_taken_for_a_new_one(tmp_path: Path) -> None:
+    class Block(layers.Layer):  # type: ignore[misc]
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.dense, self.bend = layers.Dense(4), layers.Activation("tanh")
+
+        def call(self, x: Any) -> Any:
+            return self.bend(self.dense(x))
+
+    model = model_of(Block())
+    model.save(tmp_path / "m.keras")
+    assert told(tmp_path / "m.keras", model_of(Block())) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["batchnorm", "mha", "lstm", "wrapped", "operations", "thresholded", "convtranspose"]
+)
+def test_a_file_of_an_older_keras_differs_in_spelling_only(
+    name: str, repository: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(repository / "tests/golden/classes/tf2.15.1.tar.xz") as archive:
+        archive.extract(f"tf2.15.1/{name}.keras", tmp_path, filter="data")
+    path = tmp_path / "tf2.15.1" / f"{name}.keras"
+    assert told(path, kg.load(path)) == []
+    assert [f for f in kg.plan(path).findings if f.code == "KG107"] == []
+
+
+def lookups(*names: str) -> tuple[Any, list[Any]]:
+    found = [layers.StringLookup(name=name) for name in names]
+    inputs = [keras.Input((1,), dtype="string") for _ in found]
+    tables = [
+        layers.Embedding(3, 2, name=f"of_{n}")(f(i))
+        for n, f, i in zip(names, found, inputs, strict=True)
+    ]
+    return keras.Model(inputs, layers.Concatenate()(tables)), found
+
+
+def test_vocabularies_do_not_change_places(tmp_path: Path) -> None:
+    model, (city, country) = lookups("city", "country")
+    city.adapt([["Ilmenau"], ["Jena"]])
+    country.adapt([["Chad"], ["Peru"]])
+    model.save(tmp_path / "m.keras")
+    same, found = lookups("city", "country")
+    kg.load(tmp_path / "m.keras", same)
+    assert [f.get_vocabulary() for f in found] == [city.get_vocabulary(), country.get_vocabulary()]
+    other, found = lookups("country", "city")
+    with pytest.raises(kg.UnrepairableError, match="KG114 country: what it was adapted to"):
+        kg.load(tmp_path / "m.keras", other)
+    assert {len(f.get_vocabulary()) for f in found} == {1}
+
+
+def test_a_given_vocabulary_gives_way_to_the_adapted_one(tmp_path: Path) -> None:
+    model, (city,) = lookups("city")
+    city.adapt([["Ilmenau"], ["Jena"]])
+    model.save(tmp_path / "m.keras")
+    other = layers.StringLookup(vocabulary=["Jena", "Ilmenau"], name="city")
+    inputs = keras.Input((1,), dtype="string")
+    into = keras.Model(
+        inputs, layers.Concatenate()([layers.Embedding(3, 2, name="of_city")(other(inputs))] * 2)
+    )
+    before = into(np.array([["Jena"]]))
+    kg.load(tmp_path / "m.keras", into, repair="guess")
+    assert before.shape == (1, 1, 4)
+    assert other.get_vocabulary() == city.get_vocabulary()
+    into.save(tmp_path / "again.keras")
+    again = kg.load(tmp_path / "again.keras")
+    assert again.get_layer("city").get_vocabulary() == city.get_vocabulary()
+
+
+def test_a_token_with_a_line_break_is_refused_and_not_cut(tmp_path: Path) -> None:
+    model, (city,) = lookups("city")
+    city.set_vocabulary(["Bad\u2028Berka", "Jena"])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(errors.RestoreError, match="does not read its vocabulary back"):
+        kg.load(tmp_path / "m.keras")
