@@ -193,8 +193,8 @@ def _optimizer(prepared: Prepared, decided: RepairPlan) -> str:
     if decided.optimizer_reason:
         return f"not restored: {decided.optimizer_reason}"
     table: Table = prepared.target.table
-    roles = {table.tensors[step.target].role for step in decided.steps}
-    return "restored" if "optimizer" in roles else "none"
+    slots = {key for key, record in table.tensors.items() if record.role == "optimizer"}
+    return "restored" if any(step.target in slots for step in decided.steps) else "none"
 
 
 def _refusal(path: Source, decided: RepairPlan, repair: Policy) -> str:

@@ -74,7 +74,8 @@ class Prepared:
         Where both rates are the same there is nothing to choose.
         """
         wanted = self.target.table.tensors
-        steps = [s for s in decided.steps if wanted[s.target].slot == "learning_rate"]
+        rates = {key for key, record in wanted.items() if record.slot == "learning_rate"}
+        steps = [s for s in decided.steps if s.target in rates]
         keeps = rate == "compiled" or (rate == "auto" and self.built is None)
         for step in steps:
             stored = float(reading.values((step,))[step.target])

@@ -157,3 +157,28 @@ def test_a_class_that_differs_is_never_paired() -> None:
     stored = table([Layer("a", (4, 4), "Dense")])
     expected = table([Layer("b", (4, 4), "EinsumDense")])
     assert pair(expected, stored).tensors == {}
+
+
+def test_a_layer_that_came_is_not_taken_for_one_that_went() -> None:
+    stored = [Layer("left"), Layer("gone"), Layer("right")]
+    expected = [Layer("right"), Layer("came"), Layer("left")]
+    moved = [Layer("right"), Layer("left"), Layer("came")]
+    for wanted in (expected, moved):
+        found = kernels(table(wanted, graph=False), unnamed(stored))
+        assert found["left"] == "left"
+        assert found.get("came") in (None, "gone")
+    pairing = pair(table(moved, graph=False), unnamed(stored))
+    assert list(pairing.doubts) == ["layers/dense_2"]
+
+
+def test_a_stored_layer_whose_new_name_is_elsewhere_is_left_in_doubt() -> None:
+    stored = ["gone", "norm", "body", "final"]
+    expected = ["v2_final", "body", "norm"]
+
+    def made(names: list[str]) -> Table:
+        return table([Layer(name, cls="Dense" if name == "body" else "Norm") for name in names])
+
+    found = kernels(made(expected), made(stored))
+    assert found["body"] == "body"
+    assert found.get("norm") in (None, "norm")
+    assert found.get("v2_final") in (None, "final")

@@ -130,3 +130,21 @@ def test_a_token_with_a_line_break_is_refused_and_not_cut(tmp_path: Path) -> Non
     model.save(tmp_path / "m.keras")
     with pytest.raises(errors.RestoreError, match="does not read its vocabulary back"):
         kg.load(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("mode", ["int", "tf_idf"])
+def test_a_given_vocabulary_is_put_back_with_weights_only(mode: str, tmp_path: Path) -> None:
+    def made(words: list[str], weights: list[float]) -> Any:
+        idf = {"idf_weights": weights} if mode == "tf_idf" else {}
+        look = layers.StringLookup(vocabulary=words, output_mode=mode, name="look", **idf)
+        return keras.Sequential([keras.Input((3,), dtype="string"), look])
+
+    model, other = made(["fox", "dog"], [1.0, 2.0]), made(["dog", "fox"], [5.0, 6.0])
+    x = keras.ops.convert_to_tensor([["fox", "dog", "cat"]])
+    model.save_weights(tmp_path / "m.weights.h5")
+    kg.record(tmp_path / "m.weights.h5", model)
+    assert kg.restore(tmp_path / "m.weights.h5", other).report.findings == ()
+    assert np.array_equal(other(x), model(x))
+    other.save(tmp_path / "again.keras")
+    assert np.array_equal(kg.load(tmp_path / "again.keras")(x), model(x))
+    assert np.array_equal(keras.saving.load_model(tmp_path / "again.keras")(x), model(x))

@@ -51,11 +51,14 @@ def given_files(visits: Iterable[Visit]) -> dict[str, bytes]:
 
 
 def vocabularies(visits: Iterable[Visit]) -> tuple[TensorRecord, ...]:
-    """An asset per lookup layer, of the size of its vocabulary now: 0 where it is empty."""
+    """An asset per lookup layer, of as many elements as its vocabulary has now, 0 of an empty one.
+
+    They are counted in its table, since listing a large vocabulary takes long.
+    """
     return tuple(
         TensorRecord(
             f"assets/{visit.path}/{_FILE}",
-            TensorSpec((len(visit.object.get_vocabulary(include_special_tokens=False)),), "uint8"),
+            TensorSpec((int(visit.object.lookup_table.size()),), "uint8"),
             name="/".join((*visit.names, "vocabulary")),
             variable="vocabulary",
             layer=visit.path.removesuffix(_INNER),
@@ -67,7 +70,8 @@ def vocabularies(visits: Iterable[Visit]) -> tuple[TensorRecord, ...]:
 
 def lookups(visits: Iterable[Visit], folders: Collection[str] | None = None) -> list[Visit]:
     """The layers that have a vocabulary; of these only those whose file is in the folders."""
-    found = [v for v in visits if hasattr(v.object, "input_vocabulary")]
+    told = ("input_vocabulary", "lookup_table")
+    found = [v for v in visits if all(hasattr(v.object, name) for name in told)]
     if folders is None:
         return found
     return [v for v in found if v.path in folders or v.path.removesuffix(_INNER) in folders]

@@ -244,7 +244,7 @@ class Sink:
         looking = keras_assets.lookups(self.visits, folders)
         for visit in looking:  # whose constructor was given a vocabulary takes no other, else
             journal.layer(visit.object)
-            visit.object.input_vocabulary = None
+            visit.object.input_vocabulary = visit.object.input_idf_weights = None
         with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
             keras_assets.write_files(Path(folder), assets)
             for visit in takers:

@@ -40,9 +40,16 @@ CODES = {"KG107": "a layer is configured differently than when it was saved"}
 
 def reconfigured(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per layer whose config digest differs from the stored one."""
+    settled = _settled(draft)
     for e, s in draft.pairing.layers.items():
         ours, theirs = draft.expected.layers.get(e), draft.stored.layers.get(s)
-        if not ours or not theirs or not ours.config_digest or not theirs.config_digest:
+        if (
+            s in settled
+            or not ours
+            or not theirs
+            or not ours.config_digest
+            or not theirs.config_digest
+        ):
             continue
         if ours.config_digest != theirs.config_digest:
             yield Finding(
@@ -61,7 +68,7 @@ def _without_weights(draft: Draft) -> Iterator[Finding]:
         return  # nothing is known of one of the graphs
     ours, theirs = _plain(draft.expected), _plain(draft.stored)
     mine_vague, other_vague = _vague(ours), _vague(theirs)
-    settled = {r.layer for r in draft.stored.tensors.values() if r.role in ("asset", "state")}
+    settled = _settled(draft)
     skip = mine_vague | other_vague | _IDLE
     mine = {k: r for k, r in ours.items() if r.class_name not in skip and k not in settled}
     other = {k: r for k, r in theirs.items() if r.class_name not in skip and k not in settled}
@@ -82,6 +89,11 @@ def _without_weights(draft: Draft) -> Iterator[Finding]:
     if told:
         message = f"the model {' and '.join(told)}; no weights are concerned, predictions may be"
         yield Finding("KG107", "", message, Severity.WARNING)
+
+
+def _settled(draft: Draft) -> set[str]:
+    """Layers whose vocabulary or boundaries are part of the config, and are put back."""
+    return {r.layer for r in draft.stored.tensors.values() if r.role in ("asset", "state")}
 
 
 def _vague(layers: Mapping[str, LayerRecord]) -> set[str]:

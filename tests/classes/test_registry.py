@@ -40,6 +40,7 @@ def test_every_verdict_names_a_finding_or_an_error() -> None:
 
 def test_no_class_is_loaded_wrong_without_a_finding() -> None:
     """What no file tells, a manifest does."""
+    assert OPEN == {}
     for case in CLASSES:
         assert case.alone != "unseen" or case.recorded, case
 
