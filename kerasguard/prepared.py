@@ -9,10 +9,10 @@ from typing import Any, Literal
 from kerasguard.diagnose import Policy, RepairPlan, diagnose
 from kerasguard.errors import ArchitectureError
 from kerasguard.findings import Finding, Severity
-from kerasguard.layouts import changed_defaults, restore_older_paths, restore_table
+from kerasguard.layouts import as_dense, changed_defaults, restore_older_paths, restore_table
 from kerasguard.migrations import migrate
 from kerasguard.reading import Reading
-from kerasguard.repairs import Step
+from kerasguard.repairs import Op, Step
 from kerasguard.rules.learning_rate import learning_rate
 from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
@@ -53,7 +53,8 @@ class Prepared:
         stored = reading.finish()
         expected = self._expected(stored)
         stored = self._configured(stored, reading)
-        return diagnose(
+        stored, first = self._dense(stored, reading, expected)
+        plan = diagnose(
             expected,
             stored,
             reading.manifest,
@@ -67,6 +68,8 @@ class Prepared:
             loss=reading.loss,
             given=self._layouts(reading, stored, expected),
         )
+        steps = (replace(s, ops=(*first.get(s.sources[0], ()), *s.ops)) for s in plan.steps)
+        return replace(plan, steps=tuple(steps)) if first else plan
 
     def settled(self, decided: RepairPlan, reading: Reading, rate: Rate) -> RepairPlan:
         """The plan after the caller's choice of a learning rate.
@@ -93,6 +96,14 @@ class Prepared:
         found: Sequence[TensorRecord] = () if self.as_stored else self.target.vocabularies
         places = ((r, r.key.removeprefix("assets/").rpartition("/")[0]) for r in found)
         return [r for r, place in places if not folders & {place, r.layer}]
+
+    def _dense(
+        self, stored: Table, reading: Reading, expected: Table
+    ) -> tuple[Table, dict[str, tuple[Op, ...]]]:
+        """The stored table with layers as today's compute them, and what is done for it first."""
+        if self.built is None or reading.checkpoint.name == "legacy_h5":
+            return stored, {}
+        return as_dense(stored, expected, reading.checkpoint.architecture(), reading.writer())
 
     def _expected(self, stored: Table) -> Table:
         """The model's table; layers that do not know their own tensors yet expect the stored."""

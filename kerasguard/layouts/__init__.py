@@ -5,11 +5,13 @@ Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` 
 
 from kerasguard.layouts.defaults import changed_defaults, other_function
 from kerasguard.layouts.layer import legacy_steps
+from kerasguard.layouts.local_layers import as_dense
 from kerasguard.layouts.older_paths import restore_older_paths
 from kerasguard.layouts.restore import CODES, restore_table
 
 __all__ = [
     "CODES",
+    "as_dense",
     "changed_defaults",
     "legacy_steps",
     "other_function",

@@ -14,7 +14,7 @@ from kerasguard.repairs import Op, Step
 from kerasguard.spelling import same_variable
 from kerasguard.tensors import TensorRecord
 
-__all__ = ["Leaf", "leaf_steps", "match_variables"]
+__all__ = ["Leaf", "leaf_steps", "local_steps", "match_variables"]
 
 # Kept by old layers and without a place, or a use at inference, in today's.
 _OBSOLETE = (
@@ -70,7 +70,8 @@ def _plain(
         return {}
     local = next((origin.local[name] for name in leaf.scopes[::-1] if name in origin.local), None)
     if local is not None:
-        return _local(pairs, local)
+        steps = local_steps(pairs, local)
+        return {"": steps} if steps else {}
     found = [kernel_layouts(leaf.class_name, e.variable, s.spec, e.spec, origin) for s, e in pairs]
     orderings: set[Ordering] = {o for ways in found for o in ways if o} or {""}
     results: dict[Ordering, tuple[Step, ...]] = {}
@@ -84,18 +85,18 @@ def _plain(
     return results
 
 
-def _local(
+def local_steps(
     pairs: Sequence[tuple[TensorRecord, TensorRecord]], config: Mapping[str, Any]
-) -> dict[Ordering, tuple[Step, ...]]:
-    """Kernel and bias of a locally connected layer."""
+) -> tuple[Step, ...]:
+    """Kernel and bias of a locally connected layer; none where they do not fit its config."""
     steps = []
     for s, e in pairs:
         kernel = e.variable == "kernel"
         ops = local_kernel(s.spec, e.spec, config) if kernel else local_bias(e.spec, config)
         if ops is None or (s.spec.size != e.spec.size and not kernel):
-            return {}
+            return ()
         steps.append(Step(e.key, (s.key,), ops))
-    return {"": tuple(steps)}
+    return tuple(steps)
 
 
 def match_variables(

@@ -58,6 +58,7 @@ def goes_on(x: Any, model: Any) -> Any:
     wanted = [np.array(w) for w in model.weights]
 
     def right(other: Any) -> bool:
+        other.run_eagerly = True
         other.train_on_batch(x, x[:, :2])
         return all(
             np.allclose(np.array(a), b, atol=1e-6)
@@ -199,6 +200,7 @@ def test_loss_alias_mse(judge: Judge, tmp_path: Path, x: Any) -> None:
         wanted = model.evaluate(x, y, verbose=0)
 
         def right(model: Any, y: Any = y, wanted: Any = wanted) -> bool:
+            model.run_eagerly = True
             return bool(np.allclose(model.evaluate(x, y, verbose=0), wanted, atol=1e-5))
 
         path, bare = pair(model, tmp_path, f"{loss}.h5")

@@ -245,8 +245,7 @@ def test_every_dtype_arrives_as_it_is_aligned_or_not(dtype: str) -> None:
         assert variable.dtype == dtype
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(("optimizer", "jit"), [("sgd", False), ("adam", True)])
 def test_training_afterwards_leaves_the_arrays_alone(optimizer: str, jit: bool) -> None:
     tokens = keras.Input((3,), dtype="int32")
     y = layers.Dense(4)(layers.Flatten()(layers.Embedding(10, 4)(tokens)))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from kerasguard.layouts import as_dense
 from kerasguard.layouts.locally_connected import local_kernel
 from kerasguard.repairs import Step
-from kerasguard.tensors import TensorSpec
+from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 Json = dict[str, Any]
 # sizes of the input, kernel, strides, padding, data format
@@ -110,3 +112,56 @@ def test_a_kernel_of_another_layer_is_no_locally_connected_kernel(implementation
     shape = (7, 2, 4, 3) if implementation == 2 else (41,)
     expected = TensorSpec((5, 6, 3), "float32")
     assert local_kernel(TensorSpec(shape, "float32"), expected, config) is None
+
+
+def test_a_file_with_keys_is_shown_with_the_dense_layer_of_today() -> None:
+    spec, dense = TensorSpec((4, 6, 5), "float32"), TensorSpec((4, 6, 5), "float32")
+    slot = TensorRecord("o/1", spec, role="optimizer", slot="m", slot_of="l/local/0")
+    stored = Table(
+        {
+            "l/local/0": TensorRecord("l/local/0", TensorSpec((120,), "float32"), layer="l/local"),
+            "l/local/1": TensorRecord("l/local/1", TensorSpec((4, 5), "float32"), layer="l/local"),
+            "o/1": replace(slot, spec=TensorSpec((120,), "float32")),
+        },
+        {"l/local": LayerRecord("l/local", "mine", "LocallyConnected1D")},
+    )
+    expected = Table(
+        {
+            "l/dense/0": TensorRecord("l/dense/0", dense, variable="kernel", layer="l/dense"),
+            "l/dense/1": TensorRecord(
+                "l/dense/1", TensorSpec((4, 5), "float32"), variable="bias", layer="l/dense"
+            ),
+        },
+        {"l/dense": LayerRecord("l/dense", "mine", "EinsumDense")},
+    )
+    config = {"name": "mine", "kernel_size": [3], "strides": [1], "implementation": 3}
+    architecture = {"class_name": "LocallyConnected1D", "config": config}
+    shown, first = as_dense(stored, expected, architecture, {"keras": "2.15.0"})
+    assert shown.layers["l/local"].class_name == "EinsumDense"
+    assert {key: record.spec for key, record in shown.tensors.items()} == {
+        "l/local/0": dense,
+        "l/local/1": TensorSpec((4, 5), "float32"),
+        "o/1": dense,
+    }
+    assert set(first) == {"l/local/0", "o/1"}
+    row = np.arange(120, dtype="float32")
+    kernel = Step("k", ("l/local/0",), first["l/local/0"]).apply([row])
+    assert kernel.shape == (4, 6, 5)
+    assert sorted(kernel.ravel()) == list(row)
+
+
+def test_a_file_whose_tensors_do_not_fit_the_config_stays_as_it_is() -> None:
+    tensor = TensorRecord("l/local/0", TensorSpec((7,), "float32"), layer="l/local")
+    stored = Table(
+        {tensor.key: tensor}, {"l/local": LayerRecord("l/local", "mine", "LocallyConnected1D")}
+    )
+    kernel = TensorRecord(
+        "l/dense/0", TensorSpec((4, 6, 5), "float32"), variable="kernel", layer="l/dense"
+    )
+    expected = Table(
+        {kernel.key: kernel}, {"l/dense": LayerRecord("l/dense", "mine", "EinsumDense")}
+    )
+    config = {"name": "mine", "kernel_size": [3], "implementation": 3}
+    told = {"class_name": "LocallyConnected1D", "config": config}
+    assert as_dense(stored, expected, told, {"keras": "2.15.0"}) == (stored, {})
+    assert as_dense(stored, expected, None, {"keras": "2.15.0"}) == (stored, {})

@@ -14,6 +14,9 @@ KERAS1 = {"keras": "1.2.2", "backend": "theano", "format": "legacy_h5"}
 CASES: list[tuple[str, dict[str, Any], tuple[int, ...], str, set[str], dict[str, Any]]] = [
     ("LSTM", {"units": 2, "time_major": False, "implementation": 2}, (3, 4), "KG410",
      {"time_major", "implementation"}, {"units": 2}),
+    ("SimpleRNN", {"units": 2, "time_major": True}, (3, 4), "KG410", {"time_major"}, {"units": 2}),
+    ("SeparableConv1D", {"filters": 2, "kernel_size": [3], "padding": "causal"}, (6, 4), "KG444",
+     set(), {"padding": "valid"}),
     ("GRU", {"units": 2}, (3, 4), "KG411", set(), {"reset_after": False}),
     ("CuDNNGRU", {"units": 2}, (3, 4), "KG412", set(),
      {"reset_after": True, "recurrent_activation": "sigmoid"}),
@@ -65,7 +68,8 @@ def test_keras_3_builds_what_an_old_option_became(
 @pytest.mark.parametrize(
     ("kind", "config", "word"),
     [
-        ("LSTM", {"units": 2, "time_major": True}, "time_major"),
+        ("LSTM", {"units": 2, "time_major": True, "return_state": True}, "time_major"),
+        ("Resizing", {"height": 2, "width": 2, "interpolation": "Gaussian"}, "'gaussian'"),
         ("DepthwiseConv2D", {"kernel_size": 2, "groups": 2}, "groups=2"),
         ("BatchNormalization", {"axis": [1, 2]}, "[1, 2]"),
         ("BatchNormalization", {"mode": 1}, "mode=1"),
@@ -79,6 +83,33 @@ def test_an_option_that_keras_3_cannot_compute_is_refused_by_name(
 ) -> None:
     errors = [str(e) for e in migrated({"class_name": kind, "config": config}).errors]
     assert any(word in e and e.split()[1].startswith("layer") for e in errors)
+
+
+@pytest.mark.keras
+def test_around_a_layer_with_the_time_first_batch_and_time_are_exchanged(
+    migrated: Any, build: Callable[..., Any]
+) -> None:
+    options = {"units": 2, "time_major": True, "return_sequences": True}
+    model = build(migrated({"class_name": "LSTM", "config": options}, (3, 4)).new)
+    x = np.random.default_rng(0).normal(size=(5, 3, 4)).astype("float32")
+    sequences = model.get_layer("layer")(x.transpose(1, 0, 2))
+    assert np.allclose(model(x), np.transpose(sequences, (1, 0, 2)), atol=1e-6)
+    assert model(x).shape == (5, 3, 2)
+
+
+@pytest.mark.keras
+def test_a_causal_separable_convolution_sees_no_later_step(
+    migrated: Any, build: Callable[..., Any]
+) -> None:
+    options = {"filters": 2, "kernel_size": [3], "dilation_rate": [2], "padding": "causal"}
+    model = build(migrated({"class_name": "SeparableConv1D", "config": options}, (7, 4)).new)
+    x = np.random.default_rng(0).normal(size=(1, 7, 4)).astype("float32")
+    later = x.copy()
+    later[:, 5:] += 1
+    first, second = np.asarray(model(x)), np.asarray(model(later))
+    assert first.shape == (1, 7, 2)
+    assert np.array_equal(first[:, :5], second[:, :5])
+    assert not np.isclose(first[:, 5:], second[:, 5:]).any()
 
 
 def test_the_arguments_of_keras_1_get_their_names_of_today(migrated: Any) -> None:
