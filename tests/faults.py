@@ -94,6 +94,17 @@ def adapted(case: Case) -> Case:
     return Case(table([*LAYERS, *words]), table([*LAYERS, *words[::-1]]), None, {})
 
 
+def rewired(case: Case) -> Case:
+    """Two named branches enter a concatenation in the other order."""
+    branches = [Layer("left", inputs=()), Layer("right", inputs=())]
+
+    def joined(*order: str) -> Table:
+        join = Layer("join", cls="Concatenate", inputs=order, variables=())
+        return table([*branches, join, Layer("head", (4, 2))])
+
+    return Case(joined("left", "right"), joined("right", "left"), None, {})
+
+
 def renamed(case: Case) -> Case:
     """The head had another name when it was saved."""
     return replace(case, stored=adam(table([*LAYERS[:2], Layer("top", (4, 2))])), manifest=None)
@@ -235,6 +246,7 @@ FAULTS: dict[str, Callable[[Case], Case]] = {
     "KG112": unbuilt,
     "KG113": attributes,
     "KG114": adapted,
+    "KG115": rewired,
     "KG201": transposed,
     "KG202": dtype,
     "KG203": shape,

@@ -148,3 +148,40 @@ def test_a_given_vocabulary_is_put_back_with_weights_only(mode: str, tmp_path: P
     other.save(tmp_path / "again.keras")
     assert np.array_equal(kg.load(tmp_path / "again.keras")(x), model(x))
     assert np.array_equal(keras.saving.load_model(tmp_path / "again.keras")(x), model(x))
+
+
+def joined(*order: str, nested: bool = False, how: Any = None) -> Any:
+    inputs = keras.Input((3,))
+    found = {name: layers.Dense(4, name=name)(inputs) for name in ("left", "right")}
+    both = (how or layers.Concatenate)()([found[name] for name in order])
+    if not nested:
+        return keras.Model(inputs, layers.Dense(2, name="head")(both))
+    inside = keras.Input(both.shape[1:])
+    part = keras.Model(inside, layers.Dense(2, name="head")(inside))
+    return keras.Model(inputs, part(both))
+
+
+def test_branches_that_are_joined_the_other_way_round_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    joined("left", "right").save(path)
+    (message,) = told(path, joined("right", "left"), "KG115")
+    assert "called on other layers than when the model was saved, or in another order" in message
+    assert told(path, joined("left", "right"), "KG115") == []
+    assert told(path, joined("left", "right", nested=True), "KG115") == []
+
+
+def test_a_sum_has_no_order(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    joined("left", "right", how=layers.Add).save(path)
+    assert told(path, joined("right", "left", how=layers.Add), "KG115") == []
+
+
+def test_layers_that_follow_each_other_in_another_order_are_told(tmp_path: Path) -> None:
+    def row(*names: str) -> Any:
+        return keras.Sequential([keras.Input((4,)), *[layers.Dense(4, name=n) for n in names]])
+
+    row("one", "two", "three").save(tmp_path / "m.keras")
+    (message,) = told(tmp_path / "m.keras", row("two", "one", "three"), "KG115")
+    assert message.startswith(("one", "two"))
+    assert "three" not in message.partition(":")[0]
+    assert told(tmp_path / "m.keras", row("one", "between", "two", "three"), "KG115") == []

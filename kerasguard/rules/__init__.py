@@ -19,6 +19,7 @@ from kerasguard.rules.quantised import quantised
 from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.renamed import renamed
 from kerasguard.rules.replicas import replicas
+from kerasguard.rules.rewired import rewired
 from kerasguard.rules.shape import shape
 from kerasguard.rules.stale import stale
 from kerasguard.rules.transposed import transposed
@@ -40,6 +41,7 @@ RULES = (
     unexpected,
     unwritten,
     reconfigured,
+    rewired,
     optimizer,
     averaged,
     transposed,
