@@ -102,10 +102,12 @@ class OpenedFile:
         self.read_into(buffer, offset)
         return bytes(buffer)
 
-    def pieces(self, offset: int = 0, length: int | None = None) -> Iterator[memoryview]:
-        """The bytes of a range in pieces; each is overwritten by the next."""
+    def pieces(
+        self, offset: int = 0, length: int | None = None, size: int = _PIECE
+    ) -> Iterator[memoryview]:
+        """The bytes of a range in pieces of `size`; each is overwritten by the next."""
         end = self.size if length is None else offset + length
-        buffer = memoryview(bytearray(min(_PIECE, max(end - offset, 0))))
+        buffer = memoryview(bytearray(min(size, max(end - offset, 0))))
         while offset < end:
             piece = buffer[: min(len(buffer), end - offset)]
             self.read_into(piece, offset)
@@ -119,7 +121,8 @@ class OpenedFile:
     def sha256(self, offset: int = 0, length: int | None = None) -> str:
         """SHA-256 of a range (of all by default), hexadecimal. Releases the GIL."""
         state = hashlib.sha256()
-        for piece in self.pieces(offset, length):
+        # Large, since each piece waits for the GIL once more.
+        for piece in self.pieces(offset, length, 8 * _PIECE):
             state.update(piece)
         return state.hexdigest()
 

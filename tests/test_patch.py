@@ -546,3 +546,15 @@ def test_kg_patch_stays_a_function_whoever_imports_its_module() -> None:
     assert saving_functions() != STOCK
     patch_function()
     kerasguard.unpatch()
+
+
+def test_what_keras_writes_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+    layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()]
+    model = keras.Sequential([*layers, keras.layers.Dense(2, dtype="bfloat16")])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save_weights(tmp_path / "stock.weights.h5")
+    with kg.patched(strict=True):
+        model.save_weights(tmp_path / "ours.weights.h5")
+    stock, ours = ((tmp_path / f"{n}.weights.h5").read_bytes() for n in ("stock", "ours"))
+    assert ours == stock
