@@ -103,9 +103,11 @@ def _vague(layers: Mapping[str, LayerRecord]) -> set[str]:
 def _plain(table: Table) -> dict[str, LayerRecord]:
     """The layers and operations without weights whose place in the graph is known."""
     placed = _placed(table)
-    holding = {_around(key) for key in placed}
     weighty = {r.layer for r in table.tensors.values() if r.role == "weight"}
-    holding |= {key for key in placed if any(w.startswith(f"{key}/") for w in weighty)}
+    holding = {_around(key) for key in placed}
+    for key in weighty:
+        parts = key.split("/")
+        holding |= {"/".join(parts[:n]) for n in range(1, len(parts))}
     return {
         key: table.layers[key]
         for key in placed - holding - weighty
