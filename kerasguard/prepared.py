@@ -35,6 +35,7 @@ class Prepared:
         spelt_out: whether the model was built from the configs of its layers.
         custom_objects: classes and functions that the stored configs name.
         unbuilt: names of the model's layers that nothing built yet.
+        taken: stored keys whose tensors are part of the architecture today.
     """
 
     target: Any
@@ -45,12 +46,13 @@ class Prepared:
     spelt_out: bool = False
     custom_objects: Mapping[str, Any] = field(default_factory=dict)
     unbuilt: tuple[str, ...] = ()
+    taken: frozenset[str] = frozenset()
 
     def diagnose(
         self, reading: Reading, renames: Mapping[str, str] | None, repair: Policy
     ) -> RepairPlan:
         """Wait for the last byte and compare the three tables."""
-        stored = reading.finish()
+        stored = _without(reading.finish(), self.taken)
         expected = self._expected(stored)
         stored = self._configured(stored, reading)
         stored, first = self._dense(stored, reading, expected)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.findings import Finding, Severity
 from kerasguard.layouts import other_function
 from kerasguard.migrations import migrate
+from kerasguard.migrations.adapted_boundaries import summaries, with_boundaries
 from kerasguard.migrations.compile_arguments import compile_config_from
 from kerasguard.migrations.stored_graph import both_ways, graph_is_run, graph_refused
 from kerasguard.prepared import Prepared
@@ -120,15 +121,12 @@ def _built(
 
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
-    stored = dict(found)
+    stored, adapted, taken = _adapted(found, reading)
     training = stored.pop("training_config", None)
     known = keras_environment.registered_names() | set(custom_objects)
     migrated, findings = migrate(stored, reading.config_writer(), known=frozenset(known))
     changed = migrated != stored
-    errors = [f for f in findings if f.severity is Severity.ERROR]
-    if errors:
-        lines = "\n".join(f"  {finding}" for finding in errors)
-        raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
+    _refuse(reading, findings)
     migrated = keras_custom.without_untaken_defaults(migrated, custom_objects)
     built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
     keras_unbuilt.build_parts(built.model, _shapes(reading.table), stored)
@@ -137,13 +135,33 @@ def _built(
     keras_environment.build_metrics(built.model, _metrics(reading))
     return Prepared(
         keras_assign.Sink(built.model),
-        tuple(findings),
+        (*adapted, *findings),
         built,
+        taken=taken,
         unbuilt=keras_unbuilt.unbuilt(built.model),
         migrated=bool(changed),
         spelt_out=bool(stored.get("config")),
         custom_objects=custom_objects,
     )
+
+
+def _adapted(
+    architecture: Mapping[str, Any], reading: Reading
+) -> tuple[dict[str, Any], tuple[Finding, ...], frozenset[str]]:
+    """The architecture with what lies among the weights and is config today; its keys there."""
+    keys = summaries(architecture, reading.table)
+    if not keys:
+        return dict(architecture), (), frozenset()
+    found = {name: reading.checkpoint.read(key) for name, key in keys.items()}
+    changed, findings = with_boundaries(architecture, found)
+    return changed, findings, frozenset(keys[finding.key] for finding in findings)
+
+
+def _refuse(reading: Reading, findings: Sequence[Finding]) -> None:
+    errors = [f for f in findings if f.severity is Severity.ERROR]
+    if errors:
+        lines = "\n".join(f"  {finding}" for finding in errors)
+        raise ArchitectureError(f"{reading.path}: the model cannot be built:\n{lines}")
 
 
 def _compiled(

@@ -1,0 +1,84 @@
+"""KG446: boundaries that a layer found by itself lie among the weights, as a summary of the data.
+
+What it looks like: a Discretization with `num_bins` and no `bin_boundaries`, and a tensor `summary`
+of shape (2, n) beside it. Keras 3 loads the layer without boundaries, and it cannot be called.
+
+Why it happens: Keras 2 stored what `adapt` had seen and derived the boundaries when it was loaded.
+Keras 3 writes the boundaries into the config.
+
+Source: tf.keras 2.15 `layers/preprocessing/discretization.py`, `get_bin_boundaries`; Keras 3
+`layers/preprocessing/discretization.py`, `get_config`.
+
+When it is exact: always; the boundaries are computed from the summary as Keras 2 computed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kerasguard.blueprint.objects import Json, class_of, config_of, name_of, objects, replace_all
+from kerasguard.findings import Finding, Severity
+from kerasguard.tensors import Array, Table
+
+__all__ = ["boundaries", "summaries", "with_boundaries"]
+
+CODES = {"KG446": "boundaries that a layer found by itself lie among the weights"}
+
+
+def summaries(architecture: Mapping[str, Any], stored: Table) -> dict[str, str]:
+    """By name of a layer without boundaries, the key of the only summary that is stored for it."""
+    waiting = {
+        name_of(item)
+        for _, item in objects(dict(architecture))
+        if class_of(item) == "Discretization"
+        and config_of(item).get("num_bins")
+        and not config_of(item).get("bin_boundaries")
+    }
+    found: dict[str, list[str]] = {}
+    for key, record in stored.tensors.items():
+        layer = stored.layers.get(record.layer)
+        name = layer.name if layer is not None and layer.name else record.layer
+        shape = record.spec.shape
+        if name in waiting and len(shape) == 2 and shape[0] == 2 and shape[1] > 1:
+            found.setdefault(name, []).append(key)
+    return {name: keys[0] for name, keys in found.items() if len(keys) == 1}
+
+
+def boundaries(summary: Array, bins: int) -> list[float]:
+    """The boundaries between bins that hold equal shares of what was summarised.
+
+    Args:
+        summary: values in order, and how many each stands for; shape (2, n).
+        bins: how many.
+    """
+    share = 1.0 / bins
+    values = summary[0]
+    if summary.shape[1] * share >= 1:
+        counts = summary[1].cumsum()
+        values = np.interp(share + np.arange(0.0, 1.0, share), counts / counts[-1], values)
+    return [float(value) for value in np.asarray(values, "float32")[:-1]]
+
+
+def with_boundaries(
+    architecture: Mapping[str, Any], found: Mapping[str, Array]
+) -> tuple[Json, tuple[Finding, ...]]:
+    """A copy of the architecture with boundaries from summaries; a finding for each that served."""
+    findings = []
+
+    def change(part: Any) -> Any:
+        if not isinstance(part, dict) or part.get("class_name") != "Discretization":
+            return part
+        config, name = config_of(part), name_of(part)
+        if name not in found or config.get("bin_boundaries"):
+            return part
+        edges = boundaries(found[name], config["num_bins"])
+        if edges != sorted(edges):  # no summary that Keras made
+            return part
+        message = f"{name}: {len(edges)} boundaries from the stored summary of what adapt saw"
+        findings.append(Finding("KG446", name, message, Severity.INFO))
+        return {**part, "config": {**config, "bin_boundaries": edges, "num_bins": None}}
+
+    return replace_all(dict(architecture), change), tuple(findings)
