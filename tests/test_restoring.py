@@ -27,17 +27,15 @@ def _lstm(**options: Any) -> Any:
 
 def test_a_layer_whose_default_has_changed_is_told_where_the_checkpoint_has_configs() -> None:
     report = kerasguard.restore(GOLDEN / "tf1.12.3-lstm", _lstm()).report
-    assert [(f.code, f.message.partition(":")[0]) for f in report.findings] == [
-        ("KG107", "lstm"),
-        ("KG107", "lstm_1"),
-    ]
+    told = [f.message.partition(":")[0] for f in report.findings if f.code == "KG107"]
+    assert told == ["lstm", "lstm_1"]
 
 
 @pytest.mark.parametrize("name", ["tf1.12.3-lstm", "tf1.12.3-nested"])
 def test_a_checkpoint_with_configs_is_a_whole_model(name: str) -> None:
     model = kerasguard.load(GOLDEN / name)
     with np.load(GOLDEN / f"{name}.npz") as arrays:
-        found = model.predict(arrays["x0"], verbose=0)
+        found = np.asarray(model(arrays["x0"]))
         np.testing.assert_allclose(found, arrays["y0"], atol=1e-6)
 
 
