@@ -76,8 +76,11 @@ class Prepared:
     def settled(self, decided: RepairPlan, reading: Reading, rate: Rate) -> RepairPlan:
         """The plan after the caller's choice of a learning rate.
 
-        Where both rates are the same there is nothing to choose.
+        Where both rates are the same there is nothing to choose, nor where a program is run as
+        it is stored.
         """
+        if self.as_stored:
+            return decided
         wanted = self.target.table.tensors
         rates = {key for key, record in wanted.items() if record.slot == "learning_rate"}
         steps = [s for s in decided.steps if s.target in rates]

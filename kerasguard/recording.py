@@ -164,7 +164,7 @@ def survey_checkpoint(
             format=checkpoint.name,
             files=(),
             table=table,
-            versions=_versions(checkpoint.writer() if model is None else {}),
+            versions=_versions(checkpoint.writer(), model),
             training=dict(training),
             checkpoint_id=secrets.token_hex(16),
             previous_id=_previous_id(previous),
@@ -275,17 +275,19 @@ def _previous_id(path: Path) -> str | None:
     return before.checkpoint_id if before else None
 
 
-def _versions(writer: Mapping[str, str]) -> dict[str, str]:
-    """Of the process that writes; of a file recorded later, what the file tells of its writer."""
+def _versions(told: Mapping[str, str], model: Any) -> dict[str, str]:
+    """Of the process that writes; of a file of another Keras, what the file tells of its writer."""
     found = {"python": platform.python_version()}
     for name in _VERSIONED:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    if writer:
-        found = {n: v for n, v in found.items() if n in ("kerasguard", "python")} | dict(writer)
-    elif "keras" in sys.modules:
-        found["keras"] = sys.modules["keras"].__version__
-        found["backend"] = sys.modules["keras"].backend.backend()
+    keras, version = sys.modules.get("keras"), told.get("keras", "")
+    mine = keras is not None and (not version or f"{keras.__version__}.".startswith(f"{version}."))
+    if told and not (mine and model is not None):
+        found = {n: v for n, v in found.items() if n in ("kerasguard", "python")} | dict(told)
+    elif keras is not None:
+        found["keras"] = keras.__version__
+        found["backend"] = keras.backend.backend()
     return found

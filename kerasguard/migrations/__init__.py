@@ -4,9 +4,9 @@ A migration is one module for one cause. `migrate` applies those that the writer
 for, in the order of `MIGRATIONS`, to a copy of the stored architecture; the result is what
 `keras.saving.deserialize_keras_object` of Keras 3 reads, and predicts what the writer's model did.
 
-The order matters in three places: old names become today's before anything is looked up by name;
-calls get Keras 3's form before anything rewires the graph; modules come last, because everything
-else may make new layers.
+The order matters in four places: what gives the writer away is looked at before it is rewritten;
+old names become today's before anything is looked up by name; calls get Keras 3's form before
+anything rewires the graph; modules come last, because everything else may make new layers.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from kerasguard.migrations import (
     locally_connected,
     mask_names,
     merged_masks,
+    mixed_writers,
     modules,
     recurrent_options,
     removed_layers,
@@ -65,6 +66,7 @@ from kerasguard.migrations import (
 __all__ = ["MIGRATIONS", "migrate"]
 
 MIGRATIONS: tuple[Migration, ...] = (
+    mixed_writers.MIGRATION,
     sequential_list.MIGRATION,
     encoded_values.MIGRATION,
     bare_operations.MIGRATION,
@@ -130,7 +132,10 @@ def migrate(
         ArchitectureError: the stored JSON is no architecture: something in it is not what every
             Keras writes there.
     """
-    blueprint = Blueprint.of(architecture, Writer.of(writer), known)
+    told = dict(writer)
+    if not told.get("keras") and (shown := mixed_writers.shown_by(architecture)):
+        told["keras"] = str(shown)
+    blueprint = Blueprint.of(architecture, Writer.of(told), known)
     for migration in MIGRATIONS:
         try:
             migration.run(blueprint)

@@ -13,6 +13,7 @@ When it is exact: always, because kernels have the same layout either way. Layer
 Permute layers stand where a tensor enters or leaves such a part. Inputs and outputs of the model,
 and what a Flatten or Dense layer sees, keep the writer's order. Layers whose weights follow the
 order of the axes (PReLU, LayerNormalization) are left where they are, between two Permutes.
+Where no input shape is known, or inside wrappers other than TimeDistributed, it is refused.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ _ELEMENTWISE = {
 }
 _MERGES = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
 _CHANNELWISE = {"BatchNormalization", "GroupNormalization", "Softmax"}
+# Paddings, croppings and upsampling are computed everywhere.
+_ON_GPUS = re.compile(
+    r"((Depthwise|Separable)?Conv|ConvLSTM|(Average|Max)Pooling)[123]D(Transpose)?"
+)
 # Their kernels follow the order of the axes; the migration of these layers asks for it.
 _ORDERED = {"LocallyConnected1D", "LocallyConnected2D"}
 
@@ -53,8 +58,6 @@ def rewrite(blueprint: Blueprint) -> None:
         if not spatial:
             continue
         if not as_graph(item):
-            names = ", ".join(map(name_of, spatial))
-            blueprint.warn(item, f"{names}: channels first in a model of unknown input shape")
             continue
         _turn_model(model)
         for layer in spatial:
@@ -62,6 +65,20 @@ def rewrite(blueprint: Blueprint) -> None:
             if class_of(layer) in _ORDERED:
                 config_of(layer)["patch_order"] = "channels_first"
             blueprint.note(layer, "channels first became channels last")
+    _refuse_the_rest(blueprint)
+
+
+def _refuse_the_rest(blueprint: Blueprint) -> None:
+    """What is left in models of unknown input shape, and inside other wrappers."""
+    for layer in blueprint.layers():
+        left = config_of(layer).get("data_format") == "channels_first"
+        if left and _ON_GPUS.fullmatch(class_of(layer)) and not blueprint.is_refused(layer):
+            blueprint.refuse(
+                layer,
+                "has channels first, which TensorFlow computes on GPUs only, and stands where the "
+                "file tells no input shape, or no calls that could be turned; build the model with "
+                "channels_last and load the weights into it: kerasguard.load(path, model=model)",
+            )
 
 
 def _turn_model(model: Json) -> None:

@@ -72,6 +72,20 @@ def test_a_program_is_refused_with_both_lines_to_write(export: Path) -> None:
     assert "kerasguard.load(path, model=model)" in message
 
 
+def test_a_program_keeps_the_learning_rate_that_it_was_saved_with(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.optimizer = tf.Module()
+    module.optimizer.learning_rate = tf.Variable(0.25, name="learning_rate")
+    module.serve = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec([None, 1])])
+    tf.saved_model.save(module, str(tmp_path / "module"))
+    table = kerasguard.inspect(tmp_path / "module").table
+    assert "learning_rate" in {record.slot for record in table.tensors.values()}
+    model = kerasguard.load(tmp_path / "module", allow_graph=True)
+    np.testing.assert_allclose(model.predict(np.ones((1, 1), "float32"), verbose=0), [[2.0]])
+
+
 def test_an_allowed_program_predicts_what_it_did(export: Path, arrays: dict[str, Any]) -> None:
     restored = kerasguard.restore(export, allow_graph=True)
     shutil.rmtree(export)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kerasguard.blueprint.nodes import call_of, tensor
 from kerasguard.errors import ArchitectureError
 from kerasguard.findings import Severity
 from kerasguard.migrations import migrate
@@ -248,8 +249,10 @@ def test_a_class_that_a_file_of_keras_3_does_not_hold_is_asked_for() -> None:
 
 
 def test_an_operation_in_an_hdf5_file_of_keras_3_gets_its_module() -> None:
-    dense = layer("Dense", "d", "x", units=1, trainable=True)
-    old = graph(start("x", 3), dense, layer("Relu", "relu", "d"), outputs="relu", inputs="x")
+    dense = layer("Dense", "d", units=1, trainable=True) | {"inbound_nodes": [call_of(tensor("x"))]}
+    relu = layer("Relu", "relu") | {"inbound_nodes": [call_of(tensor("d"))]}
+    first = layer("InputLayer", "x", batch_shape=[None, 3], dtype="float32")
+    old = graph(first, dense, relu, outputs="relu", inputs="x")
     new, findings = migrate(old, {"keras": "3.15.1", "format": "legacy_h5"})
     assert not [f for f in findings if f.severity is Severity.ERROR]
     assert [x["module"] for x in new["config"]["layers"]] == [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kerasguard.blueprint.layouts import Layout
+from kerasguard.findings import Severity
 from kerasguard.migrations import migrate
 
 
@@ -61,3 +62,28 @@ def test_between_convolutions_nothing_is_permuted(build: Callable[..., Any]) -> 
     assert kinds.count("Permute") == 1
     assert new["config"]["layers"][3]["config"]["axis"] == 3
     assert build(new).output_shape == (None, 2 * 7 * 7)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_channels_first_that_cannot_be_turned_is_refused(wrapped: bool) -> None:
+    """Where the input's shape is not told, and inside a wrapper that joins along the last axis."""
+    options = {"filters": 2, "kernel_size": [2, 2], "data_format": "channels_first"}
+    layer = {"class_name": "Conv2D", "config": {"name": "c", **options}}
+    if wrapped:
+        inner = {"class_name": "ConvLSTM2D", "config": {"name": "c", **options}}
+        shape = {"batch_input_shape": [None, 4, 3, 9, 9]}
+        layer = {"class_name": "Bidirectional", "config": {"name": "b", "layer": inner, **shape}}
+    old = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+    _, findings = migrate(old, {"keras": "2.11.0"})
+    errors = [f for f in findings if f.severity is Severity.ERROR]
+    assert [(f.code, f.key) for f in errors] == [("KG432", "c")]
+    assert "kerasguard.load(path, model=model)" in errors[0].message
+
+
+def test_paddings_with_channels_first_are_computed_everywhere_and_stay() -> None:
+    options = {"name": "z", "padding": 1, "data_format": "channels_first"}
+    layer = {"class_name": "ZeroPadding2D", "config": options}
+    old = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+    new, findings = migrate(old, {"keras": "2.11.0"})
+    assert not [f for f in findings if f.severity is Severity.ERROR]
+    assert new["config"]["layers"][0]["config"]["data_format"] == "channels_first"
