@@ -1,10 +1,13 @@
 """Real files with the predictions that their writers made, and the verdict on a loader.
 
-Three corpora: `writers` (this project's small models, saved by ten TensorFlow versions), `dl4j`
-(another project's import tests) and `wild` (files out of public repositories). `cases` lists
-their files, `judge` loads one and compares; a script prints the counts:
+Three corpora: `writers` (this project's small models, saved by ten TensorFlow versions: the golden
+files), `dl4j` (another project's import tests) and `wild` (files out of public repositories).
+`cases` lists their files, `judge` loads one and compares; a script prints the counts:
 
     python tests/corpora.py writers [--only tf2.3.1] [--format h5]
+    python tests/corpora.py writers --table
+
+The second writes what it found into `tests/golden/writers/measured.json` and the README's table.
 
 By default files are loaded by `kerasguard.load`; `--by stock` loads them as Keras alone does,
 `--by round-trip` saves what was loaded and loads it again, and `--by repair` has
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import collections
-import importlib.util
+import functools
 import json
 import os
 import sys
@@ -26,14 +29,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["LOADERS", "Case", "Verdict", "cases", "judge", "undefined"]
+__all__ = ["LOADERS", "MEASURED", "Case", "Verdict", "cases", "judge", "undefined", "writers_table"]
 
 Load = Callable[..., Any]
+GOLDEN = Path(__file__).resolve().parent / "golden" / "writers"
+MEASURED = GOLDEN / "measured.json"
 _PATHS = {
     "h5": "{}.h5",
     "weights_h5": "{}_weights.h5",
@@ -97,11 +101,14 @@ def cases(corpus: str, shared: Path, scratch: Path) -> Iterator[Case]:
 
     Args:
         corpus: `writers`, `dl4j` or `wild`.
-        shared: the folder with `fixtures`.
+        shared: the folder with `fixtures`; the writers' files need none.
         scratch: where archives may be unpacked.
     """
-    folder = shared / "fixtures" / corpus
-    yield from {"writers": _writers, "dl4j": _dl4j, "wild": _wild}[corpus](folder, scratch)
+    if corpus == "writers":
+        for archive in sorted(GOLDEN.glob("*.tar.xz")):
+            yield from written_by(archive.name.removesuffix(".tar.xz"), scratch)
+    else:
+        yield from {"dl4j": _dl4j, "wild": _wild}[corpus](shared / "fixtures" / corpus)
 
 
 def judge(case: Case, load: Load | None = None) -> Verdict:
@@ -229,42 +236,25 @@ def _compared(found: Sequence[Any], case: Case) -> Verdict:
     return Verdict("right" if worst <= case.tolerance else "wrong", f"{worst:.2g}")
 
 
-def zoo(folder: Path) -> ModuleType:
-    """The module that made the `writers` files, run by this Keras."""
-    if "kerasguard_zoo" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("kerasguard_zoo", folder / "zoo.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["kerasguard_zoo"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["kerasguard_zoo"]
+def unpacked(writer: str, scratch: Path) -> Path:
+    """The folder with the files of one of the writers."""
+    if not (scratch / writer).is_dir():
+        with tarfile.open(GOLDEN / f"{writer}.tar.xz") as archive:
+            archive.extractall(scratch, filter="data")
+    return scratch / writer
 
 
-def _writers(folder: Path, scratch: Path) -> Iterator[Case]:
-    makers = zoo(folder)
-    custom = {"Scale": makers.Scale, "zoo>Scale": makers.Scale, "Sub": makers.Sub}
-    for archive in sorted(folder.glob("*.tar.xz")):
-        writer = archive.name.removesuffix(".tar.xz")
-        if not (scratch / writer).is_dir():
-            with tarfile.open(archive) as tar:
-                tar.extractall(scratch, filter="data")
-        for info in sorted((scratch / writer).glob("*.json")):
-            yield from _written(info, writer, makers, custom)
+def written_by(writer: str, scratch: Path) -> Iterator[Case]:
+    """The files of one of the writers, unpacked where they are not yet."""
+    for info in sorted(unpacked(writer, scratch).glob("*.json")):
+        yield from _written(info, writer)
 
 
-def _written(
-    info: Path, writer: str, makers: ModuleType, custom: Mapping[str, Any]
-) -> Iterator[Case]:
+def _written(info: Path, writer: str) -> Iterator[Case]:
+    import writer_models
+
     told = json.loads(info.read_text())
     name, inputs, outputs = told["model"], *_arrays(info.with_suffix(".npz"))
-
-    def build() -> Any:
-        model = getattr(makers, name)()
-        if getattr(model, "inputs", None) is None:
-            model(inputs[0])
-        return model
-
     for kind, said in told["formats"].items():
         path = info.parent / _PATHS[kind].format(name)
         if kind == "weights_h5" and not path.exists():
@@ -273,14 +263,14 @@ def _written(
             path = path.with_name(f"{name}-1")
         if said != "ok" or undefined(writer, name, kind):
             continue
-        options: dict[str, Any] = {"custom_objects": custom}
+        options: dict[str, Any] = {"custom_objects": writer_models.CUSTOM_OBJECTS}
         if kind == "savedmodel" and writer == "tf2.21.0":
             options["allow_graph"] = True
         tolerance = 2e-3 if outputs[0].dtype == np.float16 else 1e-5
         alone = kind not in ("weights_h5", "ckpt")
         yield Case(
             *("writers", writer, name, kind, path, inputs, outputs),
-            build=None if alone else build,
+            build=None if alone else functools.partial(writer_models.built, name, inputs[0]),
             options=options,
             tolerance=tolerance,
         )
@@ -298,7 +288,7 @@ def _arrays(path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return inputs, outputs
 
 
-def _dl4j(folder: Path, _: Path) -> Iterator[Case]:
+def _dl4j(folder: Path) -> Iterator[Case]:
     for row in json.loads((folder / "catalog.json").read_text()):
         path = folder / row["file"]
         inputs, outputs = _arrays(folder / f"{row['file']}.npz")
@@ -324,7 +314,7 @@ def _recorded(path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return inputs, outputs
 
 
-def _wild(folder: Path, _: Path) -> Iterator[Case]:
+def _wild(folder: Path) -> Iterator[Case]:
     kinds = {"h5-full": "h5", "keras-zip": "keras", "savedmodel": "savedmodel"}
     for row in json.loads((folder / "catalog.json").read_text()):
         kind = kinds.get(row["kind"])
@@ -337,6 +327,36 @@ def _wild(folder: Path, _: Path) -> Iterator[Case]:
         yield Case("wild", writer, row["id"], kind, path, inputs, outputs, options=options)
 
 
+Measured = dict[str, dict[str, dict[str, int]]]
+
+
+def measured(rows: Sequence[Sequence[str]]) -> Measured:
+    """By writer and format, how many files got each verdict, out of rows of all verdicts."""
+    found: Measured = {}
+    for corpus, writer, _, kind, verdict, _ in rows:
+        if corpus == "writers":
+            counts = found.setdefault(writer, {}).setdefault(kind, {})
+            counts[verdict] = counts.get(verdict, 0) + 1
+    return found
+
+
+def writers_table(found: Measured) -> str:
+    """One row per writer, one column per format: how many files are right, out of how many."""
+    titles = ["`.h5`", "weights `.h5`", "checkpoint", "SavedModel", "`.keras`", "refused", "wrong"]
+    rows = [["TensorFlow", *titles]]
+    for writer in sorted(found, key=lambda text: [int(n) for n in text[2:].split(".")]):
+        kinds = found[writer]
+        cells = [_right(kinds.get(kind, {})) for kind in _PATHS]
+        others = [sum(c.get(v, 0) for c in kinds.values()) for v in ("refused", "wrong")]
+        rows.append([writer.removeprefix("tf"), *cells, *map(str, others)])
+    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *lines, ""])
+
+
+def _right(counts: Mapping[str, int]) -> str:
+    return f"{counts.get('right', 0)} of {sum(counts.values())}" if counts else ""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Judge a corpus and print what is not right, then the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -346,6 +366,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--by", choices=list(LOADERS), default="kerasguard", help="who loads")
     parser.add_argument("--shared", default=os.environ.get("KERASGUARD_SHARED", "../shared"))
     parser.add_argument("--json", help="write all verdicts here")
+    parser.add_argument("--table", action="store_true", help="write what the README tells anew")
     told = parser.parse_args(arguments)
     counts: collections.Counter[tuple[str, str, str]] = collections.Counter()
     rows = []
@@ -366,6 +387,8 @@ def main(arguments: Sequence[str]) -> None:
         print(*key, count)
     if told.json:
         Path(told.json).write_text(json.dumps(rows))
+    if told.table:
+        MEASURED.write_text(json.dumps(measured(rows), indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

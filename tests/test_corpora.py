@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tarfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpora import Case, Verdict, _arrays, cases, judge
+from corpora import Verdict, cases, judge
 
 pytestmark = pytest.mark.keras
-
-FEW = {"tf1.12.3": ["cnn_bn", "nested"], "tf2.15.1": ["bidir", "siamese", "float64"]}
-
-
-@pytest.fixture(scope="module")
-def golden(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden files, unpacked."""
-    folder = tmp_path_factory.mktemp("golden")
-    with tarfile.open(repository / "tests/golden/legacy_h5/writers.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
-
-
-@pytest.mark.parametrize("writer", list(FEW))
-def test_golden_full_models_predict_what_they_did(golden: Path, writer: str) -> None:
-    found = {}
-    for name in FEW[writer]:
-        info = golden / writer / f"{name}.json"
-        assert json.loads(info.read_text())["formats"]["h5"] == "ok"
-        inputs, outputs = _arrays(info.with_suffix(".npz"))
-        case = Case("golden", writer, name, "h5", info.with_suffix(".h5"), inputs, outputs)
-        found[name] = judge(case)
-    assert {name: v for name, v in found.items() if v.kind != "right"} == {}
 
 
 def verdicts(corpus: str, shared: Path, scratch: Path, *parts: str) -> dict[str, Verdict]:
@@ -49,13 +24,6 @@ def verdicts(corpus: str, shared: Path, scratch: Path, *parts: str) -> dict[str,
 
 def counted(found: dict[str, Verdict]) -> Counter[str]:
     return Counter(verdict.kind for verdict in found.values())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("writer", ["tf1.15.5", "tf2.4.4", "tf2.12.1"])
-def test_every_file_of_the_writers_is_right(shared: Path, tmp_path: Path, writer: str) -> None:
-    found = verdicts("writers", shared, tmp_path, f"/{writer}/")
-    assert {case: v for case, v in found.items() if v.kind != "right"} == {}
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """The README says what is so: its code and commands run, its tables come from the code.
 
-`python tests/test_docs.py` writes the tables of rules and of failure classes into the README anew.
+`python tests/test_docs.py` writes the tables of rules, of failure classes and of writers into the
+README anew; the last one from what `python tests/corpora.py writers --table` has measured.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from corpora import MEASURED, writers_table
 from failure_classes import CLASSES, classes_table
 
 from kerasguard.cli import main
@@ -88,6 +91,12 @@ def test_the_table_of_failure_classes_is_what_their_tests_hold(readme: str) -> N
     assert table == classes_table(CLASSES), "python tests/test_docs.py writes it anew"
 
 
+def test_the_table_of_writers_is_what_was_measured(readme: str) -> None:
+    table = between(readme, "writers")
+    found = json.loads(MEASURED.read_text("utf-8"))
+    assert table == writers_table(found), "python tests/test_docs.py writes it anew"
+
+
 @pytest.mark.parametrize("entry", explanations().values(), ids=lambda entry: entry.code)
 def test_every_rule_and_migration_tells_its_four_parts(entry: Explanation) -> None:
     parts = ("What it looks like", "Why it happens", "Source", "When (the repair|it) is exact")
@@ -127,6 +136,7 @@ if __name__ == "__main__":
     for name, table in (
         ("rules", rules_table(explanations())),
         ("classes", classes_table(CLASSES)),
+        ("writers", writers_table(json.loads(MEASURED.read_text("utf-8")))),
     ):
         text = text.replace(between(text, name), table)
     page.write_text(text, "utf-8")

@@ -20,7 +20,7 @@ def tree(repository: Path, tmp_path: Path) -> Path:
     shutil.copytree(golden / "saved_model/tf2.0.4-mlp", tmp_path / "models/exported")
     for path in (golden / "tf_checkpoint").glob("tf2.15.1-bidir.*"):
         shutil.copy(path, tmp_path / "models" / path.name)
-    with tarfile.open(golden / "legacy_h5/writers.tar.xz") as archive:
+    with tarfile.open(golden / "writers/tf2.3.1.tar.xz") as archive:
         member = next(m for m in archive.getmembers() if m.name.endswith("tf2.3.1/mlp.h5"))
         member.name = "models/without_a_suffix"
         archive.extract(member, tmp_path, filter="data")

@@ -363,9 +363,9 @@ def test_flipped_bits_give_a_result_or_a_typed_error(
 @pytest.mark.slow
 @pytest.mark.parametrize("writer", ["tf2.15.1", "tf2.21.0"])
 def test_the_weights_of_real_files_are_those_that_their_writer_had(
-    shared: Path, tmp_path: Path, writer: str
+    repository: Path, tmp_path: Path, writer: str
 ) -> None:
-    with tarfile.open(shared / f"fixtures/writers/{writer}.tar.xz") as archive:
+    with tarfile.open(repository / f"tests/golden/writers/{writer}.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     paths = sorted((tmp_path / writer).glob("*.keras"))
     assert len(paths) > 15

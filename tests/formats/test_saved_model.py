@@ -30,9 +30,9 @@ def test_every_weight_of_a_golden_model_is_found_bit_equal(golden: SavedModel) -
 
 
 def test_every_saved_model_of_eight_tensorflow_versions_reads_bit_equal(
-    shared: Path, tmp_path: Path
+    repository: Path, tmp_path: Path
 ) -> None:
-    for archive in sorted((shared / "fixtures" / "writers").glob("tf2.*.tar.xz")):
+    for archive in sorted((repository / "tests/golden/writers").glob("tf2.*.tar.xz")):
         with tarfile.open(archive) as tar:
             wanted = [m for m in tar if "/savedmodel/" in m.name or m.name.endswith(".npz")]
             tar.extractall(tmp_path, wanted, filter="data")

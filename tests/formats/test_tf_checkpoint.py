@@ -47,9 +47,9 @@ def test_every_weight_of_a_golden_file_is_found_bit_equal(opened: Open, name: st
 
 
 def test_every_checkpoint_of_ten_tensorflow_versions_reads_bit_equal(
-    shared: Path, tmp_path: Path, opened: Open
+    repository: Path, tmp_path: Path, opened: Open
 ) -> None:
-    archives = sorted((shared / "fixtures" / "writers").glob("*.tar.xz"))
+    archives = sorted((repository / "tests/golden/writers").glob("*.tar.xz"))
     count = 0
     for archive in archives:
         with tarfile.open(archive) as tar:
