@@ -2,13 +2,25 @@
 
 An import may only go down, from a higher floor to a lower one:
 
-    6  cli                              the command line
-    5  repairing, callbacks, patch      what goes with Keras' public API
-    4  guard                            the pipelines; clock, versions and environment enter here
-    3  integrations/, formats/, sidecar, commit, arena, opened      files and frameworks
-    2  report, explain, diagnose        what follows from the findings
-    1  rules/, migrations/, identity, architecture, layouts         what can be wrong and why
-    0  draft -> findings -> repairs -> manifest -> tensors -> strict_json -> errors
+    6  cli -> commands -> console           the command line
+    5  repairing  scanning  doctor          whole files to whole files; many files; the surroundings
+       callbacks  patch  saving             what goes with Keras' public API
+    4  guard                                the pipelines; clock, versions, environment enter here
+       attempt -> restoring -> prepared     one attempt at a restore: read, build, plan, run
+       reading  recording -> keeping        one checkpoint with its manifest; what a save leaves
+       probing                              what a model makes of a seeded input
+    3  integrations/                        live models, strategies, MLflow
+       formats/  arena  commit              files: how they are laid out, read at once, replaced
+       sidecar  companion  durable  opened  the files beside a checkpoint; bytes of one file
+       pages                                reports as HTML
+    2  report  explain  difference          what is told
+       diagnose                             folds the rules over a draft into a plan
+    1  rules/  migrations/                  what can be wrong and why; one file each
+       blueprint/                           the config that migrations work on
+    0  draft  optimizer_state  architecture  layouts/
+       identity -> alignment  leftovers -> evidence  graph -> units     which tensor is which
+       probe  spelling  findings  losses
+       repairs -> manifest -> manifest_records -> tensors -> strict_json -> errors
 
 Floors 0 to 2 know no file, no clock, no environment and no framework. Importing `kerasguard`
 imports none of them either: each public name is fetched when it is first used.
