@@ -113,7 +113,9 @@ class _Walk:
 
     def members(self, messages: list[Message]) -> Iterator[tuple[str, int]]:
         """Name and address of what lies in a group."""
-        body = next(m.body for m in messages if m.kind == _GROUP)
+        body = next((m.body for m in messages if m.kind == _GROUP), None)
+        if body is None:
+            _give_up()
         tree, heap = struct.unpack_from("<QQ", body)
         mark, version, size, _, place = struct.unpack("<4sLQQQ", self._headers.read(heap, 32))
         if (mark, version) != (b"HEAP", 0):
