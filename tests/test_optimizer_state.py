@@ -91,7 +91,8 @@ def test_moving_averages_are_kept_and_told_of(tmp_path: Path) -> None:
     model = trained(keras.optimizers.SGD(0.1, use_ema=True))
     model.save(tmp_path / "m.keras")
     restored = kg.restore(tmp_path / "m.keras")
-    assert codes(restored.report) == {"KG111"}
+    # KG106 is of the metric of the compiled model, which no file holds.
+    assert codes(restored.report) == {"KG106", "KG111"}
     assert all(np.array_equal(state(restored.model)[k], v) for k, v in state(model).items())
 
 
