@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from kerasguard.repairs import Safety, Step
 
-__all__ = ["Finding", "Severity"]
+__all__ = ["Finding", "Severity", "listed"]
 
 
 class Severity(str, Enum):
@@ -69,3 +70,9 @@ class Finding:
             tuple(Step.from_dict(step) for step in data["repairs"]),
             Safety(data["safety"]),
         )
+
+
+def listed(names: Sequence[str], limit: int = 4) -> str:
+    """Names for a message: at most `limit` of them, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{', '.join(names[:limit])}{more}"

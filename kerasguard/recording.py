@@ -20,6 +20,7 @@ from kerasguard import companion, durable, sidecar
 from kerasguard.arena import Arena, file_digests, file_records
 from kerasguard.commit import staged
 from kerasguard.errors import KerasguardError
+from kerasguard.findings import listed
 from kerasguard.formats import open_checkpoint
 from kerasguard.keeping import Probing, if_the_same, keep, lost
 from kerasguard.manifest import Manifest
@@ -244,10 +245,9 @@ def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:
 def _warn_unwritten(path: Path, manifest: Manifest) -> None:
     gone = lost(manifest.unwritten)
     if gone:
-        more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
         warnings.warn(
             f"{path}: Keras did not write {len(gone)} of the model's variables, and kerasguard "
-            f"cannot keep them ({', '.join(gone[:5])}{more}); they cannot be restored from this "
+            f"cannot keep them ({listed(gone, 5)}); they cannot be restored from this "
             "checkpoint. Hold their layers in an attribute, list, tuple or dict.",
             UserWarning,
             stacklevel=3,
@@ -257,9 +257,8 @@ def _warn_unwritten(path: Path, manifest: Manifest) -> None:
 def _warn_unequal(path: Path, manifest: Manifest) -> None:
     names = manifest.environment.get("unequal_replicas", ())
     if names:
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         warnings.warn(
-            f"{path}: the replicas of {', '.join(names[:5])}{more} hold different values, and "
+            f"{path}: the replicas of {listed(names, 5)} hold different values, and "
             "Keras saved the first replica's; BatchNormalization(synchronized=True) keeps them "
             "equal.",
             UserWarning,

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownFormatError
+from kerasguard.findings import listed
 from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
@@ -113,11 +114,10 @@ def _unknown_folder(path: Path) -> CheckpointError:
         names = sorted(os.listdir(path))  # noqa: PTH208  # names only, of any encoding
     except OSError as error:
         return CheckpointError(path, f"the folder cannot be listed: {error.strerror}")
-    some = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     return UnknownFormatError(
         path,
-        f"a folder without a checkpoint of its own (it holds {some or 'nothing'}); pass one of "
-        f"the checkpoints in it. {_KNOWN}",
+        f"a folder without a checkpoint of its own (it holds {listed(names, 6) or 'nothing'}); "
+        f"pass one of the checkpoints in it. {_KNOWN}",
     )
 
 

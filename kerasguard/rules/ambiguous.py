@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.findings import Finding, Severity, listed
 from kerasguard.repairs import Safety, Step
 
 CODES = {"KG105": "several stored layers fit, nothing decides between them"}
@@ -27,8 +27,7 @@ def ambiguous(draft: Draft) -> Iterator[Finding]:
     taken: set[str] = set()
     for e, doubt in pairing.doubts.items():
         ours = pairing.expected[e]
-        names = ", ".join(pairing.stored[s].label for s in doubt.candidates[:4])
-        more = f" and {len(doubt.candidates) - 4} more" if len(doubt.candidates) > 4 else ""
+        names = listed([pairing.stored[s].label for s in doubt.candidates])
         likely = next((s for s in doubt.candidates if s not in taken), None)
         steps: tuple[Step, ...] = ()
         if likely is not None:
@@ -41,7 +40,7 @@ def ambiguous(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG105",
             e,
-            f"{ours.label}: cannot tell which stored layer it is ({names}{more}): {doubt.reason}; "
+            f"{ours.label}: cannot tell which stored layer it is ({names}): {doubt.reason}; "
             f"{example} would settle it",
             Severity.ERROR,
             steps,

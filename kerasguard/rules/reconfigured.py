@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.findings import Finding, Severity, listed
 from kerasguard.tensors import LayerRecord, Table
 
 # Layers that let everything pass when a model predicts.
@@ -150,6 +150,4 @@ def _beyond(
 
 
 def _named(layers: Mapping[str, LayerRecord]) -> str:
-    names = [f"{r.name} ({r.class_name})" for r in layers.values()]
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return f"{', '.join(names[:4])}{more}"
+    return listed([f"{r.name} ({r.class_name})" for r in layers.values()])

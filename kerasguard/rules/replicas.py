@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.findings import Finding, Severity, listed
 
 CODES = {"KG306": "replicas of a variable differed when it was saved"}
 
@@ -27,11 +27,10 @@ def replicas(draft: Draft) -> Iterator[Finding]:
     environment = draft.manifest.environment if draft.manifest else {}
     names = [str(name) for name in environment.get("unequal_replicas", ())]
     if names:
-        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
         yield Finding(
             "KG306",
             "",
-            f"{', '.join(names[:4])}{more}: the {environment.get('replicas')} replicas held "
+            f"{listed(names)}: the {environment.get('replicas')} replicas held "
             "different values when it was saved; the checkpoint has the first replica's",
             Severity.WARNING,
         )

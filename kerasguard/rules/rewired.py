@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from kerasguard.draft import Draft
 from kerasguard.evidence import namesakes, same_layers
-from kerasguard.findings import Finding, Severity
+from kerasguard.findings import Finding, Severity, listed
 from kerasguard.graph import Graph, Seen
 
 CODES = {"KG115": "layers are connected otherwise than when the model was saved"}
@@ -44,11 +44,10 @@ def rewired(draft: Draft) -> Iterator[Finding]:
         if _calls(ours.layers[e].class_name, left[e]) != _calls(ours.layers[e].class_name, right[s])
     ]
     if found:
-        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
         yield Finding(
             "KG115",
             "",
-            f"{', '.join(found[:4])}{more}: called on other layers than when the model was saved, "
+            f"{listed(found)}: called on other layers than when the model was saved, "
             "or in another order; the weights are the recorded ones, predictions may not be",
             Severity.WARNING,
         )

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 
 from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.findings import Finding, Severity, listed
 from kerasguard.tensors import TensorRecord
 
 CODES = {"KG106": "a variable that Keras did not write when the model was saved"}
@@ -88,7 +88,6 @@ def _configured(draft: Draft, record: TensorRecord) -> bool:
 def _together(records: Sequence[TensorRecord], what: str) -> Iterator[Finding]:
     """One finding for all of them."""
     if records:
-        more = f" and {len(records) - 4} more" if len(records) > 4 else ""
-        names = ", ".join(record.label for record in records[:4])
-        message = f"{len(records)} states {what}: {names}{more}"
+        names = listed([record.label for record in records])
+        message = f"{len(records)} states {what}: {names}"
         yield Finding("KG106", "", message, Severity.INFO)
