@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from kerasguard.errors import ArchitectureError, CheckpointError, CorruptCheckpointError, ModelError
 from kerasguard.opened import OpenedFile
@@ -21,6 +22,7 @@ from kerasguard.tensors import Array, Table
 
 __all__ = ["GraphModel", "GraphSink"]
 
+_PROGRAM = "saved_model.pb"
 _NO_CONFIG = (
     "the model is a stored TensorFlow graph without layers, so it has no config and cannot be "
     "saved by Keras; keep the SavedModel it came from"
@@ -135,7 +137,9 @@ class GraphSink:
             for name, file in self.files.items():
                 self._copy(name, file, Path(folder))
             try:
-                program = tf.saved_model.load(folder)
+                partial = _leave_out_optimizers(Path(folder) / _PROGRAM)
+                options = tf.saved_model.LoadOptions(allow_partial_checkpoint=partial)
+                program = tf.saved_model.load(folder, options=options)
             except Exception as error:
                 raise ArchitectureError(
                     f"{self.path}: TensorFlow {tf.__version__} cannot load the graph: {error}"
@@ -164,6 +168,42 @@ class GraphSink:
             )
 
 
+def _leave_out_optimizers(program: Path) -> bool:
+    """Rewrite a private copy of a program so that its optimizers' slots are not asked for.
+
+    TensorFlow asks the optimizer's own class for its slots, which is Keras 2's and not there. To
+    predict takes no optimizer. Its variables stay where a function that reads them finds them,
+    without values, so that it can be refused (averages of the weights are slots, too).
+
+    Returns:
+        Whether there were any.
+    """
+    stored, changed = SavedModel.FromString(program.read_bytes()), False
+    for graph in stored.meta_graphs:
+        nodes = graph.object_graph_def.nodes
+        with_slots = {index for index, node in enumerate(nodes) if node.slot_variables}
+        changed |= bool(with_slots)
+        left_out = [
+            node_id
+            for index in sorted(with_slots)
+            for node_id in (
+                *(edge.node_id for edge in nodes[index].children),
+                *(slot.slot_variable_node_id for slot in nodes[index].slot_variables),
+            )
+        ]
+        for node in nodes:
+            del node.slot_variables[:]
+            kept = [edge for edge in node.children if edge.node_id not in with_slots]
+            if len(kept) < len(node.children):
+                del node.children[:]
+                node.children.extend(kept)
+        for rank, node_id in enumerate(left_out):
+            nodes[0].children.add(node_id=node_id, local_name=f"left_out_{rank}")
+    if changed:
+        program.write_bytes(stored.SerializeToString())
+    return changed
+
+
 def _endpoint(program: Any, path: Path) -> tuple[Callable[[Any], Any], Any]:
     """The function that predicts, and the structure of what it takes.
 
@@ -175,6 +215,7 @@ def _endpoint(program: Any, path: Path) -> tuple[Callable[[Any], Any], Any]:
         for concrete in getattr(function, "concrete_functions", ()):
             arguments, keywords = concrete.structured_input_signature
             if _predicts(arguments, keywords):
+                _check_initialised(concrete, path)
                 rest = arguments[1:]
                 return (lambda x, f=function, r=rest, k=keywords: f(x, *r, **k)), arguments[0]
     signatures = dict(program.signatures)
@@ -186,8 +227,24 @@ def _endpoint(program: Any, path: Path) -> tuple[Callable[[Any], Any], Any]:
             f"argument and no signature `serving_default` (signatures: {known}); load it with "
             "tf.saved_model.load"
         )
+    _check_initialised(chosen, path)
     keywords = chosen.structured_input_signature[1]
     return (lambda x: chosen(**x)), keywords
+
+
+def _check_initialised(function: Any, path: Path) -> None:
+    """Refuse a function that reads variables which were not restored.
+
+    Raises:
+        ArchitectureError: with their names.
+    """
+    missing = sorted(v.name for v in function.variables if not v.is_initialized())
+    if missing:
+        raise ArchitectureError(
+            f"{path}: to predict, the graph reads {', '.join(missing)}, which TensorFlow "
+            f"{tf.__version__} cannot restore: state of an optimizer of an older Keras; load it "
+            "with the TensorFlow that saved it"
+        )
 
 
 def _predicts(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> bool:

@@ -86,6 +86,31 @@ def test_a_program_keeps_the_learning_rate_that_it_was_saved_with(tmp_path: Path
     np.testing.assert_allclose(model.predict(np.ones((1, 1), "float32"), verbose=0), [[2.0]])
 
 
+@pytest.mark.parametrize("reads_a_slot", [False, True])
+def test_a_program_predicts_without_its_optimizers_slots_or_is_refused(
+    tmp_path: Path, *, reads_a_slot: bool
+) -> None:
+    import tensorflow as tf
+
+    module, path = tf.Module(), tmp_path / "module"
+    module.weight = tf.Variable(3.0)
+    module.optimizer = tf.compat.v1.train.MomentumOptimizer(0.1, 0.9)
+    module.optimizer.minimize(lambda: module.weight * 1.0, var_list=[module.weight])
+    slot = module.optimizer.get_slot(module.weight, "momentum")
+    factor = slot if reads_a_slot else module.weight
+    module.serve = tf.function(lambda x: factor * x, input_signature=[tf.TensorSpec([None, 1])])
+    tf.saved_model.save(module, str(path))
+    with pytest.raises(AttributeError, match="add_slot"):
+        tf.saved_model.load(str(path))
+    if reads_a_slot:
+        with pytest.raises(ArchitectureError, match=r"reads Variable/Momentum:0.*optimizer"):
+            kerasguard.load(path, allow_graph=True)
+        return
+    model = kerasguard.load(path, allow_graph=True)
+    found = model.predict(np.ones((1, 1), "float32"), verbose=0)
+    np.testing.assert_allclose(found, [[2.9]], rtol=1e-6)
+
+
 def test_an_allowed_program_predicts_what_it_did(export: Path, arrays: dict[str, Any]) -> None:
     restored = kerasguard.restore(export, allow_graph=True)
     shutil.rmtree(export)
