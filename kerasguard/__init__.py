@@ -7,20 +7,22 @@ An import may only go down, from a higher floor to a lower one:
        callbacks  patch  saving             what goes with Keras' public API
     4  guard                                the pipelines; clock, versions, environment enter here
        attempt -> restoring -> prepared     one attempt at a restore: read, build, plan, run
+       inspecting -> sources                the pipelines without a model; what is a checkpoint
        reading  recording -> keeping        one checkpoint with its manifest; what a save leaves
        probing                              what a model makes of a seeded input
     3  integrations/                        live models, strategies, MLflow
        formats/  arena  commit              files: how they are laid out, read at once, replaced
        sidecar  companion  durable  opened  the files beside a checkpoint; bytes of one file
-       pages                                reports as HTML
+       as_recorded  pages                   the proof that nothing changed; reports as HTML
     2  report  explain  difference          what is told
-       diagnose                             folds the rules over a draft into a plan
+       diagnose                             three tables in, a total plan out
     1  rules/  migrations/                  what can be wrong and why; one file each
        blueprint/                           the config that migrations work on
-    0  draft  optimizer_state  architecture  layouts/
+    0  plans -> draft                       how rules make a draft into a plan
+       optimizer_state  architecture  layouts/
        identity -> alignment  leftovers -> evidence  graph -> units     which tensor is which
-       probe  spelling  findings  losses
-       repairs -> manifest -> manifest_records -> tensors -> strict_json -> errors
+       pairing  probe  spelling  findings  losses
+       repairs -> manifest -> manifest_records -> elements -> tensors -> strict_json -> errors
 
 Floors 0 to 2 know no file, no clock, no environment and no framework. Importing `kerasguard`
 imports none of them either: each public name is fetched when it is first used.
@@ -33,12 +35,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasguard.callbacks import WeightManifestCallback
-    from kerasguard.diagnose import RepairPlan
     from kerasguard.errors import KerasguardError, UnrepairableError
     from kerasguard.findings import Finding, Severity
-    from kerasguard.guard import inspect, load, plan, record, restore, verify
+    from kerasguard.guard import load, plan, record, restore
+    from kerasguard.inspecting import inspect, verify
     from kerasguard.manifest import Manifest
     from kerasguard.patch import patch, patched, unpatch
+    from kerasguard.plans import RepairPlan
     from kerasguard.repairing import repair
     from kerasguard.repairs import Safety
     from kerasguard.report import Report
@@ -71,12 +74,13 @@ __all__ = [
 
 _HOMES = {
     "callbacks": ("WeightManifestCallback",),
-    "diagnose": ("RepairPlan",),
     "errors": ("KerasguardError", "UnrepairableError"),
     "findings": ("Finding", "Severity"),
-    "guard": ("inspect", "load", "plan", "record", "restore", "verify"),
+    "guard": ("load", "plan", "record", "restore"),
+    "inspecting": ("inspect", "verify"),
     "manifest": ("Manifest",),
     "patch": ("patch", "patched", "unpatch"),
+    "plans": ("RepairPlan",),
     "repairing": ("repair",),
     "repairs": ("Safety",),
     "report": ("Report",),

@@ -7,28 +7,24 @@ plan out. A dry run is an attempt that is not run.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from kerasguard.diagnose import Policy, RepairPlan
+from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
-from kerasguard.formats.arrays import Arrays
-from kerasguard.manifest import Manifest
+from kerasguard.plans import Policy, RepairPlan
 from kerasguard.probing import probed
-from kerasguard.reading import ManifestPolicy, Reading
+from kerasguard.reading import Reading
 from kerasguard.report import Outcome, Report
-from kerasguard.tensors import Array, Table, digest
+from kerasguard.sidecar import ManifestPolicy
+from kerasguard.sources import Source, at_hand, named, report_of
+from kerasguard.tensors import Table
 
 if TYPE_CHECKING:
     from kerasguard.prepared import Prepared, Rate
 
-__all__ = ["Attempt", "PathLike", "Restored", "Source", "at_hand", "attempt", "report_of"]
-
-PathLike = str | os.PathLike[str]
-Source = PathLike | Mapping[str, Array]
+__all__ = ["Attempt", "Restored", "attempt"]
 
 
 @dataclass(frozen=True)
@@ -135,46 +131,6 @@ def attempt(
         yield Attempt(path, reading, prepared, decided, probe)
 
 
-@contextlib.contextmanager
-def at_hand(
-    path: Source, manifest: ManifestPolicy = "auto"
-) -> Iterator[tuple[Any, Manifest | ManifestPolicy]]:
-    """The checkpoint on this machine, or in memory, and which manifest to use.
-
-    An MLflow URI is downloaded to a private folder, and its manifest found in the registry.
-    """
-    if isinstance(path, str) and path.startswith(("models:/", "runs:/", "mlflow-artifacts:/")):
-        from kerasguard.integrations import mlflow_models
-
-        policy: Literal["auto", "ignore"] = "ignore" if manifest == "ignore" else "auto"
-        with mlflow_models.resolve(path, manifest=policy) as download:
-            yield download.path, download.manifest or manifest
-    elif isinstance(path, Mapping):
-        yield Arrays(path), "ignore"
-    else:
-        yield Path(path), manifest
-
-
-def _named(path: Source) -> str:
-    """What messages call it."""
-    return "arrays in memory" if isinstance(path, Mapping) else str(path)
-
-
-def report_of(path: Source, reading: Reading, decided: RepairPlan, **more: Any) -> Report:
-    """What is known of a checkpoint, and what was decided about it."""
-    manifest = reading.manifest
-    return Report(
-        path=_named(path),
-        format=reading.checkpoint.name,
-        findings=decided.findings,
-        plan=decided,
-        origin="recorded" if manifest else "unrecorded",
-        checkpoint_id=manifest.checkpoint_id if manifest else "",
-        versions=reading.writer(),
-        **{"action": "plan", **more},
-    )
-
-
 def _outcomes(
     reading: Reading, decided: RepairPlan, values: Mapping[str, Any]
 ) -> Iterator[Outcome]:
@@ -207,6 +163,6 @@ def _refusal(path: Source, decided: RepairPlan, repair: Policy) -> str:
         hint = f' ; to allow repairs: repair="{offered[0]}"'
     see = "kerasguard.plan(...)" if isinstance(path, Mapping) else f"kerasguard plan {path}"
     return (
-        f'{_named(path)}: {len(bad)} findings cannot be settled under repair="{repair}"; the model '
+        f'{named(path)}: {len(bad)} findings cannot be settled under repair="{repair}"; the model '
         f"was not changed.\n{shown}{more}\nSee: {see}{hint}"
     )

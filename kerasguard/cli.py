@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 
 from kerasguard import commands, errors
@@ -168,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failed(error: Exception, out: Output, *, debug: bool) -> int:
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     code = USAGE if isinstance(error, commands.UsageError) else INTERNAL
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), code)

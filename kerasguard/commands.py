@@ -32,9 +32,9 @@ class UsageError(Exception):
 
 def inspect(options: argparse.Namespace, out: Output) -> int:
     """List the tensors of a checkpoint."""
-    from kerasguard import guard
+    from kerasguard import inspecting
 
-    manifest = guard.inspect(options.path)
+    manifest = inspecting.inspect(options.path)
     out.document(OK, path=options.path, manifest=manifest.to_dict())
     _show_checkpoint(options.path, manifest, out)
     return OK
@@ -62,9 +62,9 @@ def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
 
 def verify(options: argparse.Namespace, out: Output) -> int:
     """Compare a checkpoint with its manifest."""
-    from kerasguard import guard
+    from kerasguard import inspecting
 
-    found = guard.verify(options.path)
+    found = inspecting.verify(options.path)
     code = _code_of(found)
     out.document(code, report=found.to_dict())
     out.line(found.text)
@@ -122,12 +122,16 @@ def diff(options: argparse.Namespace, out: Output) -> int:
 
 def report(options: argparse.Namespace, out: Output) -> int:
     """Write a page about a checkpoint: its verification, or with `--plan` a dry run."""
-    from kerasguard import guard, pages
+    from kerasguard import pages
 
     if options.plan or options.model:
+        from kerasguard import guard
+
         found = guard.preview(options.path, _model(options), **_choices(options))
     else:
-        found = guard.verify(options.path)
+        from kerasguard import inspecting
+
+        found = inspecting.verify(options.path)
     place = pages.write(options.out or f"{options.path}.html", found, overwrite=options.overwrite)
     code = _code_of(found)
     out.document(code, page=str(place), report=found.to_dict())

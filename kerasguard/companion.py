@@ -3,7 +3,7 @@
 `07.keras` may have `07.keras.companion-1f0c63e2.safetensors`. The digits are the start of the
 checkpoint's id, so a save never touches the companion of the one before: whichever manifest
 survives a kill finds its own. The format is safetensors; the file is described and digested in the
-manifest like every other.
+manifest like every other. NumPy is imported by what reads or packs a tensor.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from xxhash import xxh3_128_hexdigest
 
 from kerasguard import durable
@@ -23,10 +22,12 @@ from kerasguard.errors import CorruptCheckpointError
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.opened import OpenedFile
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Array, Extent, TensorSpec, numpy_dtype
+from kerasguard.tensors import Extent, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from kerasguard.elements import Array
 
 __all__ = [
     "DTYPES",
@@ -127,6 +128,10 @@ def pack(arrays: Mapping[str, Array], name: str) -> tuple[bytes, dict[str, Exten
     Raises:
         TypeError: safetensors has no name for a dtype.
     """
+    import numpy as np
+
+    from kerasguard.elements import numpy_dtype
+
     header: dict[str, Any] = {}
     parts: list[bytes] = []
     end = 0
@@ -200,6 +205,10 @@ class Companion:
 
     def read(self, key: str) -> Array:
         """One tensor."""
+        import numpy as np
+
+        from kerasguard.elements import numpy_dtype
+
         spec, extent = self._entries[key]
         data = np.frombuffer(self.file.pread(extent.offset, extent.length), np.uint8)
         return data.view(numpy_dtype(spec.dtype)).reshape(spec.shape)

@@ -1,107 +1,24 @@
-"""Fold the rules over a draft: three tables in, a total plan out. Pure: reads nothing."""
+"""Three tables in, a total plan out: the first draft, and the rules over it. Pure."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
-from kerasguard.identity import Pairing, pair
+from kerasguard.findings import Finding
+from kerasguard.identity import pair
 from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
 from kerasguard.optimizer_state import pair_optimizer
+from kerasguard.pairing import Pairing
+from kerasguard.plans import Policy, RepairPlan, Rule, fold
 from kerasguard.repairs import Step
-from kerasguard.rules import RULES
+from kerasguard.rules import all_rules
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["Policy", "RepairPlan", "Rule", "diagnose"]
-
-Policy = Literal["off", "exact", "lossy", "guess"]
-Rule = Callable[[Draft], Iterator[Finding]]
-_NOT_ASSIGNED = ("asset", "probe")
-_ALLOWED = {"off": -1, "exact": 0, "lossy": 1, "guess": 2}
-
-
-@dataclass(frozen=True)
-class RepairPlan:
-    """How every expected tensor gets its value, or why it does not.
-
-    Args:
-        steps: one per expected tensor that can be restored.
-        findings: everything that was noticed, in the order of the rules.
-        applied: the findings whose repairs the steps contain.
-        unresolved: the errors that remain; a restore raises `UnrepairableError` if there are any.
-        unused: stored keys that no step reads.
-        optimizer_reason: why optimizer state is not restored; empty where it is or none exists.
-    """
-
-    steps: tuple[Step, ...]
-    findings: tuple[Finding, ...]
-    applied: tuple[Finding, ...]
-    unresolved: tuple[Finding, ...]
-    unused: tuple[str, ...]
-    optimizer_reason: str = ""
-
-    @property
-    def total(self) -> bool:
-        """Whether nothing stands in the way of running it."""
-        return not self.unresolved
-
-    def with_finding(self, finding: Finding, *, leave: str = "") -> RepairPlan:
-        """The plan with one finding more, and without the step that restores `leave`."""
-        left = [step for step in self.steps if step.target == leave]
-        return replace(
-            self,
-            steps=tuple(step for step in self.steps if step.target != leave),
-            findings=(*self.findings, finding),
-            unused=(*self.unused, *(source for step in left for source in step.sources)),
-        )
-
-    def __str__(self) -> str:
-        changed = [step for step in self.steps if step.ops or step.join]
-        head = (
-            f"{len(self.steps)} tensors to restore, {len(changed)} of them changed on the way, "
-            f"{len(self.applied)} repairs, {len(self.unresolved)} unresolved, "
-            f"{len(self.unused)} stored tensors unused"
-        )
-        repaired = set(self.applied)
-        return "\n".join(
-            [
-                head,
-                *(
-                    f"  {'repaired' if finding in repaired else finding.severity.value}: {finding}"
-                    for finding in self.findings
-                ),
-            ]
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        place = {finding: i for i, finding in enumerate(self.findings)}
-        return {
-            "steps": [step.to_dict() for step in self.steps],
-            "findings": [f.to_dict() for f in self.findings],
-            "applied": [place[f] for f in self.applied],
-            "unresolved": [place[f] for f in self.unresolved],
-            "unused": list(self.unused),
-            "optimizer_reason": self.optimizer_reason,
-        }
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> RepairPlan:
-        """Law: `RepairPlan.from_dict(p.to_dict()) == p`."""
-        findings = tuple(Finding.from_dict(f) for f in data["findings"])
-        return RepairPlan(
-            tuple(Step.from_dict(step) for step in data["steps"]),
-            findings,
-            tuple(findings[i] for i in data["applied"]),
-            tuple(findings[i] for i in data["unresolved"]),
-            tuple(data["unused"]),
-            data["optimizer_reason"],
-        )
+__all__ = ["diagnose"]
 
 
 def diagnose(
@@ -111,7 +28,7 @@ def diagnose(
     *,
     repair: Policy = "exact",
     renames: Mapping[str, str] | None = None,
-    rules: Sequence[Rule] = RULES,
+    rules: Sequence[Rule] | None = None,
     problems: Sequence[str] = (),
     prior: Sequence[Finding] = (),
     own: bool = False,
@@ -128,7 +45,7 @@ def diagnose(
         manifest: what was recorded.
         repair: which repairs may be taken without asking.
         renames: patterns of stored names (`old/*`) to expected ones (`new/*`).
-        rules: in order of repair.
+        rules: in order of repair; by default all of them.
         problems: damage to the container, a line each.
         prior: findings from before the tensors (migrations of the architecture).
         own: whether the model was built from the checkpoint's own architecture, so that every
@@ -147,42 +64,11 @@ def diagnose(
         draft = replace(draft, problems=tuple(problems), own=own, unbuilt=tuple(unbuilt))
         draft = replace(draft, absent=tuple(absent))
         layouts = [f for f in given or () if isinstance(f, Finding)]
-        return _fold((lambda _: iter(layouts), *rules), draft, prior, repair)
+        chosen = all_rules() if rules is None else rules
+        return fold((lambda _: iter(layouts), *chosen), draft, prior, repair)
     finally:
         if collecting:
             gc.enable()
-
-
-def _fold(
-    rules: Sequence[Rule], draft: Draft, prior: Sequence[Finding], repair: Policy
-) -> RepairPlan:
-    """Run the rules in order, each on what the repairs before it have made."""
-    findings = list(prior)
-    applied: list[Finding] = []
-    unresolved = [f for f in prior if f.severity is Severity.ERROR]
-    for rule in rules:
-        taken: list[Step] = []
-        for finding in rule(draft):
-            findings.append(finding)
-            if finding.repairs and finding.safety.rank <= _ALLOWED[repair]:
-                taken += finding.repairs
-                applied.append(finding)
-            elif finding.severity is Severity.ERROR:
-                unresolved.append(finding)
-        draft = draft.with_steps(taken) if taken else draft
-    used = draft.used()
-    return RepairPlan(
-        tuple(draft.steps[key] for key in draft.expected.tensors if key in draft.steps),
-        tuple(findings),
-        tuple(applied),
-        tuple(unresolved),
-        tuple(
-            k
-            for k, r in draft.stored.tensors.items()
-            if k not in used and r.role not in _NOT_ASSIGNED
-        ),
-        draft.optimizer_reason,
-    )
 
 
 def _first_draft(

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from kerasguard.identity import Pairing
-from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
+from kerasguard.pairing import Pairing
 from kerasguard.repairs import Step
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
+
+if TYPE_CHECKING:
+    from kerasguard.losses import Loss
 
 __all__ = ["Draft"]
 

@@ -6,18 +6,15 @@ Nothing here knows a checkpoint or a manifest.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import functools
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -128,6 +125,8 @@ def put(source: Path, target: Path, aside: Path) -> None:
 
 def exchange(one: Path, other: Path) -> bool:
     """Swap two paths in one step; False where the system or file system cannot."""
+    import ctypes
+
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is None:
         return False
@@ -197,7 +196,7 @@ def staging_name(prefix: str) -> str:
     began. Were they in a file, a process killed before it is written would leave a riddle.
     """
     pid = os.getpid()
-    return f"{prefix}{pid}-{_here()}{_born(pid)}{secrets.token_hex(4)}"
+    return f"{prefix}{pid}-{_here()}{_born(pid)}{os.urandom(4).hex()}"
 
 
 def is_abandoned(path: Path) -> bool:
@@ -230,6 +229,8 @@ def _here() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
         return _digits(f"{boot}{Path('/proc/self/ns/pid').stat().st_ino}", 8)
     except OSError:
+        import uuid
+
         return _digits(f"{uuid.getnode()}", 8)
 
 

@@ -1,4 +1,4 @@
-"""The pipelines: inspect, verify, plan, restore, load, and record.
+"""The pipelines that bring a model and a checkpoint together: plan, restore, load, and record.
 
 Straight-line compositions of the floors below. Nothing is assigned until the plan is total and
 every byte was compared with what was recorded.
@@ -7,19 +7,14 @@ every byte was compared with what was recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kerasguard import sidecar
-from kerasguard.attempt import PathLike, Restored, Source, at_hand, attempt, report_of
-from kerasguard.diagnose import Policy, RepairPlan, diagnose
-from kerasguard.formats import open_checkpoint
-from kerasguard.manifest import Manifest
-from kerasguard.reading import ManifestPolicy, Reading
+from kerasguard.attempt import Restored, attempt
+from kerasguard.plans import Policy, RepairPlan
 from kerasguard.recording import Recorded, record, save
-from kerasguard.repairs import Step
 from kerasguard.report import Report
-from kerasguard.rules import VALUE_RULES
+from kerasguard.sidecar import ManifestPolicy
+from kerasguard.sources import PathLike, Source
 
 if TYPE_CHECKING:
     from kerasguard.prepared import Rate
@@ -27,54 +22,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Recorded",
     "Restored",
-    "inspect",
     "load",
     "plan",
     "preview",
     "record",
     "restore",
     "save",
-    "verify",
 ]
-
-
-def inspect(path: PathLike) -> Manifest:
-    """What a checkpoint holds, without reading its tensors; imports no framework.
-
-    Returns:
-        The manifest beside it, or one made from the checkpoint's own headers, which then has no
-        digests and no `checkpoint_id`.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be read.
-    """
-    with at_hand(path) as (local, found):
-        manifest = found if isinstance(found, Manifest) else sidecar.read(local)
-        with open_checkpoint(local) as checkpoint:
-            if manifest is not None:
-                return manifest
-            return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
-
-
-def verify(path: PathLike) -> Report:
-    """Compare every byte of a checkpoint with its manifest; imports no framework.
-
-    Returns:
-        A report; `report.ok` is False if anything differs, `report.origin` tells whether there
-        was a manifest at all.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be read.
-        ManifestError: the manifest cannot be read.
-    """
-    with at_hand(path) as (local, found), Reading(local, found) as reading:
-        stored = reading.finish()
-        steps = [Step(key, (key,)) for key in stored.tensors]
-        problems = [*reading.problems, *reading.rehash()]
-        outcome = diagnose(
-            stored, stored, reading.manifest, problems=problems, given=steps, rules=VALUE_RULES
-        )
-        return replace(report_of(path, reading, outcome), action="verify", plan=None)
 
 
 def plan(

@@ -10,9 +10,7 @@ that looks like an answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Literal
 
 from kerasguard.alignment import Alignment, align
 from kerasguard.evidence import (
@@ -25,40 +23,14 @@ from kerasguard.evidence import (
     same_shapes,
 )
 from kerasguard.graph import Graph
-from kerasguard.leftovers import Doubt, remaining
+from kerasguard.leftovers import remaining
+from kerasguard.pairing import Doubt, Evidence, Pairing
 from kerasguard.tensors import Table
 from kerasguard.units import Unit, fits, members, units
 
-__all__ = ["Doubt", "Evidence", "Pairing", "pair"]
+__all__ = ["pair"]
 
-Evidence = Literal["renames", "address", "name", "graph", "shape"]
 Units = Mapping[str, Unit]
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """The result: layers, tensors, and what could not be decided.
-
-    Args:
-        layers: stored layer by expected layer.
-        evidence: what decided it, by expected layer.
-        tensors: stored key by expected key; only weights, no optimizer state.
-        doubts: by expected layer.
-        expected: units of the model, by key.
-        stored: units of the checkpoint, by key.
-    """
-
-    layers: Mapping[str, str] = field(default_factory=dict)
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
-    tensors: Mapping[str, str] = field(default_factory=dict)
-    doubts: Mapping[str, Doubt] = field(default_factory=dict)
-    expected: Mapping[str, Unit] = field(default_factory=dict)
-    stored: Mapping[str, Unit] = field(default_factory=dict)
-
-    @property
-    def addressed(self) -> bool:
-        """Whether the format's own addressing was the whole answer."""
-        return not self.doubts and all(e == "address" for e in self.evidence.values())
 
 
 class _Claims:

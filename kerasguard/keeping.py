@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from kerasguard import companion
+from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import ModelError
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.opened import Checkpoint
-from kerasguard.tensors import Array, Table, TensorRecord, TensorSpec, count_nonfinite, digest
+from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 __all__ = ["Kept", "Probing", "if_the_same", "keep", "lost"]
 

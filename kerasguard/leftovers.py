@@ -5,29 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from kerasguard.evidence import container
+from kerasguard.pairing import Doubt
 from kerasguard.units import Unit, alike
 
-__all__ = ["Doubt", "remaining"]
+__all__ = ["remaining"]
 
 # Candidates of a doubt that are kept on either side; thousands of layers may be in doubt.
 _SHOWN = 4
 Units = Mapping[str, Unit]
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """An expected layer for which several stored layers remain, or evidence that disagrees.
-
-    Args:
-        candidates: keys of the stored layers, the likeliest first.
-        reason: why it was not decided.
-    """
-
-    candidates: tuple[str, ...]
-    reason: str
 
 
 def remaining(

@@ -19,10 +19,12 @@ import xxhash
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.manifest import MemberRecord
-from kerasguard.tensors import Array, Table, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from kerasguard.elements import Array
 
 __all__ = ["Archive", "Checkpoint", "OpenedFile", "first_bytes"]
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kerasguard.diagnose import Policy, RepairPlan, diagnose
+from kerasguard.diagnose import diagnose
 from kerasguard.errors import ArchitectureError
 from kerasguard.findings import Finding, Severity
 from kerasguard.layouts import as_dense, changed_defaults, restore_older_paths, restore_table
 from kerasguard.migrations import migrate
+from kerasguard.plans import Policy, RepairPlan
 from kerasguard.reading import Reading
 from kerasguard.repairs import Op, Step
 from kerasguard.rules.learning_rate import learning_rate

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kerasguard.diagnose import RepairPlan
 from kerasguard.findings import Finding, Severity
+from kerasguard.plans import RepairPlan
 from kerasguard.probe import sampled, tolerance
 from kerasguard.reading import Reading
 from kerasguard.rules.probe import probe

@@ -10,22 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kerasguard import companion, sidecar
 from kerasguard.arena import Arena, skeleton_differences
 from kerasguard.companion import Companion
+from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, ManifestMissingError
 from kerasguard.formats import open_checkpoint
 from kerasguard.losses import Loss, cast_loss
 from kerasguard.manifest import Manifest
 from kerasguard.opened import Checkpoint
 from kerasguard.repairs import Step
-from kerasguard.tensors import Array, Table, TensorRecord, count_nonfinite, digest
+from kerasguard.sidecar import ManifestPolicy
+from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["ManifestPolicy", "Reading"]
-
-ManifestPolicy = Literal["auto", "ignore", "require"]
+__all__ = ["Reading"]
 
 
 class Reading:

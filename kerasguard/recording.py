@@ -19,13 +19,14 @@ from typing import Any
 from kerasguard import companion, durable, sidecar
 from kerasguard.arena import Arena, file_digests, file_records
 from kerasguard.commit import staged
+from kerasguard.elements import count_nonfinite, digest
 from kerasguard.errors import KerasguardError
 from kerasguard.findings import listed
 from kerasguard.formats import open_checkpoint
 from kerasguard.keeping import Probing, if_the_same, keep, lost
 from kerasguard.manifest import Manifest
 from kerasguard.opened import Checkpoint
-from kerasguard.tensors import Table, TensorRecord, count_nonfinite, digest
+from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Recorded", "record", "save", "survey_checkpoint"]
 

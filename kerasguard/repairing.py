@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kerasguard.attempt import Attempt, PathLike, Restored, attempt
+from kerasguard.attempt import Attempt, Restored, attempt
 from kerasguard.commit import Stage, staged
-from kerasguard.diagnose import Policy
 from kerasguard.errors import OutputError, UnrepairableError
 from kerasguard.explain import explanations
-from kerasguard.reading import ManifestPolicy
+from kerasguard.plans import Policy
 from kerasguard.recording import survey_checkpoint
 from kerasguard.report import Report, Written
 from kerasguard.saving import unrecorded
-from kerasguard.sidecar import place_of
+from kerasguard.sidecar import ManifestPolicy, place_of
+from kerasguard.sources import PathLike
 
 __all__ = ["repair"]
 

@@ -2,7 +2,8 @@
 
 Each operation has `infer(spec)` and `apply(array)` with the law
 `spec_of(op.apply(a)) == op.infer(spec_of(a))`, so a plan is proven on specs before one byte is
-restored. `infer` raises `ValueError` where the operation does not fit.
+restored. `infer` raises `ValueError` where the operation does not fit. NumPy is imported by what
+applies an operation: plans are made, shown and sent without it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from kerasguard.tensors import TensorSpec
 
-from kerasguard.tensors import Array, TensorSpec, dtype_name, numpy_dtype
+if TYPE_CHECKING:
+    from kerasguard.elements import Array
 
 __all__ = [
     "Cast",
@@ -58,11 +60,16 @@ class Cast:
 
     def infer(self, spec: TensorSpec) -> TensorSpec:
         """The spec after the cast."""
-        numpy_dtype(self.dtype)
-        return TensorSpec(spec.shape, self.dtype)
+        result = TensorSpec(spec.shape, self.dtype)
+        _ = result.itemsize  # raises where it is no dtype
+        return result
 
     def apply(self, array: Array) -> Array:
         """The cast array; overflow becomes infinity silently, the dtype rule reports it."""
+        import numpy as np
+
+        from kerasguard.elements import numpy_dtype
+
         with np.errstate(over="ignore", invalid="ignore"):
             return array.astype(numpy_dtype(self.dtype))
 
@@ -81,6 +88,8 @@ class Transpose:
 
     def apply(self, array: Array) -> Array:
         """The permuted array."""
+        import numpy as np
+
         return np.transpose(array, self.axes)
 
 
@@ -116,6 +125,8 @@ class Flip:
 
     def apply(self, array: Array) -> Array:
         """The flipped array."""
+        import numpy as np
+
         return np.flip(array, self.axes)
 
 
@@ -135,6 +146,8 @@ class Pick:
 
     def apply(self, array: Array) -> Array:
         """The picked elements."""
+        import numpy as np
+
         return np.take(array, self.indices, axis=self.axis)
 
 
@@ -152,6 +165,8 @@ class Sum:
 
     def apply(self, array: Array) -> Array:
         """The sums, in the array's own dtype."""
+        import numpy as np
+
         return np.asarray(np.sum(array, axis=self.axis, dtype=array.dtype))
 
 
@@ -173,6 +188,8 @@ class Concat:
 
     def apply_all(self, arrays: Sequence[Array]) -> Array:
         """The joined array."""
+        import numpy as np
+
         return np.concatenate(arrays, axis=self.axis)
 
 
@@ -224,6 +241,8 @@ class Step:
 
     def apply(self, arrays: Sequence[Array]) -> Array:
         """The result, C-ordered; `infer` of the specs is its spec."""
+        import numpy as np
+
         array = self.join.apply_all(arrays) if self.join else arrays[0]
         for op in self.ops:
             array = op.apply(array)
@@ -250,4 +269,4 @@ class Step:
 
 def spec_of(array: Array) -> TensorSpec:
     """The spec of an array in memory."""
-    return TensorSpec(tuple(array.shape), dtype_name(array.dtype))
+    return TensorSpec(tuple(array.shape), str(array.dtype.name))

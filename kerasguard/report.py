@@ -6,7 +6,6 @@ show: text holds no control characters, HTML is escaped and runs nothing.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kerasguard.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from kerasguard.diagnose import RepairPlan
+    from kerasguard.plans import RepairPlan
 
 __all__ = ["SCHEMA", "Outcome", "Report", "Written", "printable"]
 
@@ -253,6 +252,8 @@ def _proof(outcome: Outcome) -> str:
 
 
 def _escape(value: object) -> str:
+    import html
+
     return html.escape(printable(value), quote=True)
 
 

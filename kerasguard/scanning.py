@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasguard import guard, sidecar
+from kerasguard import inspecting, sidecar
 from kerasguard.errors import KerasguardError, UnknownFormatError
 from kerasguard.formats import FORMATS
 
@@ -96,11 +96,11 @@ def _kind(place: Path) -> str:
 def _found(place: Path, kind: str, *, verify: bool) -> Found:
     try:
         if sidecar.read(place) is None:
-            guard.inspect(place)  # that it can be read is part of the answer
+            inspecting.inspect(place)  # that it can be read is part of the answer
             return Found(str(place), kind, "unrecorded")
         if not verify:
             return Found(str(place), kind, "recorded")
-        report = guard.verify(place)
+        report = inspecting.verify(place)
     except UnknownFormatError:
         return Found(str(place), kind, "unreadable", "changed while it was looked at")
     except (KerasguardError, OSError) as error:

@@ -15,6 +15,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from kerasguard import durable
 from kerasguard.errors import CheckpointError, ManifestError
@@ -23,9 +24,11 @@ from kerasguard.opened import OpenedFile
 
 __all__ = [
     "PENDING_NAME",
+    "ManifestPolicy",
     "SUFFIX",
     "clear_abandoned",
     "describes",
+    "located",
     "place_of",
     "promote",
     "read",
@@ -34,6 +37,7 @@ __all__ = [
     "write",
 ]
 
+ManifestPolicy = Literal["auto", "ignore", "require"]
 SUFFIX = ".manifest.json"
 PENDING_NAME = "manifest.json"
 SIZE_LIMIT = 64 * 1024 * 1024
@@ -174,11 +178,11 @@ def describes(manifest: Manifest, checkpoint: Path, digests: dict[Path, str] | N
         digests: remembers what was digested, for further calls.
     """
     known = {} if digests is None else digests
-    located = _located(manifest, checkpoint)
-    return bool(located) and all(_is_as_recorded(r, path, known) for r, path in located.items())
+    files = located(manifest, checkpoint)
+    return bool(files) and all(_is_as_recorded(r, path, known) for r, path in files.items())
 
 
-def _located(manifest: Manifest, checkpoint: Path) -> Mapping[FileRecord, Path]:
+def located(manifest: Manifest, checkpoint: Path) -> Mapping[FileRecord, Path]:
     """Each recorded file's place; empty where the manifest is of another kind of checkpoint."""
     names = [record.name for record in manifest.files]
     if any(PurePosixPath(n).is_absolute() or ".." in PurePosixPath(n).parts for n in names):

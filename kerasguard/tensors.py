@@ -10,57 +10,33 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
-
-import ml_dtypes
-import numpy as np
-import numpy.typing as npt
-import xxhash
+from typing import Literal
 
 __all__ = [
-    "Array",
     "Extent",
     "LayerRecord",
     "Role",
     "Table",
     "TensorRecord",
-    "TensorSource",
     "TensorSpec",
     "auto_named",
-    "count_nonfinite",
-    "digest",
-    "dtype_name",
-    "numpy_dtype",
     "snake_case",
-    "survey",
 ]
 
-Array = npt.NDArray[np.generic]
-Role = Literal["weight", "optimizer", "metric", "seed", "state", "asset", "probe"]
-Addressing = Literal["key", "order", "name"]
-
-# Names that NumPy does not know; "string" and friends are not tensors of weights.
-_EXTENSION_DTYPES: dict[str, np.dtype[np.generic]] = {
-    name: np.dtype(getattr(ml_dtypes, name))
-    for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4", "int2", "uint2")
-    if hasattr(ml_dtypes, name)
+# Bytes of an element by dtype; NumPy gives int4 and its like a byte each.
+_ITEMSIZES = {
+    **dict.fromkeys(("bool", "int8", "uint8", "int4", "uint4", "int2", "uint2"), 1),
+    **dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), 1),
+    **dict.fromkeys(("int16", "uint16", "float16", "bfloat16"), 2),
+    **dict.fromkeys(("int32", "uint32", "float32"), 4),
+    **dict.fromkeys(("int64", "uint64", "float64", "complex64"), 8),
+    "complex128": 16,
 }
 
-
-def numpy_dtype(name: str) -> np.dtype[np.generic]:
-    """The little-endian NumPy dtype of a Keras dtype string (`"bfloat16"` included)."""
-    extension = _EXTENSION_DTYPES.get(name)
-    if extension is not None:
-        return extension
-    little: np.dtype[np.generic] = np.dtype(name).newbyteorder("<")
-    return little
-
-
-def dtype_name(dtype: npt.DTypeLike) -> str:
-    """The Keras dtype string of a NumPy dtype; inverse of `numpy_dtype`."""
-    return str(np.dtype(dtype).name)
+Role = Literal["weight", "optimizer", "metric", "seed", "state", "asset", "probe"]
+Addressing = Literal["key", "order", "name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +52,14 @@ class TensorSpec:
     dtype: str
 
     @property
+    def itemsize(self) -> int:
+        """Size of an element in bytes. Raises ValueError if `dtype` is no dtype of a tensor."""
+        try:
+            return _ITEMSIZES[self.dtype]
+        except KeyError:
+            raise ValueError(f"{self.dtype!r} is no dtype of a tensor") from None
+
+    @property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
@@ -83,7 +67,7 @@ class TensorSpec:
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
-        return self.size * numpy_dtype(self.dtype).itemsize
+        return self.size * self.itemsize
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
@@ -202,45 +186,6 @@ class Table:
         for record in self.tensors.values():
             groups.setdefault(record.layer, []).append(record)
         return groups
-
-
-class TensorSource(Protocol):
-    """Anything that holds tensors: a file, a live model, a dict in a test."""
-
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key. Reads no tensor."""
-
-    def read(self, key: str) -> Array:
-        """The tensor's elements, shaped and typed as its spec says."""
-
-
-def digest(array: Array) -> str:
-    """`xxh3:` and 32 hexadecimal digits over the little-endian, C-ordered bytes.
-
-    Shape and dtype are not part of it: they are compared by themselves. xxh3 finds accidents,
-    not attackers; the manifest's SHA-256 of the whole file is there for those who sign it.
-    """
-    data = np.ascontiguousarray(array)
-    if data.dtype.byteorder == ">":
-        data = data.astype(data.dtype.newbyteorder("<"))
-    return f"xxh3:{xxhash.xxh3_128_hexdigest(data.reshape(-1).view(np.uint8).data)}"
-
-
-def count_nonfinite(array: Array) -> int:
-    """Number of NaN and infinite elements; 0 for integers and bools."""
-    if array.dtype.kind not in "fcV" and array.dtype not in _EXTENSION_DTYPES.values():
-        return 0
-    if array.dtype.kind == "V":
-        array = array.astype(np.float32)
-    finite = np.isfinite(array)
-    return int(finite.size - np.count_nonzero(finite))
-
-
-def survey(source: TensorSource) -> Iterator[TensorRecord]:
-    """Read every tensor once and yield what was learned of it."""
-    for key, spec in source.specs().items():
-        array = source.read(key)
-        yield TensorRecord(key, spec, digest=digest(array), nonfinite=count_nonfinite(array))
 
 
 @functools.lru_cache(4096)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kerasguard.elements import Array
 from kerasguard.repairs import spec_of
-from kerasguard.tensors import Array, TensorSpec
+from kerasguard.tensors import TensorSpec
 
 __all__ = ["DictSource"]
 

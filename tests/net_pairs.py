@@ -26,11 +26,12 @@ from typing import Any
 
 from nets import Laid, Net, laid_out
 
-from kerasguard.diagnose import RepairPlan, diagnose
+from kerasguard.diagnose import diagnose
 from kerasguard.findings import Severity
 from kerasguard.formats.keras_paths import natural
 from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
+from kerasguard.plans import RepairPlan
 from kerasguard.repairs import Step
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 

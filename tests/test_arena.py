@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerasguard.arena import Arena, Loaded, file_records, skeleton_differences
+from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import CorruptCheckpointError, ManifestError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.opened import OpenedFile
 from kerasguard.repairs import spec_of
-from kerasguard.tensors import Array, Extent, Table, TensorRecord, count_nonfinite, digest
+from kerasguard.tensors import Extent, Table, TensorRecord
 
 Written = tuple[Path, list[TensorRecord]]
 

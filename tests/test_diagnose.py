@@ -9,11 +9,12 @@ import faults
 import pytest
 from faults import FAULTS, Case
 
-from kerasguard.diagnose import Policy, RepairPlan, diagnose
+from kerasguard.diagnose import diagnose
 from kerasguard.findings import Severity
 from kerasguard.losses import Loss
+from kerasguard.plans import Policy, RepairPlan
 from kerasguard.repairs import Cast, Step, Transpose
-from kerasguard.rules import RULES
+from kerasguard.rules import all_rules
 
 
 def plan(case: Case, repair: Policy = "exact") -> RepairPlan:
@@ -67,7 +68,7 @@ def test_plans_survive_json(code: str) -> None:
 
 
 def test_every_rule_has_a_fault_and_every_code_a_rule() -> None:
-    modules = {rule.__module__ for rule in RULES}
+    modules = {rule.__module__ for rule in all_rules()}
     import importlib
 
     codes = {code for name in modules for code in importlib.import_module(name).CODES}

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from tables import Layer, table
 
-from kerasguard.diagnose import Policy, RepairPlan, diagnose
+from kerasguard.diagnose import diagnose
+from kerasguard.elements import Array, numpy_dtype
 from kerasguard.losses import cast_loss
+from kerasguard.plans import Policy, RepairPlan
 from kerasguard.repairs import Safety
-from kerasguard.tensors import Array, Table, TensorSpec, numpy_dtype
+from kerasguard.tensors import Table, TensorSpec
 
 DTYPES = (
     "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2",

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import kerasguard as kg
-from kerasguard import errors, guard, sidecar
+from kerasguard import errors, guard, inspecting, sidecar
+from kerasguard.as_recorded import as_recorded
 from kerasguard.integrations import keras_assign, keras_variables
 
 pytestmark = pytest.mark.keras
@@ -78,6 +79,8 @@ def test_a_recorded_checkpoint_is_as_recorded(name: str, saved: dict[str, Path])
     assert report.findings == ()
     manifest = sidecar.read(saved[name])
     assert manifest is not None
+    assert as_recorded(saved[name], manifest)  # so that this is the quick way, and this the other:
+    assert inspecting._compared(saved[name], saved[name], manifest) == report
     kernel = manifest.table.tensors["layers/dense/vars/0"]
     assert (kernel.name, kernel.variable, kernel.trainable) == ("body/kernel", "kernel", True)
     assert manifest.table.layers["layers/dense"].class_name == "Dense"

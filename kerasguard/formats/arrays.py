@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError
 from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Array, LayerRecord, Table, TensorRecord, TensorSpec, dtype_name
+from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -21,13 +21,13 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
+from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
 from kerasguard.formats.hdf5_attributes import read_attribute, text
 from kerasguard.formats.hdf5_classic import Unusual, classic_walk, root_names
 from kerasguard.formats.hdf5_dataset import StoredDataset, describe
 from kerasguard.formats.hdf5_headers import Headers
 from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Array, numpy_dtype
 
 if TYPE_CHECKING:
     from typing_extensions import Self

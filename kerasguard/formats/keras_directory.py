@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.keras_weights import (
     KerasWeights,
@@ -17,7 +18,7 @@ from kerasguard.formats.keras_weights import (
 )
 from kerasguard.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, safe_asset
 from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Array, Table, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
 from kerasguard.formats.hdf5 import Hdf5File, StoredDataset
 from kerasguard.formats.keras_paths import canonical_keys, weights_table
 from kerasguard.opened import OpenedFile
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Array, Extent, Table, TensorSpec, numpy_dtype
+from kerasguard.tensors import Extent, Table, TensorSpec
 
 __all__ = ["KerasWeights", "WeightsFile", "parse_config", "parse_versions"]
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats.keras_weights import (
     KerasWeights,
@@ -18,7 +19,7 @@ from kerasguard.formats.keras_weights import (
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
 from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Array, Table, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

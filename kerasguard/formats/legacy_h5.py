@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.hdf5 import Hdf5File, root_attributes
 from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
@@ -21,7 +22,7 @@ from kerasguard.layouts.names import split_weight_name
 from kerasguard.layouts.origin import layer_configs
 from kerasguard.opened import OpenedFile
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Array, Extent, LayerRecord, Table, TensorRecord, TensorSpec
+from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

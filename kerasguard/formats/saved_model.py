@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.exported_table import exported_table, is_exported
 from kerasguard.formats.keras_metadata import Metadata, plain, read_metadata, read_program
@@ -22,7 +23,7 @@ from kerasguard.formats.saver_table import saver_table
 from kerasguard.formats.tensor_bundle import Bundle
 from kerasguard.formats.tf_checkpoint import object_graph
 from kerasguard.opened import OpenedFile, first_bytes
-from kerasguard.tensors import Array, Table, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

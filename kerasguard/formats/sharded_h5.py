@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
 from kerasguard.opened import OpenedFile, first_bytes
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Array, Table, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -15,12 +15,13 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
+from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.bundle_index import Entry, Slice, read_index
 from kerasguard.formats.protobuf_wire import WireError, varint
 from kerasguard.formats.sorted_table import unmasked
 from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Array, Extent, TensorSpec, numpy_dtype
+from kerasguard.tensors import Extent, TensorSpec
 
 __all__ = ["Bundle"]
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.object_graph import Node, parse
 from kerasguard.formats.object_layers import CONTAINERS, Told
@@ -23,7 +24,7 @@ from kerasguard.formats.sorted_table import is_table
 from kerasguard.formats.tensor_bundle import Bundle
 from kerasguard.opened import OpenedFile
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Array, Table, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

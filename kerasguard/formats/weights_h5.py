@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerasguard.elements import Array
 from kerasguard.formats.hdf5 import is_hdf5, root_attributes
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
 from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Array, Table, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self

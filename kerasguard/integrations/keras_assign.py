@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasguard.elements import Array
 from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.integrations import keras_assets, keras_variables
 from kerasguard.integrations.keras_graph import records_of
@@ -21,7 +22,7 @@ from kerasguard.integrations.keras_shortcuts import Variable
 from kerasguard.integrations.keras_unwritten import Hidden, hidden_state
 from kerasguard.integrations.keras_walk import Visit, walk
 from kerasguard.repairs import spec_of
-from kerasguard.tensors import Array, Table
+from kerasguard.tensors import Table
 
 __all__ = ["Sink", "replica_differences"]
 

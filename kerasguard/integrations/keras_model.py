@@ -10,11 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasguard.elements import digest
 from kerasguard.integrations.keras_graph import records_of
 from kerasguard.integrations.keras_shortcuts import Variable, sharing_scope
 from kerasguard.integrations.keras_slots import slots_of
 from kerasguard.integrations.keras_walk import Visit, walk
-from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec, digest
+from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = ["LiveModel", "Place", "architecture", "model_table", "places", "spec_of_value"]
 

@@ -23,9 +23,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasguard.elements import Array, numpy_dtype
 from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_patches import Patch, PatchSet
-from kerasguard.tensors import Array, numpy_dtype
 
 __all__ = ["Skipped", "shortcuts", "skip_initialisers", "skipped_of", "wait"]
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 import numpy as np
 
+from kerasguard.elements import Array
 from kerasguard.errors import ModelError
 from kerasguard.integrations.keras_journal import Journal
 from kerasguard.integrations.keras_patches import Patch, PatchSet
@@ -21,7 +22,6 @@ from kerasguard.integrations.keras_shortcuts import Variable
 from kerasguard.integrations.keras_unwritten import hidden_state
 from kerasguard.integrations.keras_walk import walk
 from kerasguard.probe import compared, drawn, sampled, summary, tolerance
-from kerasguard.tensors import Array
 
 __all__ = ["Answer", "Probe", "answer", "device", "make"]
 

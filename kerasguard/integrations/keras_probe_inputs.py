@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasguard.elements import Array
 from kerasguard.errors import ModelError
 from kerasguard.integrations.keras_shortcuts import graph_calls, object_type, sublayers
 from kerasguard.probe import drawn
-from kerasguard.tensors import Array
 
 __all__ = ["structured", "told_of"]
 

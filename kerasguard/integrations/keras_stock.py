@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasguard.elements import Array, digest
 from kerasguard.integrations.keras_model import places
 from kerasguard.integrations.keras_walk import walk
-from kerasguard.tensors import Array, digest
 
 __all__ = ["needs", "obstacles", "read_back", "supply"]
 

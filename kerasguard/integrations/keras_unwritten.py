@@ -15,12 +15,13 @@ import keras
 import numpy as np
 
 from kerasguard.architecture import unique_name
+from kerasguard.elements import Array
 from kerasguard.integrations import keras_variables
 from kerasguard.integrations.keras_model import Place, places, spec_of_value
 from kerasguard.integrations.keras_shortcuts import Variable, own_state, sublayers
 from kerasguard.integrations.keras_untracked import untracked
 from kerasguard.integrations.keras_walk import Visit, walk
-from kerasguard.tensors import Array, Role, TensorRecord, TensorSpec, auto_named, snake_case
+from kerasguard.tensors import Role, TensorRecord, TensorSpec, auto_named, snake_case
 
 __all__ = ["Hidden", "hidden_state", "metric_state", "unwritten"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasguard.elements import Array
 from kerasguard.integrations.keras_shortcuts import Variable
-from kerasguard.tensors import Array
 
 __all__ = [
     "ALIGNMENT",

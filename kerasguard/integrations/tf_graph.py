@@ -16,9 +16,10 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, CheckpointError, CorruptCheckpointError, ModelError
 from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Array, Table
+from kerasguard.tensors import Table
 
 __all__ = ["GraphModel", "GraphSink"]
 

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of, objects, replace_all
+from kerasguard.elements import Array
 from kerasguard.findings import Finding, Severity
-from kerasguard.tensors import Array, Table
+from kerasguard.tensors import Table
 
 __all__ = ["boundaries", "summaries", "with_boundaries"]
 

@@ -1,59 +1,63 @@
 """One file per kind of damage: KG1xx which tensor, KG2xx which form, KG3xx which values.
 
-`RULES` is the registry, in order of repair: later rules see tensors as repaired by earlier ones.
+A file and the rule in it have the same name. `ORDER` is the registry, in order of repair: later
+rules see tensors as repaired by earlier ones. Nothing is imported before it is asked for, so that
+whoever only verifies a file does not wait for the rules that need a model.
 """
 
-from kerasguard.rules.adapted import adapted
-from kerasguard.rules.ambiguous import ambiguous
-from kerasguard.rules.attributes import attributes
-from kerasguard.rules.averaged import averaged
-from kerasguard.rules.companion import companion
-from kerasguard.rules.container import container
-from kerasguard.rules.corrupt import corrupt
-from kerasguard.rules.dtype import dtype
-from kerasguard.rules.missing import missing
-from kerasguard.rules.moved import moved
-from kerasguard.rules.nonfinite import nonfinite
-from kerasguard.rules.optimizer import optimizer
-from kerasguard.rules.quantised import quantised
-from kerasguard.rules.reconfigured import reconfigured
-from kerasguard.rules.renamed import renamed
-from kerasguard.rules.replicas import replicas
-from kerasguard.rules.rewired import rewired
-from kerasguard.rules.shape import shape
-from kerasguard.rules.stale import stale
-from kerasguard.rules.transposed import transposed
-from kerasguard.rules.unbuilt import unbuilt
-from kerasguard.rules.unexpected import unexpected
-from kerasguard.rules.unwritten import unwritten
+from __future__ import annotations
 
-__all__ = ["RULES", "VALUE_RULES"]
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-RULES = (
-    moved,
-    attributes,
-    adapted,
-    renamed,
-    quantised,
-    ambiguous,
-    missing,
-    unbuilt,
-    unexpected,
-    unwritten,
-    reconfigured,
-    rewired,
-    optimizer,
-    averaged,
-    transposed,
-    shape,
-    dtype,
-    stale,
-    corrupt,
-    container,
-    companion,
-    replicas,
-    nonfinite,
+if TYPE_CHECKING:
+    from kerasguard.draft import Draft
+    from kerasguard.findings import Finding
+
+    Rules = tuple[Callable[[Draft], Iterator[Finding]], ...]
+
+__all__ = ["ORDER", "VALUES", "all_rules", "value_rules"]
+
+ORDER = (
+    "moved",
+    "attributes",
+    "adapted",
+    "renamed",
+    "quantised",
+    "ambiguous",
+    "missing",
+    "unbuilt",
+    "unexpected",
+    "unwritten",
+    "reconfigured",
+    "rewired",
+    "optimizer",
+    "averaged",
+    "transposed",
+    "shape",
+    "dtype",
+    "stale",
+    "corrupt",
+    "container",
+    "companion",
+    "replicas",
+    "nonfinite",
 )
 
 # What can be said of a checkpoint and its manifest without a model.
-VALUE_RULES = (stale, corrupt, container, companion, replicas, nonfinite)
+VALUES = ("stale", "corrupt", "container", "companion", "replicas", "nonfinite")
+
+
+def all_rules() -> Rules:
+    """Every rule, in order of repair."""
+    return _named(ORDER)
+
+
+def value_rules() -> Rules:
+    """The rules of `VALUES`."""
+    return _named(VALUES)
+
+
+def _named(names: Iterable[str]) -> Rules:
+    return tuple(getattr(import_module(f"{__name__}.{name}"), name) for name in names)

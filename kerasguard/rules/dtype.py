@@ -19,10 +19,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from kerasguard.draft import Draft
+from kerasguard.elements import numpy_dtype
 from kerasguard.findings import Finding, Severity
 from kerasguard.losses import Loss
 from kerasguard.repairs import Cast, Safety
-from kerasguard.tensors import numpy_dtype
 
 CODES = {"KG202": "a stored tensor has another dtype than expected"}
 

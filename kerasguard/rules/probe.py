@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from kerasguard.elements import Array
 from kerasguard.findings import Finding, Severity
 from kerasguard.probe import Difference, compared
-from kerasguard.tensors import Array
 
 CODES = {
     "KG501": "the model computes something else than when it was saved",

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from kerasguard.arena import Arena, file_records
+from kerasguard.elements import digest
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
 from kerasguard.formats import FORMATS, open_checkpoint
 from kerasguard.opened import Checkpoint
 from kerasguard.repairs import spec_of
-from kerasguard.tensors import digest
 
 pytestmark = [pytest.mark.keras, pytest.mark.parametrize("kind", FORMATS, ids=lambda k: k.name)]
 

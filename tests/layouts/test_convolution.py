@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kerasguard.elements import Array
 from kerasguard.layouts.convolution import kernel_layouts
 from kerasguard.layouts.origin import Origin
 from kerasguard.repairs import Step, spec_of
-from kerasguard.tensors import Array, TensorSpec
+from kerasguard.tensors import TensorSpec
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,77 @@
+"""Whether a checkpoint is, byte for byte, the one that its manifest describes.
+
+The usual answer is yes, and proving it takes neither NumPy nor the format's reader: every recorded
+file is read once, in pieces, into its SHA-256, the digests of its tensors and the one of all that
+lies between them. A no says nothing about what differs: that is for a full reading to find out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from xxhash import xxh3_128
+
+from kerasguard import companion, sidecar
+from kerasguard.errors import CheckpointError
+from kerasguard.manifest import FileRecord, Manifest
+from kerasguard.opened import OpenedFile
+from kerasguard.tensors import TensorRecord
+
+__all__ = ["as_recorded"]
+
+
+def as_recorded(checkpoint: Path, manifest: Manifest) -> bool:
+    """Whether every file, and every digest in the manifest, is that of the bytes that are there.
+
+    False also where the manifest alone cannot tell: a tensor that lies in pieces or compressed, a
+    file that was renamed together with others.
+    """
+    files = dict(sidecar.located(manifest, checkpoint))
+    if manifest.companion is not None:
+        record = manifest.companion
+        files[record] = companion.located(checkpoint, record.name)
+    tensors: dict[str, list[TensorRecord]] = {record.name: [] for record in files}
+    for tensor in manifest.recorded.values():
+        extent = tensor.extent
+        if extent is None or extent.file not in tensors or extent.length != tensor.spec.nbytes:
+            return False
+        tensors[extent.file].append(tensor)
+    return len(files) > 0 and all(
+        _is_recorded(path, record, tensors[record.name]) for record, path in files.items()
+    )
+
+
+def _is_recorded(path: Path, record: FileRecord, tensors: Iterable[TensorRecord]) -> bool:
+    try:
+        with OpenedFile(path) as file:
+            return file.size == record.size and _agree(file, record, tensors)
+    except CheckpointError:
+        return False
+
+
+def _agree(file: OpenedFile, record: FileRecord, tensors: Iterable[TensorRecord]) -> bool:
+    """Read the file from start to end and compare what it digests to."""
+    whole, skeleton, position = hashlib.sha256(), xxh3_128(), 0
+
+    def read_to(end: int, state: xxh3_128) -> int:
+        for piece in file.pieces(position, end - position):
+            whole.update(piece)
+            state.update(piece)
+        return end
+
+    for offset, length, digest in sorted(map(_place, tensors)):
+        if offset < position or offset + length > file.size:
+            return False
+        position, state = read_to(offset, skeleton), xxh3_128()
+        position = read_to(offset + length, state)
+        if digest != f"xxh3:{state.hexdigest()}":
+            return False
+    read_to(file.size, skeleton)
+    return (whole.hexdigest(), f"xxh3:{skeleton.hexdigest()}") == (record.sha256, record.skeleton)
+
+
+def _place(tensor: TensorRecord) -> tuple[int, int, str]:
+    assert tensor.extent is not None
+    return tensor.extent.offset, tensor.extent.length, tensor.digest or ""

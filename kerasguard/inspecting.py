@@ -1,0 +1,86 @@
+"""What a checkpoint holds, and whether it is as recorded: the pipelines that need no model.
+
+They import no framework, and where every byte is as recorded neither NumPy nor a reader of formats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from kerasguard import sidecar
+from kerasguard.as_recorded import as_recorded
+from kerasguard.draft import Draft
+from kerasguard.manifest import Manifest
+from kerasguard.pairing import Pairing
+from kerasguard.plans import RepairPlan, fold
+from kerasguard.repairs import Step
+from kerasguard.report import Report
+from kerasguard.rules import value_rules
+from kerasguard.sources import PathLike, at_hand, report_of
+from kerasguard.tensors import Table
+
+__all__ = ["inspect", "verify"]
+
+
+def inspect(path: PathLike) -> Manifest:
+    """What a checkpoint holds, without reading its tensors; imports no framework.
+
+    Returns:
+        The manifest beside it, or one made from the checkpoint's own headers, which then has no
+        digests and no `checkpoint_id`.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    from kerasguard.formats import open_checkpoint
+
+    with at_hand(path) as (local, found):
+        manifest = found if isinstance(found, Manifest) else sidecar.read(local)
+        with open_checkpoint(local) as checkpoint:
+            if manifest is not None:
+                return manifest
+            return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
+
+
+def verify(path: PathLike) -> Report:
+    """Compare every byte of a checkpoint with its manifest; imports no framework.
+
+    Returns:
+        A report; `report.ok` is False if anything differs, `report.origin` tells whether there
+        was a manifest at all.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        ManifestError: the manifest cannot be read.
+    """
+    with at_hand(path) as (local, found):
+        manifest = found if isinstance(found, Manifest) else sidecar.read(local)
+        if manifest is None or not as_recorded(local, manifest):
+            return _compared(path, local, manifest)
+        recorded = Table(manifest.recorded, manifest.table.layers)
+        return Report(
+            path=str(path),
+            format=manifest.format,
+            action="verify",
+            findings=_judged(recorded, manifest).findings,
+            origin="recorded",
+            checkpoint_id=manifest.checkpoint_id,
+            versions={"format": manifest.format, **manifest.versions},
+        )
+
+
+def _compared(path: PathLike, local: Path, manifest: Manifest | None) -> Report:
+    """Read the checkpoint as what it is, to tell what differs, or what it is without a manifest."""
+    from kerasguard.reading import Reading
+
+    with Reading(local, manifest or "ignore") as reading:
+        stored = reading.finish()
+        outcome = _judged(stored, reading.manifest, (*reading.problems, *reading.rehash()))
+        return replace(report_of(path, reading, outcome), action="verify", plan=None)
+
+
+def _judged(stored: Table, manifest: Manifest | None, problems: tuple[str, ...] = ()) -> RepairPlan:
+    steps = {key: Step(key, (key,)) for key in stored.tensors}
+    draft = Draft(stored, stored, manifest, Pairing(), steps, problems=problems)
+    return fold(value_rules(), draft, (), "exact")
