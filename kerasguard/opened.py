@@ -217,6 +217,7 @@ class Checkpoint(Protocol):
 
     def specs(self) -> Mapping[str, TensorSpec]:
         """Spec of every tensor by key."""
+        return {key: record.spec for key, record in self.table().tensors.items()}
 
     def read(self, key: str) -> Array:
         """One tensor, little-endian and C-ordered, as its spec says."""
@@ -233,9 +234,11 @@ class Checkpoint(Protocol):
     def close(self) -> None:
         """Close all files; a second call does nothing."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @runtime_checkable

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError
-from kerasguard.opened import OpenedFile
+from kerasguard.opened import Checkpoint, OpenedFile
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["Arrays"]
 
 
-class Arrays:
+class Arrays(Checkpoint):
     """A `Checkpoint` over arrays that somebody holds.
 
     Args:
@@ -96,9 +93,3 @@ class Arrays:
 
     def close(self) -> None:
         """Nothing is open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
@@ -17,18 +17,15 @@ from kerasguard.formats.keras_weights import (
     parse_versions,
 )
 from kerasguard.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, safe_asset
-from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Table, TensorSpec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from kerasguard.opened import Checkpoint, OpenedFile
+from kerasguard.tensors import Table
 
 __all__ = ["KerasDirectory"]
 
 _MAX_CONFIG, _MAX_ASSETS, _MAX_FILES = 64 << 20, 1 << 30, 10_000
 
 
-class KerasDirectory:
+class KerasDirectory(Checkpoint):
     """A folder as `save_model(..., zipped=False)` writes it.
 
     Args:
@@ -69,10 +66,6 @@ class KerasDirectory:
         """All tensors; layers from the config and from the weights."""
         return self._weights.table
 
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self.table().tensors.items()}
-
     def read(self, key: str) -> Array:
         """One tensor."""
         return self._weights.read(key)
@@ -95,12 +88,6 @@ class KerasDirectory:
             self._weights.close()
         for file in self._files.values():
             file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @cached_property
     def _assets(self) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
@@ -18,11 +18,8 @@ from kerasguard.formats.keras_weights import (
 )
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
-from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Table, TensorSpec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from kerasguard.opened import Checkpoint, OpenedFile
+from kerasguard.tensors import Table
 
 __all__ = ["KerasZip", "safe_asset"]
 
@@ -31,7 +28,7 @@ _FIXED = {CONFIG, METADATA, WEIGHTS}
 _MAX_CONFIG, _MAX_METADATA, _MAX_ASSETS, _MAX_WEIGHTS = 64 << 20, 1 << 20, 1 << 30, 1 << 40
 
 
-class KerasZip:
+class KerasZip(Checkpoint):
     """A `.keras` file.
 
     Args:
@@ -81,10 +78,6 @@ class KerasZip:
         """All tensors; layers from the config and from the weights."""
         return self._weights.table
 
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self.table().tensors.items()}
-
     def read(self, key: str) -> Array:
         """One tensor."""
         return self._weights.read(key)
@@ -121,12 +114,6 @@ class KerasZip:
         if "_weights" in self.__dict__:
             self._weights.close()
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @cached_property
     def _weights(self) -> KerasWeights:

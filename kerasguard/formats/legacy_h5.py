@@ -20,13 +20,11 @@ from kerasguard.formats.hdf5 import Hdf5File, root_attributes
 from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
 from kerasguard.layouts.names import split_weight_name
 from kerasguard.layouts.origin import layer_configs
-from kerasguard.opened import OpenedFile
+from kerasguard.opened import Checkpoint, OpenedFile
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec
+from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from kerasguard.formats.hdf5_dataset import StoredDataset
 
 __all__ = ["LegacyH5"]
@@ -35,7 +33,7 @@ _WEIGHTS, _OPTIMIZER = "model_weights", "optimizer_weights"
 _TELLTALE = {"layer_names", "layer_names0", "nb_layers", "model_config", _WEIGHTS}
 
 
-class LegacyH5:
+class LegacyH5(Checkpoint):
     """A legacy Keras file, full model or weights only.
 
     Args:
@@ -69,10 +67,6 @@ class LegacyH5:
         """Weights by layer in the file's order, then optimizer state."""
         return self._table
 
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self._table.tensors.items()}
-
     def read(self, key: str) -> Array:
         """One tensor."""
         return self._h5.read(self._content[1][key])
@@ -95,12 +89,6 @@ class LegacyH5:
         """Close the file; a second call does nothing."""
         self._h5.close()
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @cached_property
     def _content(self) -> tuple[dict[str, str], dict[str, StoredDataset]]:

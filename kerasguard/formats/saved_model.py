@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
@@ -22,11 +22,8 @@ from kerasguard.formats.protobuf_wire import WireError
 from kerasguard.formats.saver_table import saver_table
 from kerasguard.formats.tensor_bundle import Bundle
 from kerasguard.formats.tf_checkpoint import object_graph
-from kerasguard.opened import OpenedFile, first_bytes
-from kerasguard.tensors import Table, TensorSpec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
+from kerasguard.tensors import Table
 
 __all__ = ["SavedModel"]
 
@@ -40,7 +37,7 @@ _LARGEST, _MOST_ASSETS = 1 << 31, 10_000
 _NOTHING = Metadata("", {})
 
 
-class SavedModel:
+class SavedModel(Checkpoint):
     """A SavedModel folder.
 
     Args:
@@ -84,10 +81,6 @@ class SavedModel:
     def table(self) -> Table:
         """All tensors; layers as far as metadata, object graph and names tell."""
         return self._objects.table
-
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self.table().tensors.items()}
 
     def read(self, key: str) -> Array:
         """One tensor, its checksum verified.
@@ -160,12 +153,6 @@ class SavedModel:
             file.close()
         if self.bundle is not None:
             self.bundle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @cached_property
     def _layers(self) -> dict[int, Metadata]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
-from kerasguard.opened import OpenedFile, first_bytes
+from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Table, TensorSpec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from kerasguard.tensors import Table
 
 __all__ = ["ShardedH5"]
 
@@ -23,7 +20,7 @@ _MAX_INDEX = 64 << 20
 _COPY_ALL = "copy the index and all of its shards again, together"
 
 
-class ShardedH5:
+class ShardedH5(Checkpoint):
     """An index and the shards that it names, all in one folder.
 
     Args:
@@ -68,10 +65,6 @@ class ShardedH5:
         self._check()
         return table
 
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self.table().tensors.items()}
-
     def read(self, key: str) -> Array:
         """One tensor."""
         return self._weights.read(key)
@@ -94,12 +87,6 @@ class ShardedH5:
             self._weights.close()
         for file in self._files.values():
             file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _parse(self, file: OpenedFile) -> dict[str, list[str]]:
         """Shard names by the path of the group whose datasets they hold."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
@@ -22,12 +22,9 @@ from kerasguard.formats.protobuf_wire import WireError
 from kerasguard.formats.saver_table import saver_table
 from kerasguard.formats.sorted_table import is_table
 from kerasguard.formats.tensor_bundle import Bundle
-from kerasguard.opened import OpenedFile
+from kerasguard.opened import Checkpoint, OpenedFile
 from kerasguard.strict_json import strict_json
-from kerasguard.tensors import Table, TensorSpec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from kerasguard.tensors import Table
 
 __all__ = ["TFCheckpoint", "checkpoint_prefix", "object_graph"]
 
@@ -69,7 +66,7 @@ def object_graph(bundle: Bundle) -> Sequence[Node]:
         raise _damaged_graph(bundle.prefix, error) from error
 
 
-class TFCheckpoint:
+class TFCheckpoint(Checkpoint):
     """A checkpoint in TensorFlow's own format.
 
     Args:
@@ -118,10 +115,6 @@ class TFCheckpoint:
         """The attribute of a `tf.train.Checkpoint` that is the model; keys are relative to it."""
         return self._objects.prefix
 
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self.table().tensors.items()}
-
     def read(self, key: str) -> Array:
         """One tensor, its checksum verified.
 
@@ -160,12 +153,6 @@ class TFCheckpoint:
     def close(self) -> None:
         """Close all files; a second call does nothing."""
         self.bundle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @cached_property
     def _objects(self) -> ObjectTable:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.formats.hdf5 import is_hdf5, root_attributes
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
-from kerasguard.opened import OpenedFile
-from kerasguard.tensors import Table, TensorSpec
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from kerasguard.opened import Checkpoint, OpenedFile
+from kerasguard.tensors import Table
 
 __all__ = ["WeightsH5"]
 
@@ -21,7 +18,7 @@ __all__ = ["WeightsH5"]
 _LEGACY = {"layer_names", "layer_names0", "nb_layers", "model_config", "model_weights"}
 
 
-class WeightsH5:
+class WeightsH5(Checkpoint):
     """An HDF5 file in Keras 3's layout.
 
     Args:
@@ -51,10 +48,6 @@ class WeightsH5:
         """All tensors and layers; names of layers from Keras 3.6 on."""
         return self._weights.table
 
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self.table().tensors.items()}
-
     def read(self, key: str) -> Array:
         """One tensor."""
         return self._weights.read(key)
@@ -75,9 +68,3 @@ class WeightsH5:
         """Close the file."""
         self._weights.close()
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
