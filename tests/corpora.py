@@ -27,7 +27,7 @@ import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -322,9 +322,11 @@ def _wild(folder: Path) -> Iterator[Case]:
             continue
         path = folder / row["file"]
         inputs, outputs = _arrays(folder / row["id"] / "expected.npz")
-        options = {"allow_graph": True} if kind == "savedmodel" else {}
-        writer = str(row["keras_version"])
-        yield Case("wild", writer, row["id"], kind, path, inputs, outputs, options=options)
+        program = kind == "savedmodel"
+        options = {"allow_graph": True} if program else {}
+        tolerance = 1e-4 if program else 1e-5  # its convolutions are oneDNN's, which round more
+        case = Case("wild", str(row["keras_version"]), row["id"], kind, path, inputs, outputs)
+        yield replace(case, options=options, tolerance=tolerance)
 
 
 Measured = dict[str, dict[str, dict[str, int]]]

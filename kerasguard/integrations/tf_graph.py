@@ -56,10 +56,16 @@ class GraphModel(keras.Model):  # type: ignore[misc]  # Keras has no types
             inputs: as the stored signature has them; a list stands for the inputs of a model with
                 several, a dict for named ones.
 
+        Returns:
+            What the graph returns; named outputs in the order of their names.
+
         Raises:
             ModelError: they do not fit the signature.
         """
-        return self._endpoint(self._fitted(inputs))
+        outputs = self._endpoint(self._fitted(inputs))
+        if isinstance(outputs, Mapping):  # the stored structure is a map that has no order
+            return {name: outputs[name] for name in sorted(outputs)}
+        return outputs
 
     def get_config(self) -> dict[str, Any]:
         """Never; a graph has no config.

@@ -186,10 +186,11 @@ def test_a_signature_takes_its_inputs_by_name_and_never_guesses_their_order(
     import tensorflow as tf
 
     b, a = (tf.TensorSpec([None, 2], tf.float32, name=n) for n in "ba")
-    path = saved(lambda w, x, y: {"sum": x @ w + y @ w, "x": x}, b, a, signature=True)
+    path = saved(lambda w, x, y: {"x": x, "sum": x @ w + y @ w}, b, a, signature=True)
     model = kerasguard.load(path, allow_graph=True)
     one, two = np.ones((1, 2), "float32"), np.full((1, 2), 2, "float32")
     found = model.predict({"b": one, "a": two}, verbose=0)
+    assert list(found) == ["sum", "x"]
     assert found["sum"].tolist() == [[9.0]]
     assert found["x"].tolist() == [[1.0, 1.0]]
     with pytest.raises(ModelError, match=r"takes \{'[ab]': float32\(any, 2\), '[ab]': "):
