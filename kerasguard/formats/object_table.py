@@ -144,7 +144,7 @@ def _record(bundle: Bundle, variable: _Variable, key: str, *, outside: bool) -> 
     assert spec is not None, variable
     full_name = variable.full_name.removesuffix(":0")
     edge, last = variable.parts[-1].lstrip("_"), full_name.rsplit("/", 1)[-1]
-    uniquified = edge and re.fullmatch(re.escape(edge) + r"_\d+", last)
+    uniquified = edge and re.fullmatch(rf"({re.escape(edge)}|Variable)_\d+|Variable", last)
     leaf = edge if uniquified or not last else last
     role = _role(variable, leaf, outside=outside)
     extent = bundle.extent(variable.name)
@@ -154,7 +154,8 @@ def _record(bundle: Bundle, variable: _Variable, key: str, *, outside: bool) -> 
 def _role(variable: _Variable, leaf: str, *, outside: bool) -> Role:
     if variable.rank is Rank.OPTIMIZER:
         return "optimizer"
-    if leaf == "save_counter" or (outside and len(variable.parts) == 1):
+    # a lookup that adapts counts its documents; what is computed with are the weights made of that
+    if leaf in ("save_counter", "num_documents") or (outside and len(variable.parts) == 1):
         return "state"
     where = "/".join(variable.parts)
     if any(map(_METRIC_EDGE.fullmatch, variable.parts[:-1])) or (

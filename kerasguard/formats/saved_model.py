@@ -16,7 +16,8 @@ from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.exported_table import exported_table, is_exported
 from kerasguard.formats.keras_metadata import Metadata, plain, read_metadata, read_program
-from kerasguard.formats.object_layers import Told
+from kerasguard.formats.lookup_tables import Vocabulary, vocabularies
+from kerasguard.formats.object_layers import ELEMENT, Told
 from kerasguard.formats.object_table import ObjectTable, object_table
 from kerasguard.formats.protobuf_wire import WireError
 from kerasguard.formats.saver_table import saver_table
@@ -34,6 +35,7 @@ _MODELS = frozenset(("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequenti
 _NO_CONFIG = "layer was saved without config"
 _STOCK = frozenset(("Model", "Functional", "Sequential"))
 _LARGEST, _MOST_ASSETS = 1 << 31, 10_000
+_WEIGHED, _ROUNDING = ("tf_idf", "tf-idf"), 1e-5
 _NOTHING = Metadata("", {})
 
 
@@ -101,6 +103,7 @@ class SavedModel(Checkpoint):
 
         Tuples and shapes, which only this format marks as such, are lists as in an HDF5 file. Of
         a class of somebody's own without `get_config` only the name is known: its config is empty.
+        Vocabularies, which Keras took out of their layers' configs, are in them again.
         """
         root = self._metadata.get(0, _NOTHING)
         if root.identifier not in _MODELS:
@@ -118,6 +121,7 @@ class SavedModel(Checkpoint):
         if "training_config" in root.config:
             result["training_config"] = root.config["training_config"]
         unmarked: dict[str, Any] = plain(result)
+        self._give_vocabularies(unmarked, 0)
         return unmarked
 
     def layer_configs(self) -> dict[str, dict[str, Any]]:
@@ -176,6 +180,61 @@ class SavedModel(Checkpoint):
             return object_table(self.bundle, nodes, told)
         except WireError as error:
             raise self._damaged("variables", error) from error
+
+    @cached_property
+    def _vocabularies(self) -> Mapping[int, Vocabulary]:
+        nodes = self._program.nodes
+        if not any(edge == "lookup_table" for node in nodes for edge, _ in node.children):
+            return {}
+        return self._parse(_PROGRAM, lambda data: vocabularies(data, nodes, self._asset))
+
+    def _asset(self, name: str) -> bytes | None:
+        file = self._files.get(f"{_ASSETS}/{name}")
+        return None if file is None else file.pread(0, file.size)
+
+    def _give_vocabularies(self, config: Mapping[str, Any], model: int) -> None:
+        """Put vocabularies into the configs of a model's layers, where the node is the model's."""
+        if not self._vocabularies:
+            return
+        inner = config.get("config")
+        entries = inner.get("layers") if isinstance(inner, dict) else None
+        by_name = {}
+        for edge, node in self._program.nodes[model].children:
+            if ELEMENT.fullmatch(edge):
+                by_name[self._metadata.get(node, _NOTHING).config.get("name")] = node
+        for entry in entries if isinstance(entries, list) else []:
+            layer = entry.get("config") if isinstance(entry, dict) else None
+            if isinstance(layer, dict) and layer.get("name") in by_name:
+                self._give_vocabulary(layer, by_name[layer["name"]])
+                self._give_vocabularies(entry, by_name[layer["name"]])
+
+    def _give_vocabulary(self, layer: dict[str, Any], node: int) -> None:
+        """The config of a lookup or of a TextVectorization, which has a lookup inside."""
+        node = dict(self._program.nodes[node].children).get("_lookup_layer", node)
+        found = self._vocabularies.get(node)
+        if found is None or layer.get("vocabulary") is not None:
+            return
+        if layer.get("output_mode") in _WEIGHED:
+            weights = self._token_weights(node, found)
+            if weights is None:
+                return
+            layer["idf_weights"] = weights
+        layer["vocabulary"] = list(found.tokens)
+
+    def _token_weights(self, node: int, vocabulary: Vocabulary) -> list[float] | None:
+        """The weights of a vocabulary's tokens, if those before them are what Keras makes up."""
+        variable = dict(self._program.nodes[node].children).get("idf_weights")
+        nodes = object_graph(self.bundle) if self.bundle else ()
+        same = self._program.matched(nodes).get(-1 if variable is None else variable)
+        value = None if same is None else nodes[same].value
+        if value is None or self.bundle is None:
+            return None
+        array = self.bundle.read(value.key)
+        first, last = vocabulary.start, vocabulary.start + len(vocabulary.tokens)
+        tokens, made_up = array[first:last], array[:first]
+        if len(tokens) < last - first or abs(made_up - tokens.mean()).max(initial=0) > _ROUNDING:
+            return None
+        return [float(weight) for weight in tokens]
 
     def _others(self) -> Iterator[str]:
         """Files that hold no tensor: the fingerprint, and what the graph reads at run time."""

@@ -31,7 +31,7 @@ _NAMES: dict[str, dict[str, str]] = {
 }
 _VALUES: dict[str, dict[str, str]] = {"output_mode": {"binary": "multi_hot", "tf-idf": "tf_idf"}}
 _OUTPUT_MODES = ("CategoryEncoding", "IntegerLookup", "StringLookup", "TextVectorization")
-_UNUSED = ("vocabulary_size", "has_input_vocabulary", "has_vocabulary")
+_UNUSED = ("has_input_vocabulary", "has_vocabulary")
 
 
 def rewrite(blueprint: Blueprint) -> None:
@@ -42,6 +42,8 @@ def rewrite(blueprint: Blueprint) -> None:
         if kind in _OUTPUT_MODES:
             for key in _UNUSED:
                 config.pop(key, None)
+            if kind == "CategoryEncoding" or config.get("vocabulary_size") is None:
+                config.pop("vocabulary_size", None)  # else outputs would have no known size
             for key, values in _VALUES.items():
                 if config.get(key) in values:
                     config[key] = values[config[key]]

@@ -56,6 +56,8 @@ def rewrite(blueprint: Blueprint) -> None:
         allowed = LAYERS[kind] | CLOSED.get(kind, COMMON)
         if "return_sequences" in allowed:
             allowed |= {"zero_output_for_mask"}
+        if "vocabulary" in allowed:
+            allowed |= {"vocabulary_size"}
         config.setdefault("name", name_of(item))
         for key in sorted(set(config) - allowed):
             value = config.pop(key)
