@@ -24,6 +24,7 @@ from kerasguard.tensors import LayerRecord, snake_case
 
 __all__ = [
     "config_digest",
+    "counts",
     "graph_digest",
     "layer_configs",
     "layer_records",
@@ -53,6 +54,11 @@ _DROPPED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 
 Called = list[list[tuple[str, int, int]]]
+
+
+def counts(key: str) -> bool:
+    """Whether an entry of a layer's config, by its key, can be part of a config digest."""
+    return key not in _DROPPED_KEYS and not key.endswith(_DROPPED_ENDINGS)
 
 
 def config_digest(class_name: str, config: Any) -> str:
@@ -251,7 +257,7 @@ def _essence(value: Any) -> Any:
         return {
             str(key): _essence(item)
             for key, item in value.items()
-            if item is not None and item is not False and not _dropped(str(key))
+            if item is not None and item is not False and counts(str(key))
         }
     if isinstance(value, (list, tuple)):
         return [_essence(item) for item in value]
@@ -260,10 +266,6 @@ def _essence(value: Any) -> Any:
             return repr(value)
         return int(value) if value.is_integer() else value
     return value
-
-
-def _dropped(key: str) -> bool:
-    return key in _DROPPED_KEYS or key.endswith(_DROPPED_ENDINGS)
 
 
 def _digest(essence: Any) -> str:

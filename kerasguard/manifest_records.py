@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_ROLES = get_args(Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,8 @@ class Node:
     def get(self, name: str, *types: type, default: Any = ...) -> Any:
         """The value under `name`, of one of `types`; the default must not be checked."""
         value = self.value.get(name, default)
+        if type(value) in types or (value is default and default is not ...):
+            return value  # what follows takes longer, and is for what is wrong
         place = f"{self.where}.{name}" if self.where else name
         if value is ...:
             raise ManifestError("is missing", where=place)
@@ -201,7 +204,7 @@ def tensor_from(node: Node) -> TensorRecord:
     spec = TensorSpec(tuple(shape), node.get("dtype", str))
     node.build(lambda: spec.nbytes)
     role = node.get("role", str, default="weight")
-    if role not in get_args(Role):
+    if role not in _ROLES:
         raise ManifestError(f"unknown role {role!r}", where=f"{node.where}.role")
     extent = None
     if "file" in node.value:

@@ -116,6 +116,7 @@ def _built(
         keras_build,
         keras_custom,
         keras_environment,
+        keras_fast_build,
         keras_unbuilt,
     )
 
@@ -124,7 +125,8 @@ def _built(
     stored, adapted, taken = _adapted(found, reading)
     training = stored.pop("training_config", None)
     known = keras_environment.registered_names() | set(custom_objects)
-    migrated, findings = migrate(stored, reading.config_writer(), known=frozenset(known))
+    with keras_fast_build.less_work():
+        migrated, findings = migrate(stored, reading.config_writer(), known=frozenset(known))
     changed = migrated != stored
     _refuse(reading, findings)
     migrated = keras_custom.without_untaken_defaults(migrated, custom_objects)

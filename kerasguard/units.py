@@ -104,6 +104,9 @@ def fits(a: Unit, b: Unit) -> bool:
 def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     """Pairs of tensor keys within one layer: by the variables' names, else by position."""
     mine, other = list(ours.members.values()), list(theirs.members.values())
+    same = [(k, r.variable) for k, r in ours.members.items()]
+    if same == [(k, r.variable) for k, r in theirs.members.items()]:
+        return {x.key: y.key for x, y in zip(mine, other, strict=True)}
     a, b = _variables(ours.members), _variables(theirs.members)
     if a and b:
         pairs = {x.key: b[v].key for v, x in a.items() if v in b}

@@ -6,8 +6,9 @@ old Keras wrote no module.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 __all__ = [
@@ -34,6 +35,7 @@ _SUFFIXES: tuple[tuple[str, Kind], ...] = (
     ("dtype", "policy"),
     ("dtype_policy", "policy"),
 )
+_NO_OBJECTS = frozenset({"inbound_nodes", "build_config", "compile_config"})
 _ADDONS = re.compile(
     r"Addons>(InstanceNormalization|GroupNormalization|Adaptive(Average|Max)Pooling[123]D)"
 )
@@ -78,6 +80,7 @@ def name_of(item: Json) -> str:
     return str(item.get("name") or config_of(item).get("name") or class_of(item))
 
 
+@functools.lru_cache(1024)
 def kind_of(key: str) -> Kind:
     """What an object is, from the key that holds it."""
     for suffix, kind in _SUFFIXES:
@@ -96,20 +99,34 @@ def keras_object(module: str, class_name: str, config: Json) -> Json:
     }
 
 
-def objects(value: object, key: str = "") -> Iterator[tuple[str, Json]]:
+def objects(value: object, kind: Kind | None = None) -> list[tuple[str, Json]]:
     """Every object inside a JSON value with the key that holds it, outermost first.
 
     Objects inside lists have the key of the list. Calls (`inbound_nodes`) hold no objects.
+
+    Args:
+        value: JSON.
+        kind: only objects of this kind; no layer is looked for inside of what is no layer.
     """
+    found: list[tuple[str, Json]] = []
+    _collect(value, "", kind, found)
+    return found
+
+
+def _collect(value: object, key: str, kind: Kind | None, found: list[tuple[str, Json]]) -> None:
+    """Add the objects inside a value to a list: generators in generators take long."""
     if isinstance(value, dict):
-        if is_object(value):
-            yield key, value
-        for inner, item in list(value.items()):
-            if inner not in ("inbound_nodes", "build_config", "compile_config"):
-                yield from objects(item, key if inner == "config" else inner)
+        if (kind is None or kind_of(key) == kind) and is_object(value):
+            found.append((key, value))
+        for inner, item in value.items():
+            if not isinstance(item, (dict, list)) or inner in _NO_OBJECTS:
+                continue
+            held_by = key if inner == "config" else inner
+            if kind != "layer" or kind_of(held_by) == "layer":
+                _collect(item, held_by, kind, found)
     elif isinstance(value, list):
-        for item in list(value):
-            yield from objects(item, key)
+        for item in value:
+            _collect(item, key, kind, found)
 
 
 def replace_all(value: Any, change: Callable[[Any], Any]) -> Any:

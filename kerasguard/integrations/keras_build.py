@@ -94,6 +94,8 @@ def compile_model(
 
 def _copied(value: Any) -> Any:
     """A deep copy of JSON: Keras takes apart what it is given."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value  # whether these are a Mapping takes long to tell
     if isinstance(value, Mapping):
         return {key: _copied(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

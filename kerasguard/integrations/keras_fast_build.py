@@ -26,7 +26,8 @@ from kerasguard.integrations.keras_patches import Patch, PatchSet
 __all__ = ["less_work", "shortcuts"]
 
 _PLAIN = frozenset({str, int, float, bool, type(None), FunctionType, MethodType})
-_NO_TENSORS = frozenset({str, int, float, bool, type(None), dict, list, tuple, keras.KerasTensor})
+_NO_TENSORS = _PLAIN | {dict, list, tuple, keras.KerasTensor}
+_CONFIGURED = (keras.initializers.Initializer, keras.mixed_precision.DTypePolicy)
 
 
 class _Active(threading.local):
@@ -118,11 +119,11 @@ def _remembered(look: Callable[[Any], Any], item: Any) -> Any:
 
 
 def _telling_tensors(original: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """TensorFlow takes long to tell that a string is no tensor."""
+    """TensorFlow takes long to tell that a string, or an initialiser, is no tensor."""
 
     @functools.wraps(original)
     def is_tensor(x: Any) -> bool:
-        if _active.depth and type(x) in _NO_TENSORS:
+        if _active.depth and (type(x) in _NO_TENSORS or isinstance(x, _CONFIGURED)):
             return False
         return original(x)
 

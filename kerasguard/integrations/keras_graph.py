@@ -13,6 +13,8 @@ from typing import Any
 import keras
 
 from kerasguard.architecture import config_digest, graph_digest, unique_name
+from kerasguard.integrations.keras_bare_config import bare_config
+from kerasguard.integrations.keras_fast_build import less_work
 from kerasguard.integrations.keras_shortcuts import Tensor, graph_calls, graph_outputs, object_type
 from kerasguard.integrations.keras_walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Node, snake_case
@@ -33,7 +35,8 @@ def records_of(
         axes: how another model counts axes, of `axis_spellings`.
     """
     survey = _Survey(visits, axes or {})
-    records = {v.path: survey.record(v) for v in visits if v.path and _is_layer(v.object)}
+    with less_work():
+        records = {v.path: survey.record(v) for v in visits if v.path and _is_layer(v.object)}
     optimizers = {
         v.path: LayerRecord(v.path, str(v.object.name), type(v.object).__name__)
         for v in visits
@@ -133,7 +136,7 @@ class _Survey:
     def config_digest(self, operation: Any) -> str:
         """Digest of a config, its axis counted as in the other model."""
         try:
-            config = operation.get_config()
+            config = bare_config(operation)
         except NotImplementedError:
             return ""
         kind = type(operation).__name__

@@ -37,10 +37,12 @@ def as_dense(
         The table, and by stored key the operations that make its tensors what it says. A layer
         whose tensors do not fit its config stays as it is.
     """
+    first: dict[str, tuple[Op, ...]] = {}
+    if not any(layer.class_name in CLASSES for layer in stored.layers.values()):
+        return stored, first
     configs = Origin.of(writer, architecture).local
     tensors, layers = dict(stored.tensors), dict(stored.layers)
-    first: dict[str, tuple[Op, ...]] = {}
-    for key, layer in stored.layers.items() if configs else ():
+    for key, layer in stored.layers.items():
         if layer.class_name not in CLASSES or layer.name not in configs:
             continue
         pairs = _pairs(stored, key, expected, layer.name)

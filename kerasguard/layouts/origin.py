@@ -11,6 +11,7 @@ from kerasguard.layouts.locally_connected import CLASSES
 __all__ = ["Ordering", "Origin", "layer_configs"]
 
 Ordering = Literal["th", "tf", ""]
+_LEAVES = (str, int, float, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ def layer_configs(node: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if isinstance(node.get("class_name"), str) and isinstance(config, Mapping):
             yield node["class_name"], config
         for value in node.values():
-            yield from layer_configs(value)
+            if not isinstance(value, _LEAVES):
+                yield from layer_configs(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            yield from layer_configs(value)
+            if not isinstance(value, _LEAVES):
+                yield from layer_configs(value)

@@ -23,6 +23,7 @@ from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG431": "a config names code that is no part of Keras' models"}
 
+_HOLDING = (dict, list, tuple)
 _KERAS = re.compile(r"(keras|tf_keras|kerasguard)(\.|$)")
 _MATHEMATICAL = re.compile(
     r"keras(\.src)?\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"
@@ -45,9 +46,9 @@ def rewrite(blueprint: Blueprint) -> None:
                 name = config.get("name") if isinstance(config, dict) else None
                 owner = name if isinstance(name, str) else owner
                 _check(blueprint, owner, value)
-            stack += [(owner, item) for item in value.values()]
+            stack += [(owner, item) for item in value.values() if isinstance(item, _HOLDING)]
         elif isinstance(value, (list, tuple)):
-            stack += [(owner, item) for item in value]
+            stack += [(owner, item) for item in value if isinstance(item, _HOLDING)]
 
 
 def _check(blueprint: Blueprint, owner: str, item: Json) -> None:

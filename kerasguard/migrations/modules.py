@@ -37,8 +37,9 @@ def _has_modules(writer: Writer) -> bool:
 
 def rewrite(blueprint: Blueprint) -> None:
     """Say where each class comes from; list those that nobody supplies."""
-    shared = Counter(x["shared_object_id"] for x in blueprint.layers() if "shared_object_id" in x)
-    for item in blueprint.layers():
+    layers = list(blueprint.layers())
+    shared = Counter(x["shared_object_id"] for x in layers if "shared_object_id" in x)
+    for item in layers:
         if _has_modules(blueprint.writer):
             _check(blueprint, item)
             continue

@@ -11,6 +11,7 @@ keras = pytest.importorskip("keras")
 from keras_zoo import MARKS, ZOO  # noqa: E402  needs keras
 
 from kerasguard.architecture import layer_records  # noqa: E402
+from kerasguard.integrations.keras_graph import layer_digest  # noqa: E402
 from kerasguard.integrations.keras_model import architecture, model_table  # noqa: E402
 
 pytestmark = MARKS
@@ -121,3 +122,21 @@ def test_the_architecture_is_left_as_it_was() -> None:
     before = json.dumps(stored)
     layer_records(stored)
     assert json.dumps(stored) == before
+
+
+def test_what_a_config_holds_of_an_initialiser_under_another_key_counts() -> None:
+    class Scaled(layers.Layer):
+        def __init__(self, start: Any, **rest: Any) -> None:
+            super().__init__(**rest)
+            self.start = keras.initializers.get(start)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "start": keras.initializers.serialize(self.start)}
+
+    def digest(inner: Any) -> str:
+        return layer_digest(layers.TimeDistributed(inner), {})
+
+    assert digest(Scaled("ones")) == digest(Scaled("ones"))
+    assert digest(Scaled("ones")) != digest(Scaled("zeros"))
+    plain, other = (layers.Dense(2, kernel_initializer=start) for start in ("ones", "zeros"))
+    assert digest(plain) == digest(other)

@@ -1,0 +1,80 @@
+"""The part of a layer's config that a config digest looks at, without the work for the rest.
+
+Half of what a layer's `get_config` takes goes into the configs of initialisers and of the dtype
+policy, which no digest looks at. For the thread inside, and for Keras' own layers only, they are
+left out; where something of them is left in what a digest looks at, Keras does all.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kerasguard.architecture import counts
+from kerasguard.integrations.keras_patches import Patch, PatchSet
+
+__all__ = ["bare_config"]
+
+_OMITTED = "left out by kerasguard"
+
+
+class _Active(threading.local):
+    on = False
+
+
+_active = _Active()
+
+
+def bare_config(operation: Any) -> dict[str, Any]:
+    """The entries of `get_config` that count.
+
+    Raises:
+        NotImplementedError: the operation has no config.
+    """
+    if type(operation).__module__.startswith("keras."):
+        told = _counted(_briefly(operation))
+        if not _holds(told):
+            return told
+    return _counted(operation.get_config())
+
+
+def _counted(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if counts(str(key))}
+
+
+def _briefly(operation: Any) -> Any:
+    installed = [patches.install() for patches in _PATCHES]
+    _active.on = all(installed)
+    try:
+        return operation.get_config()
+    finally:
+        _active.on = False
+        for patches in _PATCHES:
+            patches.remove()
+
+
+def _holds(value: Any) -> bool:
+    """Whether something was left out of what a digest looks at."""
+    if isinstance(value, dict):
+        return any(_holds(item) for key, item in value.items() if counts(str(key)))
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds, value))
+    return isinstance(value, str) and value == _OMITTED
+
+
+def _omitting(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def serialize(item: Any) -> Any:
+        return _OMITTED if _active.on else original(item)
+
+    return serialize
+
+
+_PATCHES = [
+    PatchSet([Patch(module, "serialize", _omitting)])
+    for module in map(sys.modules.get, ("keras.src.initializers", "keras.src.dtype_policies"))
+    if module is not None and "serialize" in vars(module)
+]
