@@ -20,12 +20,13 @@ from typing import Any
 
 import xxhash
 
-from kerasguard.tensors import LayerRecord, snake_case
+from kerasguard.tensors import Ends, LayerRecord, snake_case
 
 __all__ = [
     "config_digest",
     "counts",
     "graph_digest",
+    "graph_ends",
     "layer_configs",
     "layer_records",
     "unique_name",
@@ -123,6 +124,25 @@ def layer_configs(architecture: Mapping[str, Any]) -> Iterator[tuple[str, str, M
             todo.append((entry, key))
 
 
+def graph_ends(architecture: Mapping[str, Any]) -> dict[str, Ends]:
+    """Inputs and outputs of every functional model, by its key; `""` is the whole."""
+    found: dict[str, Ends] = {}
+    todo = [(architecture, "")]
+    while todo:
+        around, prefix = todo.pop()
+        entries = _entries(around) or []
+        keys = _keys(entries, prefix)
+        if "input_layers" in around["config"]:
+            names = [_name(entry) for entry in entries]
+            rank = {name: index for index, name in enumerate(names)}
+            ends = [_ends(around, kind, entries, rank) for kind in ("input", "output")]
+            if all(index >= 0 for tensors in ends for index, _, _ in tensors):
+                first, last = (tuple((keys[r], i, j) for r, i, j in tensors) for tensors in ends)
+                found[prefix] = first, last
+        todo += [(e, k) for e, k in zip(entries, keys, strict=True) if _entries(e) is not None]
+    return found
+
+
 def _read_graph(
     architecture: Mapping[str, Any], prefix: str, records: dict[str, LayerRecord]
 ) -> str:
@@ -142,7 +162,7 @@ def _read_graph(
         digest = _layer_digest(entry, key, records)
         records[key] = LayerRecord(key, names[index], _class(entry), digest, inbound, index)
         nodes.append((digest, _ranked(called, rank)))
-    return graph_digest(_class(architecture), nodes, _outputs(architecture, entries, rank))
+    return graph_digest(_class(architecture), nodes, _ends(architecture, "output", entries, rank))
 
 
 def _layer_digest(entry: Mapping[str, Any], key: str, records: dict[str, LayerRecord]) -> str:
@@ -201,15 +221,19 @@ def _shifted(entries: Sequence[Mapping[str, Any]], calls: Sequence[Called]) -> d
     return {n: 1 for n in lowest if lowest[n] > 0 and highest[n] >= max(count.get(n, 0), 1)}
 
 
-def _outputs(
-    architecture: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], rank: dict[str, int]
+def _ends(
+    architecture: Mapping[str, Any],
+    kind: str,
+    entries: Sequence[Mapping[str, Any]],
+    rank: dict[str, int],
 ) -> list[list[int]]:
+    """The model's inputs or outputs as (rank, call, index); of a Sequential none."""
     config = architecture["config"]
     if "input_layers" not in config:
         return []
     nested = {_name(e): len(e.get("inbound_nodes", ())) for e in entries if _entries(e) is not None}
     found = []
-    for name, index, tensor in _tensors(config.get("output_layers", ())):
+    for name, index, tensor in _tensors(config.get(f"{kind}_layers", ())):
         shift = 1 if name in nested and index >= max(nested[name], 1) else 0
         found.append([rank.get(name, -1), index - shift, tensor])
     return found

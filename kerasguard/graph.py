@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
-from kerasguard.tensors import LayerRecord
+from kerasguard.tensors import Ends, LayerRecord
 
 __all__ = ["Call", "Graph", "Seen"]
 
@@ -47,24 +47,37 @@ class Graph:
         sources: by call, the calls whose outputs are its arguments.
         order: of the calls, each after its sources; calls on a cycle are left out.
         users: by call, the calls that it is an argument of, and of which number.
+        ends: the calls that make the inputs and the outputs of the whole, in order; None for one
+            that is not known.
     """
 
     layers: Mapping[str, LayerRecord]
     sources: Mapping[Call, Sequence[Call]]
     order: Sequence[Call]
     users: Mapping[Call, Sequence[tuple[Call, int]]] = field(repr=False)
+    ends: tuple[tuple[Call | None, ...], ...] = ()
 
     @staticmethod
-    def of(layers: Mapping[str, LayerRecord]) -> Graph:
-        """The graph of a table's layers; those whose calls are unknown are no part of it."""
+    def of(layers: Mapping[str, LayerRecord], ends: Mapping[str, Ends] | None = None) -> Graph:
+        """The graph of a table's layers; those whose calls are unknown are no part of it.
+
+        Args:
+            layers: of the table.
+            ends: of the models in it; where they are not told, a model inside has the layers that
+                no other takes as outputs, and its inputs in the order of its layers.
+        """
         known = {key: layer for key, layer in layers.items() if layer.inbound is not None}
-        flat = _Flat(known)
+        flat = _Flat(known, ends or {})
         users: dict[Call, list[tuple[Call, int]]] = {call: [] for call in flat.sources}
         for call, sources in flat.sources.items():
             for argument, source in enumerate(sources):
                 users[source].append((call, argument))
         own = {key: known[key] for key, _ in flat.sources}
-        return Graph(own, flat.sources, _topological(flat.sources, users), users)
+        whole = [
+            tuple(flat.source((key, call), tensor, ("", 0)) for key, call, tensor in tensors)
+            for tensors in (ends or {}).get("", ())
+        ]
+        return Graph(own, flat.sources, _topological(flat.sources, users), users, tuple(whole))
 
     def seen(self, known: Mapping[str, int], bits: dict[tuple[int, int], int]) -> dict[str, Seen]:
         """How every layer stands to the layers in `known`, which gives each a number.
@@ -108,7 +121,7 @@ class Graph:
 class _Flat:
     """Takes models inside a model apart; `sources` is the result."""
 
-    def __init__(self, layers: Mapping[str, LayerRecord]) -> None:
+    def __init__(self, layers: Mapping[str, LayerRecord], ends: Mapping[str, Ends]) -> None:
         self.layers = layers
         self.inside: dict[str, list[str]] = {}
         for key in layers:
@@ -118,7 +131,14 @@ class _Flat:
             model: [k for k in keys if layers[k].class_name == "InputLayer"]
             for model, keys in self.inside.items()
         }
-        self.last = {model: _ends(keys, layers) for model, keys in self.inside.items()}
+        self.last: dict[str, Sequence[tuple[str, int | None, int]]] = {
+            model: [(key, None, 0) for key in _last(keys, layers)]
+            for model, keys in self.inside.items()
+        }
+        for model in ends.keys() & self.inside.keys():
+            first, last = ends[model]
+            self.inputs[model] = [key for key, _, _ in first]
+            self.last[model] = last
         self.given: dict[Call, list[Call]] = {}
         self.sources: dict[Call, list[Call]] = {}
         self.take_apart("", 0)
@@ -160,9 +180,10 @@ class _Flat:
         ends = self.last[key]
         if not ends:
             return None
-        end = ends[min(tensor, len(ends) - 1)]
-        last = max(len(self.layers[end].inbound or ()), 1) - 1
-        return self.source((end, last), 0, at)
+        end, which, output = ends[min(tensor, len(ends) - 1)]
+        if which is None:  # the last
+            which = max(len(self.layers[end].inbound or ()), 1) - 1
+        return self.source((end, which), output, at)
 
 
 def _around(key: str) -> str:
@@ -174,7 +195,7 @@ def _around(key: str) -> str:
     return ""
 
 
-def _ends(keys: Sequence[str], layers: Mapping[str, LayerRecord]) -> list[str]:
+def _last(keys: Sequence[str], layers: Mapping[str, LayerRecord]) -> list[str]:
     """Layers whose outputs no other layer of the same model takes."""
     used = {k for key in keys for call in layers[key].inbound or () for k, _, _ in call if k != key}
     return [key for key in keys if key not in used]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from kerasguard.architecture import graph_ends, layer_records
 from kerasguard.diagnose import diagnose
 from kerasguard.errors import ArchitectureError
 from kerasguard.findings import Finding, Severity
@@ -15,7 +16,7 @@ from kerasguard.plans import Policy, RepairPlan
 from kerasguard.reading import Reading
 from kerasguard.repairs import Op, Step
 from kerasguard.rules.learning_rate import learning_rate
-from kerasguard.tensors import LayerRecord, Table, TensorRecord
+from kerasguard.tensors import Ends, LayerRecord, Table, TensorRecord
 
 __all__ = ["Prepared", "Rate"]
 
@@ -139,7 +140,17 @@ class Prepared:
             for key, digest in self._stored_digests(reading):
                 if key in layers:
                     layers[key] = replace(layers[key], config_digest=digest)
-        return replace(stored, layers=layers)
+        return replace(stored, layers=layers, ends=self._ends(layers, reading))
+
+    def _ends(self, layers: Mapping[str, LayerRecord], reading: Reading) -> dict[str, Ends]:
+        """Inputs and outputs of the models in the stored architecture, where layers are its."""
+        told = None if self.built else reading.architecture()
+        found = graph_ends(told) if told and layer_records(told) else {}
+        return {
+            model: ends
+            for model, ends in found.items()
+            if all(key in layers for tensors in ends for key, _, _ in tensors)
+        }
 
     def _as_today(self, stored: Table, reading: Reading) -> dict[str, LayerRecord]:
         """The stored layers as this Keras makes them: options and classes may have other names."""

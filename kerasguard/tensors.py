@@ -127,6 +127,8 @@ class TensorRecord:
 
 
 Node = tuple[tuple[str, int, int], ...]
+Ends = tuple[Node, Node]
+"""Inputs and outputs of a graph, in order, each as (layer key, call index, tensor index)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +171,17 @@ class Table:
         layers: records by key, in graph or file order; may be empty where unknown.
         addressing: how this table's keys relate to a Keras 3 model's keys: `key` (the same
             keys), `order` (the n-th layer with weights) or `name` (the variable's path).
+        ends: of every functional model whose graph is known, by its key; `""` is the whole.
     """
 
     tensors: Mapping[str, TensorRecord]
     layers: Mapping[str, LayerRecord] = field(default_factory=dict)
     addressing: Addressing = "key"
+    ends: Mapping[str, Ends] = field(default_factory=dict)
 
     @staticmethod
     def of(records: Iterable[TensorRecord], **rest: object) -> Table:
-        """A table of `records` (and `layers=`, `addressing=`)."""
+        """A table of `records` (and `layers=`, `addressing=`, `ends=`)."""
         return Table({r.key: r for r in records}, **rest)  # type: ignore[arg-type]
 
     def members(self) -> dict[str, list[TensorRecord]]:

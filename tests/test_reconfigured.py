@@ -185,3 +185,38 @@ def test_layers_that_follow_each_other_in_another_order_are_told(tmp_path: Path)
     assert message.startswith(("one", "two"))
     assert "three" not in message.partition(":")[0]
     assert told(tmp_path / "m.keras", row("one", "between", "two", "three"), "KG115") == []
+
+
+def two_ends(inputs: str = "ab", outputs: str = "cd", *, inside: bool = False, named: bool) -> Any:
+    def name(of: str) -> dict[str, str]:
+        return {"name": of} if named else {}
+
+    starts = {n: keras.Input((4,), **name(n)) for n in "ab"}
+    both = layers.Subtract(name="minus")([starts["a"], starts["b"]])
+    ends = {n: layers.Dense(2, name=f"head_{n}")(both) for n in "cd"}
+    model = keras.Model([starts[n] for n in inputs], [ends[n] for n in outputs])
+    if not inside:
+        return model
+    given = [keras.Input((4,)) for _ in inputs]
+    return keras.Model(given, layers.Concatenate()(model(given)))
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "named"),
+    [
+        ("m.keras", False, True),
+        ("m.keras", True, False),
+        ("m.weights.h5", False, False),
+        ("m.weights.h5", True, True),
+    ],
+)
+def test_inputs_and_outputs_that_change_places_are_told(
+    name: str, inside: bool, named: bool, tmp_path: Path
+) -> None:
+    path, model = tmp_path / name, two_ends(inside=inside, named=named)
+    (model.save if name == "m.keras" else model.save_weights)(path)
+    if name != "m.keras":
+        kg.record(path, model)
+    assert told(path, two_ends(inside=inside, named=named), "KG115") == []
+    assert told(path, two_ends("ba", inside=inside, named=named), "KG115") != []
+    assert told(path, two_ends("ab", "dc", inside=inside, named=named), "KG115") != []

@@ -14,7 +14,7 @@ import numpy as np
 from kerasguard.elements import Array
 from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.integrations import keras_assets, keras_variables
-from kerasguard.integrations.keras_graph import records_of
+from kerasguard.integrations.keras_graph import ends_of, records_of
 from kerasguard.integrations.keras_journal import Journal
 from kerasguard.integrations.keras_model import places
 from kerasguard.integrations.keras_placeholders import skipped_of
@@ -47,7 +47,7 @@ class Sink:
         self.hidden = {item.record.key: item for item in found}
         records = [place.record for place in self.places.values()]
         records += [held.record for held in self.hidden.values()]
-        self.table = Table.of(records, layers=records_of(self.visits))
+        self.table = Table.of(records, layers=records_of(self.visits), ends=ends_of(self.visits))
         self.vocabularies = keras_assets.vocabularies(self.visits)
 
     def filled_by(self, keys: Iterable[str]) -> list[Any]:

@@ -15,11 +15,17 @@ import keras
 from kerasguard.architecture import config_digest, graph_digest, unique_name
 from kerasguard.integrations.keras_bare_config import bare_config
 from kerasguard.integrations.keras_fast_build import less_work
-from kerasguard.integrations.keras_shortcuts import Tensor, graph_calls, graph_outputs, object_type
+from kerasguard.integrations.keras_shortcuts import (
+    Tensor,
+    graph_calls,
+    graph_ends,
+    graph_outputs,
+    object_type,
+)
 from kerasguard.integrations.keras_walk import Visit, walk
-from kerasguard.tensors import LayerRecord, Node, snake_case
+from kerasguard.tensors import Ends, LayerRecord, Node, snake_case
 
-__all__ = ["axis_spellings", "is_graph", "layer_digest", "records_of"]
+__all__ = ["axis_spellings", "ends_of", "is_graph", "layer_digest", "records_of"]
 
 _PLAIN = (str, int, float, type(None))
 _FUNCTIONAL_ARGUMENTS = ["self", "inputs", "outputs", "name"]
@@ -43,6 +49,21 @@ def records_of(
         if isinstance(v.object, keras.optimizers.Optimizer)
     }
     return {**records, **survey.operations, **optimizers}
+
+
+def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
+    """Inputs and outputs of every functional model among `visits`, by its path."""
+    found: dict[str, Ends] = {}
+    keys = {id(visit.object): visit.path for visit in visits}
+    for visit in visits:
+        model = visit.object
+        if is_graph(model) and object_type(model) != "Sequential":
+            here = keys | _operation_keys(_operations(model), visit.path)
+            first, last = (
+                tuple((here[id(o)], i, j) for o, i, j in tensors) for tensors in graph_ends(model)
+            )
+            found[visit.path] = first, last
+    return found
 
 
 def layer_digest(layer: Any, axes: Mapping[tuple[str, int], int]) -> str:
@@ -106,12 +127,8 @@ class _Survey:
 
     def place(self, model: Any, path: str) -> None:
         """Learn one model's graph and record its operations that are no layers."""
-        operations, used = _operations(model), dict[str, int]()
-        for operation in operations:
-            if not _is_layer(operation):
-                name = unique_name(snake_case(type(operation).__name__), used)
-                key = f"{path}/operations/{name}" if path else f"operations/{name}"
-                self.keys[id(operation)] = key
+        operations = _operations(model)
+        self.keys |= _operation_keys(operations, path)
         for position, (operation, calls) in enumerate(
             zip(operations, _calls(model, operations), strict=True)
         ):
@@ -196,6 +213,16 @@ def is_graph(model: Any) -> bool:
 
 def _operations(model: Any) -> list[Any]:
     return list(model.layers if object_type(model) == "Sequential" else model.operations)
+
+
+def _operation_keys(operations: Sequence[Any], path: str) -> dict[int, str]:
+    """The keys of those operations of a model that are no layers."""
+    found, used = {}, dict[str, int]()
+    for operation in operations:
+        if not _is_layer(operation):
+            name = unique_name(snake_case(type(operation).__name__), used)
+            found[id(operation)] = f"{path}/operations/{name}" if path else f"operations/{name}"
+    return found
 
 
 def _calls(model: Any, operations: Sequence[Any]) -> list[list[list[Tensor]]]:

@@ -21,6 +21,7 @@ __all__ = [
     "Tensor",
     "attribute_skipset",
     "graph_calls",
+    "graph_ends",
     "graph_outputs",
     "object_type",
     "own_state",
@@ -154,8 +155,14 @@ def graph_calls(model: Any) -> list[list[list[Tensor]]]:
 
 def graph_outputs(model: Any) -> list[Tensor]:
     """The output tensors of a Functional model, in the order of its flat outputs."""
+    return graph_ends(model)[1]
+
+
+def graph_ends(model: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """The input and the output tensors of a Functional model, in the order of its flat ones."""
     numbers = _call_numbers(model)
-    return [_numbered(tensor, numbers) for tensor in model.outputs]
+    first, last = ([_numbered(t, numbers) for t in ends] for ends in (model.inputs, model.outputs))
+    return first, last
 
 
 def _call_numbers(model: Any) -> dict[int, dict[int, int]]:

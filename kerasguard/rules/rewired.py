@@ -1,7 +1,8 @@
 """Layers are called on other layers than when the model was saved, or in another order.
 
 What it looks like: every weight has its place, and two branches enter a concatenation the other
-way round, or two layers follow each other in the other order.
+way round, two layers follow each other in the other order, or the model's inputs or outputs change
+places.
 
 Why it happens: the model's code changed after saving; names tell which weights are whose, and not
 what is done with them.
@@ -14,7 +15,7 @@ checkpoint instead if it is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kerasguard.draft import Draft
 from kerasguard.evidence import namesakes, same_layers
@@ -28,12 +29,14 @@ _COMMUTATIVE = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply"})
 
 
 def rewired(draft: Draft) -> Iterator[Finding]:
-    """Yield one finding for all layers that see other layers than they did."""
+    """Yield one finding for all layers that see other layers than they did, one per end."""
     pairs = {**_plain(draft), **draft.pairing.layers}
     in_place = all(e == s for e, s in pairs.items())
-    if draft.own or (in_place and same_layers(draft.expected, draft.stored)):
+    same = in_place and same_layers(draft.expected, draft.stored)
+    if draft.own or (same and draft.expected.ends == draft.stored.ends):
         return
-    ours, theirs = Graph.of(draft.expected.layers), Graph.of(draft.stored.layers)
+    ours, theirs = (Graph.of(t.layers, t.ends) for t in (draft.expected, draft.stored))
+    yield from _turned(ours, theirs, pairs)
     pairs = {e: s for e, s in pairs.items() if e in ours.layers and s in theirs.layers}
     bits: dict[tuple[int, int], int] = {}
     left = ours.seen({e: i for i, e in enumerate(pairs)}, bits)
@@ -51,6 +54,24 @@ def rewired(draft: Draft) -> Iterator[Finding]:
             "or in another order; the weights are the recorded ones, predictions may not be",
             Severity.WARNING,
         )
+
+
+def _turned(ours: Graph, theirs: Graph, pairs: Mapping[str, str]) -> Iterator[Finding]:
+    """Inputs or outputs of the whole model that are others than they were, place by place."""
+    for what, mine, other in zip(("inputs", "outputs"), ours.ends, theirs.ends, strict=False):
+        found = [
+            ours.layers[call[0]].name
+            for call, before in zip(mine, other, strict=False)
+            if call and before and call[0] in pairs and (pairs[call[0]], call[1]) != before
+        ]
+        if found and len(mine) == len(other):
+            yield Finding(
+                "KG115",
+                "",
+                f"the model's {what} are not those of the saved model, or in another order "
+                f"({listed(found)}); what it predicts is in another order, too",
+                Severity.WARNING,
+            )
 
 
 def _plain(draft: Draft) -> dict[str, str]:
