@@ -253,7 +253,9 @@ def _tensors(value: Any) -> Iterator[tuple[str, int, int]]:
             for key in sorted(value):
                 yield from _tensors(value[key])
     elif isinstance(value, (list, tuple)):
-        if len(value) in (3, 4) and isinstance(value[0], str) and isinstance(value[1], int):
+        if list(value[:2]) == ["_CONSTANT_VALUE", -1]:  # of any type, in place of a tensor
+            yield from _tensors(value[3:])
+        elif len(value) in (3, 4) and isinstance(value[0], str) and isinstance(value[1], int):
             yield value[0], value[1], int(value[2])
             yield from _tensors(value[3:])
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -133,7 +133,7 @@ class Prepared:
         """
         layers = dict(stored.layers)
         if self.migrated:
-            layers = _undigested(layers)
+            layers = self._as_built(_undigested(layers), reading)
         elif self.built is None and _is_older(reading):
             layers = self._as_today(stored, reading)
         if not self.as_stored and not self.spelt_out:
@@ -151,6 +151,20 @@ class Prepared:
             for model, ends in found.items()
             if all(key in layers for tensors in ends for key, _, _ in tensors)
         }
+
+    def _as_built(self, layers: dict[str, LayerRecord], reading: Reading) -> dict[str, LayerRecord]:
+        """The stored layers with the classes that their namesakes were built as.
+
+        Only where the names are those of the architecture that the model was built from.
+        """
+        if self.built is None or reading.checkpoint.name not in _ADDRESSED:
+            return layers
+        ours = _by_name(self.target.table.layers.values())
+        theirs = _by_name(layers.values())
+        for name, layer in theirs.items():
+            if layer.class_name and name in ours and ours[name].class_name != layer.class_name:
+                layers[layer.key] = replace(layer, class_name=ours[name].class_name)
+        return layers
 
     def _as_today(self, stored: Table, reading: Reading) -> dict[str, LayerRecord]:
         """The stored layers as this Keras makes them: options and classes may have other names."""
@@ -227,6 +241,14 @@ def _is_older(reading: Reading) -> bool:
 
 def _undigested(layers: Mapping[str, LayerRecord]) -> dict[str, LayerRecord]:
     return {key: replace(layer, config_digest="") for key, layer in layers.items()}
+
+
+def _by_name(layers: Iterable[LayerRecord]) -> dict[str, LayerRecord]:
+    """The layers whose name no other has."""
+    found: dict[str, list[LayerRecord]] = {}
+    for layer in layers:
+        found.setdefault(layer.name, []).append(layer)
+    return {name: same[0] for name, same in found.items() if len(same) == 1}
 
 
 def _without(table: Table, keys: Container[str]) -> Table:

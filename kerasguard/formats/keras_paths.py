@@ -103,7 +103,7 @@ def _role(owner: str) -> Role:
     first, _, _ = owner.partition("/")
     if first == "optimizer":
         return "optimizer"
-    if first in ("metrics", "_metrics"):
+    if first == "metrics" or "_metrics" in owner.split("/"):
         return "metric"
     last = owner.rpartition("/")[2]
     return (

@@ -5,14 +5,19 @@ model loads, and `predict` fails: `'>' not supported between instances of 'NoneT
 
 Why it happens: Keras 2.12 to 2.15 wrote the arguments of `compile` as they were given, None where
 they were not; Keras 3 takes None for a value. Optimizers of that time had options that are gone.
+Keras 2.12 wrote functions of its own as objects, the function beside a loss that wraps it, and
+schedules without their module.
 
-Source: Keras 2.13 `engine/training.py`, `get_compile_config`; Keras 3 `trainers/trainer.py`.
+Source: Keras 2.12 and 2.13 `engine/training.py`, `get_compile_config`; Keras 3
+`trainers/trainer.py`.
 
 When it is exact: always; what is not given gets its default, and options without effect
 (`is_legacy_optimizer`, the optimizer's `jit_compile`) are left out.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from kerasguard.blueprint.objects import Json
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -21,6 +26,7 @@ CODES = {"KG434": "the compile arguments are written in Keras 2's form"}
 
 _DEFAULTS: Json = {"jit_compile": False, "run_eagerly": False, "steps_per_execution": 1}
 _OLD_MODULES = ("keras.optimizers.experimental", "keras.optimizers.legacy")
+_WRAPPERS = ("LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper")
 _NOT_IN_KERAS3 = ("is_legacy_optimizer", "jit_compile", "decay")
 
 
@@ -32,18 +38,45 @@ def rewrite(blueprint: Blueprint) -> None:
     for key, default in _DEFAULTS.items():
         if config.get(key) is None:
             config[key] = default
-    optimizer = config.get("optimizer")
-    if isinstance(optimizer, dict) and isinstance(optimizer.get("config"), dict):
-        options = optimizer["config"]
-        if optimizer.get("module") in _OLD_MODULES:
-            optimizer["module"] = "keras.optimizers"
-        if options.get("decay"):
-            blueprint.warn("", f"the optimizer's decay={options['decay']} is not in Keras 3")
-        for key in _NOT_IN_KERAS3:
-            options.pop(key, None)
-        if "lr" in options:
-            options.setdefault("learning_rate", options.pop("lr"))
+    _rewrite_optimizer(blueprint, config.get("optimizer"))
+    for key in ("loss", "metrics", "weighted_metrics"):
+        config[key] = _today(config.get(key))
     blueprint.note("", "the arguments of compile were written in Keras 2's form")
+
+
+def _rewrite_optimizer(blueprint: Blueprint, optimizer: Any) -> None:
+    if not isinstance(optimizer, dict) or not isinstance(optimizer.get("config"), dict):
+        return
+    options = optimizer["config"]
+    if optimizer.get("module") in _OLD_MODULES:
+        optimizer["module"] = "keras.optimizers"
+    if options.get("decay"):
+        blueprint.warn("", f"the optimizer's decay={options['decay']} is not in Keras 3")
+    for key in _NOT_IN_KERAS3:
+        options.pop(key, None)
+    if "lr" in options:
+        options.setdefault("learning_rate", options.pop("lr"))
+    rate = options.get("learning_rate")
+    if isinstance(rate, dict) and "class_name" in rate:
+        rate.setdefault("module", "keras.optimizers.schedules")
+    _rewrite_optimizer(blueprint, options.get("inner_optimizer"))
+
+
+def _today(value: Any) -> Any:
+    """Losses or metrics, in whatever lists and dicts they are nested."""
+    if isinstance(value, list):
+        return [_today(item) for item in value]
+    if not isinstance(value, dict) or "class_name" not in value:
+        return {k: _today(v) for k, v in value.items()} if isinstance(value, dict) else value
+    config, ours = value.get("config"), value.get("module") in ("keras.losses", "keras.metrics")
+    if ours and value["class_name"] == "function" and isinstance(config, str):
+        return config
+    if not ours or not isinstance(config, dict):
+        return value
+    kept = {k: v for k, v in config.items() if k != "fn" and (k, v) != ("reduction", "auto")}
+    if value["class_name"] in _WRAPPERS:
+        return config["fn"] if isinstance(config.get("fn"), str) else value
+    return {**value, "config": kept}
 
 
 MIGRATION = Migration("KG434", "Keras 2.12 to 2.15", lambda w: w.before_keras3, rewrite)

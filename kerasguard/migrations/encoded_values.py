@@ -47,6 +47,9 @@ def _decode(part: Any) -> Any:
         return part["items"]
     if part.get("class_name") == "__numpy__" and set(part) == {"class_name", "value"}:
         return part["value"]
+    inner = part.get("config")
+    if part.get("class_name") == "__numpy__" and isinstance(inner, dict) and "value" in inner:
+        return inner["value"]
     return part
 
 

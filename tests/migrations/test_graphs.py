@@ -210,6 +210,32 @@ def test_compile_arguments_that_were_not_given_get_their_defaults() -> None:
     assert new["compile_config"]["jit_compile"] is False
 
 
+@pytest.mark.keras
+def test_losses_and_schedules_of_keras_2_12_are_written_as_today(
+    build: Callable[..., Any],
+) -> None:
+    old = graph(start("x", 3), layer("Dense", "d", "x", units=1), outputs="d", inputs="x")
+    schedule = {"class_name": "ExponentialDecay", "config": {"decay_steps": 5, "decay_rate": 0.9}}
+    schedule["config"] |= {"initial_learning_rate": 0.5}  # type: ignore[operator]
+    function = {"class_name": "function", "registered_name": "mean_absolute_error"}
+    huber = {"delta": 2.0, "fn": "huber", "name": "huber_loss", "reduction": "auto"}
+    old["compile_config"] = {
+        "optimizer": {
+            "module": "keras.optimizers",
+            "class_name": "SGD",
+            "config": {"learning_rate": schedule, "is_legacy_optimizer": False},
+            "registered_name": None,
+        },
+        "loss": {"module": "keras.losses", "class_name": "Huber", "config": huber},
+        "metrics": [{**function, "module": "keras.losses", "config": "mean_absolute_error"}],
+    }
+    new, _ = migrate(old, {"keras": "2.12.0", "format": "keras_zip"})
+    assert new["compile_config"]["metrics"] == ["mean_absolute_error"]
+    model = build(new)
+    assert float(model.optimizer.learning_rate) == 0.5
+    assert float(model.loss(np.zeros((1, 1)), np.full((1, 1), 10.0))) == 18.0  # delta is 2
+
+
 @pytest.mark.parametrize(
     "damage",
     [

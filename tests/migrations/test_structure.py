@@ -123,10 +123,13 @@ def test_values_in_old_encodings_are_written_plainly() -> None:
         "class_name": "ReLU",
         "config": {"name": "r", "max_value": {"type": "ndarray", "value": 6.0}},
     }
+    numpy = {"class_name": "__numpy__", "config": {"value": 0.5, "dtype": "float32"}}
+    layer["config"]["threshold"] = numpy  # type: ignore[index]  # Keras 2.12
     reshape = {"class_name": "Reshape", "config": {"name": "s"}}
     reshape["config"]["target_shape"] = {"class_name": "__tuple__", "items": [2, 2]}  # type: ignore[index]
     new, _ = migrate({"class_name": "Sequential", "config": [layer, reshape]}, {"keras": "2.2.2"})
     assert new["config"]["layers"][0]["config"]["max_value"] == 6.0
+    assert new["config"]["layers"][0]["config"]["threshold"] == 0.5
     assert new["config"]["layers"][1]["config"]["target_shape"] == [2, 2]
 
 
