@@ -7,21 +7,41 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from kerasguard.tensors import LayerRecord, Table, auto_named
 from kerasguard.units import Unit, alike, fits
 
 __all__ = [
+    "IDLE",
     "addressed",
     "container",
     "given_keys",
     "given_names",
     "namesakes",
+    "placed",
     "reordered",
     "same_layers",
     "same_shapes",
+    "weightless",
 ]
+
+
+# Layers that let everything pass when a model predicts.
+IDLE = frozenset(
+    {
+        "ActivityRegularization",
+        "AlphaDropout",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "Identity",
+        "InputLayer",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+    }
+)
 
 
 def addressed(
@@ -153,3 +173,34 @@ def _parts(name: str) -> Iterable[str]:
     cuts = [m.start() for m in re.finditer(r"[/_.\- ]", name)]
     yield from (name[cut + 1 :] for cut in cuts)
     yield from (name[:cut] for cut in cuts)
+
+
+def weightless(table: Table) -> dict[str, LayerRecord]:
+    """The layers and operations without weights whose place in the graph is known."""
+    here = placed(table)
+    weighty = {r.layer for r in table.tensors.values() if r.role == "weight"}
+    holding = {_around(key) for key in here}
+    for key in weighty:
+        parts = key.split("/")
+        holding |= {"/".join(parts[:n]) for n in range(1, len(parts))}
+    return {
+        key: table.layers[key]
+        for key in here - holding - weighty
+        if all(around in here for around in _arounds(key))
+    }
+
+
+def placed(table: Table) -> set[str]:
+    """Keys of the layers and operations whose place in the graph is known."""
+    return {key for key, r in table.layers.items() if r.inbound is not None}
+
+
+def _around(key: str) -> str:
+    """The model that a layer lies in: of `layers/functional/layers/dense`, `layers/functional`."""
+    cut = max(key.rfind("/layers/"), key.rfind("/operations/"))
+    return key[:cut] if cut > 0 else ""
+
+
+def _arounds(key: str) -> Iterator[str]:
+    while key := _around(key):
+        yield key

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kerasguard.architecture import graph_ends, layer_records
+from kerasguard.architecture import config_digest, graph_ends, layer_configs, layer_records
 from kerasguard.diagnose import diagnose
 from kerasguard.errors import ArchitectureError
 from kerasguard.findings import Finding, Severity
@@ -21,6 +21,8 @@ from kerasguard.tensors import Ends, LayerRecord, Table, TensorRecord
 __all__ = ["Prepared", "Rate"]
 
 _ADDRESSED = ("keras_zip", "keras_directory", "weights_h5", "sharded_h5")
+# Entries of a layer's config that are assets or states where `adapt` found them.
+_PUT_BACK = frozenset({"vocabulary", "idf_weights", "bin_boundaries"})
 Rate = Literal["auto", "stored", "compiled"]
 
 
@@ -57,6 +59,7 @@ class Prepared:
         stored = _without(reading.finish(), self.taken)
         expected = self._expected(stored)
         stored = self._configured(stored, reading)
+        expected, stored = self._unadapted(expected, stored, reading)
         stored, first = self._dense(stored, reading, expected)
         plan = diagnose(
             expected,
@@ -141,6 +144,37 @@ class Prepared:
                 if key in layers:
                     layers[key] = replace(layers[key], config_digest=digest)
         return replace(stored, layers=layers, ends=self._ends(layers, reading))
+
+    def _unadapted(self, expected: Table, stored: Table, reading: Reading) -> tuple[Table, Table]:
+        """Both with digests of the configs but for what is put back: vocabularies, boundaries."""
+        if self.as_stored:
+            return expected, stored
+        from kerasguard.integrations import keras_graph
+
+        mine, other = dict(expected.layers), dict(stored.layers)
+        adapted = {r.layer for r in stored.tensors.values() if r.role == "state"}
+        for path in reading.assets():
+            parts = path.split("/")
+            adapted |= {"/".join(parts[:n]) for n in range(1, len(parts))}
+        adapted = {k for k in adapted & mine.keys() if k in other and other[k].config_digest}
+        if not adapted:
+            return expected, stored
+        told = reading.architecture() if not _is_older(reading) else None
+        configs = {k: (cls, c) for k, cls, c in layer_configs(told or {}) if k in adapted}
+        live = {v.path: v.object for v in self.target.visits if v.path in adapted}
+        for key in adapted:
+            ours = theirs = ""  # nothing can be compared
+            if key in configs and key in live:
+                cls, config = configs[key]
+                left = {k: v for k, v in config.items() if k not in _PUT_BACK}
+                ours, theirs = (
+                    keras_graph.layer_digest(live[key], {}, _PUT_BACK),
+                    config_digest(cls, left),
+                )
+            mine[key], other[key] = (
+                replace(r, config_digest=d) for r, d in ((mine[key], ours), (other[key], theirs))
+            )
+        return replace(expected, layers=mine), replace(stored, layers=other)
 
     def _ends(self, layers: Mapping[str, LayerRecord], reading: Reading) -> dict[str, Ends]:
         """Inputs and outputs of the models in the stored architecture, where layers are its."""

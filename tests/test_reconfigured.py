@@ -150,6 +150,32 @@ def test_a_given_vocabulary_is_put_back_with_weights_only(mode: str, tmp_path: P
     assert np.array_equal(keras.saving.load_model(tmp_path / "again.keras")(x), model(x))
 
 
+def test_of_an_adapted_layer_all_but_what_it_adapted_to_is_compared(tmp_path: Path) -> None:
+    def made(words: list[str] | None = None, **options: Any) -> Any:
+        look = layers.StringLookup(vocabulary=words, name="look", **options)
+        return keras.Sequential([keras.Input((1,), dtype="string"), look])
+
+    path, model = tmp_path / "m.keras", made()
+    model.layers[0].adapt([["Ilmenau"], ["Jena"]])
+    model.save(path)
+    assert told(path, made()) == []
+    assert told(path, made(["Jena", "Ilmenau"])) == []
+    (message,) = told(path, made(invert=True))
+    assert message.startswith("look: its configuration differs")
+
+
+def test_a_stateful_layer_is_compared(tmp_path: Path) -> None:
+    def made(activation: str) -> Any:
+        row = layers.SimpleRNN(2, stateful=True, activation=activation, name="row")
+        return keras.Sequential([keras.Input((3, 2), batch_size=1), row])
+
+    path, model = tmp_path / "m.keras", made("tanh")
+    model.save(path)
+    kg.record(path, model)
+    assert told(path, made("tanh")) == []
+    assert len(told(path, made("relu"))) == 1
+
+
 def joined(*order: str, nested: bool = False, how: Any = None) -> Any:
     inputs = keras.Input((3,))
     found = {name: layers.Dense(4, name=name)(inputs) for name in ("left", "right")}

@@ -7,7 +7,7 @@ the two can be compared; `tests/integrations/test_keras_graph.py` holds them tog
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -66,14 +66,17 @@ def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
     return found
 
 
-def layer_digest(layer: Any, axes: Mapping[tuple[str, int], int]) -> str:
+def layer_digest(
+    layer: Any, axes: Mapping[tuple[str, int], int], without: Collection[str] = ()
+) -> str:
     """Digest of what a layer computes, by its config; it need not be built.
 
     Args:
         layer: of any class.
         axes: how another model counts axes, of `axis_spellings`.
+        without: entries of the config that are left out.
     """
-    return _Survey(list(walk(layer)), axes).digest(layer)
+    return _Survey(list(walk(layer)), axes, without).digest(layer)
 
 
 def axis_spellings(layers: Iterable[Any], *, channels_first: bool) -> dict[tuple[str, int], int]:
@@ -101,8 +104,13 @@ def axis_spellings(layers: Iterable[Any], *, channels_first: bool) -> dict[tuple
 class _Survey:
     """What is learned once of a model and asked for by each of its layers."""
 
-    def __init__(self, visits: Sequence[Visit], axes: Mapping[tuple[str, int], int]) -> None:
-        self.axes = axes
+    def __init__(
+        self,
+        visits: Sequence[Visit],
+        axes: Mapping[tuple[str, int], int],
+        without: Collection[str] = (),
+    ) -> None:
+        self.axes, self.without = axes, without
         self.keys = {id(visit.object): visit.path for visit in visits}
         self.digests: dict[int, str] = {}
         self.inbound: dict[int, tuple[tuple[Node, ...], int]] = {}
@@ -153,7 +161,7 @@ class _Survey:
     def config_digest(self, operation: Any) -> str:
         """Digest of a config, its axis counted as in the other model."""
         try:
-            config = bare_config(operation)
+            config = {k: v for k, v in bare_config(operation).items() if k not in self.without}
         except NotImplementedError:
             return ""
         kind = type(operation).__name__

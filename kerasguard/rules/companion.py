@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.findings import Finding, Severity, listed
 
 CODES = {"KG305": "the companion with what Keras did not write is not there"}
 
@@ -30,12 +30,11 @@ def companion(draft: Draft) -> Iterator[Finding]:
     vital = [record for record in missing if record.role in ("weight", "asset")]
     shown = vital or missing
     if shown:
-        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         yield Finding(
             "KG305",
             "",
             f"{manifest.companion.name}: is missing or damaged, and with it "
-            f"{', '.join(record.label for record in shown[:4])}{more}; copy it to the checkpoint, "
+            f"{listed([record.label for record in shown])}; copy it to the checkpoint, "
             'or load without it by manifest="ignore"',
             Severity.ERROR if vital else Severity.WARNING,
         )

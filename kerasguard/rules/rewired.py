@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kerasguard.draft import Draft
-from kerasguard.evidence import namesakes, same_layers
+from kerasguard.evidence import IDLE, namesakes, same_layers, weightless
 from kerasguard.findings import Finding, Severity, listed
 from kerasguard.graph import Graph, Seen
 
@@ -76,18 +76,17 @@ def _turned(ours: Graph, theirs: Graph, pairs: Mapping[str, str]) -> Iterator[Fi
 
 def _plain(draft: Draft) -> dict[str, str]:
     """Layers without weights that are the same: by a given name, or by key and config."""
-    ours, theirs = draft.expected.layers, draft.stored.layers
-    weighty = {r.layer for t in (draft.expected, draft.stored) for r in t.tensors.values()}
+    ours, theirs = weightless(draft.expected), weightless(draft.stored)
     same = {
         key: key
         for key, layer in ours.items()
         if key in theirs
-        and key not in weighty
+        and layer.class_name not in IDLE - {"InputLayer"}  # one more or less, and all have others'
         and (layer.class_name, layer.config_digest)
         == (theirs[key].class_name, theirs[key].config_digest)
     }
     named = namesakes(draft.expected, draft.stored)
-    named = {e: s for e, s in named.items() if e not in weighty and s not in weighty}
+    named = {e: s for e, s in named.items() if e in ours and s in theirs}
     taken = set(named.values())
     return {**{e: s for e, s in same.items() if s not in taken}, **named}
 

@@ -13,6 +13,7 @@ from keras_zoo import MARKS, ZOO, compiled  # noqa: E402  needs keras
 
 import kerasguard as kg  # noqa: E402
 from kerasguard import companion, errors, guard, sidecar  # noqa: E402
+from kerasguard.elements import numpy_dtype  # noqa: E402
 from kerasguard.integrations.keras_model import model_table  # noqa: E402
 from kerasguard.integrations.keras_unwritten import unwritten  # noqa: E402
 
@@ -261,7 +262,7 @@ def test_a_failed_restore_takes_hidden_state_back(
 
 def test_a_companion_is_a_source_of_tensors_of_every_dtype(tmp_path: Path) -> None:
     arrays = {
-        f"a/{name}": np.arange(6).reshape(2, 3).astype(companion.numpy_dtype(name))
+        f"a/{name}": np.arange(6).reshape(2, 3).astype(numpy_dtype(name))
         for name in companion.DTYPES
     }
     arrays["empty"], arrays["scalar"] = np.zeros((0, 3), "float32"), np.array(3, "int64")
