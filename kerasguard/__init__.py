@@ -6,7 +6,7 @@ An import may only go down, from a higher floor to a lower one:
     5  repairing  scanning  doctor          whole files to whole files; many files; the surroundings
        callbacks  patch  saving             what goes with Keras' public API
     4  guard                                the pipelines; clock, versions, environment enter here
-       attempt -> restoring -> prepared     one attempt at a restore: read, build, plan, run
+       attempt -> restoring -> prepared -> comparable   one attempt at a restore: read, build, plan
        inspecting -> sources                the pipelines without a model; what is a checkpoint
        reading  recording -> keeping        one checkpoint with its manifest; what a save leaves
        probing                              what a model makes of a seeded input

@@ -6,23 +6,18 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kerasguard.architecture import config_digest, graph_ends, layer_configs, layer_records
+from kerasguard.comparable import ADDRESSED, is_older, stored_ends, stored_layer, unadapted
 from kerasguard.diagnose import diagnose
-from kerasguard.errors import ArchitectureError
-from kerasguard.findings import Finding, Severity
+from kerasguard.findings import Finding
 from kerasguard.layouts import as_dense, changed_defaults, restore_older_paths, restore_table
-from kerasguard.migrations import migrate
 from kerasguard.plans import Policy, RepairPlan
 from kerasguard.reading import Reading
 from kerasguard.repairs import Op, Step
 from kerasguard.rules.learning_rate import learning_rate
-from kerasguard.tensors import Ends, LayerRecord, Table, TensorRecord
+from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
 __all__ = ["Prepared", "Rate"]
 
-_ADDRESSED = ("keras_zip", "keras_directory", "weights_h5", "sharded_h5")
-# Entries of a layer's config that are assets or states where `adapt` found them.
-_PUT_BACK = frozenset({"vocabulary", "idf_weights", "bin_boundaries"})
 Rate = Literal["auto", "stored", "compiled"]
 
 
@@ -59,7 +54,8 @@ class Prepared:
         stored = _without(reading.finish(), self.taken)
         expected = self._expected(stored)
         stored = self._configured(stored, reading)
-        expected, stored = self._unadapted(expected, stored, reading)
+        if not self.as_stored:
+            expected, stored = unadapted(expected, stored, reading, self.target.visits)
         stored, first = self._dense(stored, reading, expected)
         plan = diagnose(
             expected,
@@ -137,61 +133,21 @@ class Prepared:
         layers = dict(stored.layers)
         if self.migrated:
             layers = self._as_built(_undigested(layers), reading)
-        elif self.built is None and _is_older(reading):
+        elif self.built is None and is_older(reading):
             layers = self._as_today(stored, reading)
         if not self.as_stored and not self.spelt_out:
             for key, digest in self._stored_digests(reading):
                 if key in layers:
                     layers[key] = replace(layers[key], config_digest=digest)
-        return replace(stored, layers=layers, ends=self._ends(layers, reading))
-
-    def _unadapted(self, expected: Table, stored: Table, reading: Reading) -> tuple[Table, Table]:
-        """Both with digests of the configs but for what is put back: vocabularies, boundaries."""
-        if self.as_stored:
-            return expected, stored
-        from kerasguard.integrations import keras_graph
-
-        mine, other = dict(expected.layers), dict(stored.layers)
-        adapted = {r.layer for r in stored.tensors.values() if r.role == "state"}
-        for path in reading.assets():
-            parts = path.split("/")
-            adapted |= {"/".join(parts[:n]) for n in range(1, len(parts))}
-        adapted = {k for k in adapted & mine.keys() if k in other and other[k].config_digest}
-        if not adapted:
-            return expected, stored
-        told = reading.architecture() if not _is_older(reading) else None
-        configs = {k: (cls, c) for k, cls, c in layer_configs(told or {}) if k in adapted}
-        live = {v.path: v.object for v in self.target.visits if v.path in adapted}
-        for key in adapted:
-            ours = theirs = ""  # nothing can be compared
-            if key in configs and key in live:
-                cls, config = configs[key]
-                left = {k: v for k, v in config.items() if k not in _PUT_BACK}
-                ours, theirs = (
-                    keras_graph.layer_digest(live[key], {}, _PUT_BACK),
-                    config_digest(cls, left),
-                )
-            mine[key], other[key] = (
-                replace(r, config_digest=d) for r, d in ((mine[key], ours), (other[key], theirs))
-            )
-        return replace(expected, layers=mine), replace(stored, layers=other)
-
-    def _ends(self, layers: Mapping[str, LayerRecord], reading: Reading) -> dict[str, Ends]:
-        """Inputs and outputs of the models in the stored architecture, where layers are its."""
-        told = None if self.built else reading.architecture()
-        found = graph_ends(told) if told and layer_records(told) else {}
-        return {
-            model: ends
-            for model, ends in found.items()
-            if all(key in layers for tensors in ends for key, _, _ in tensors)
-        }
+        ends = {} if self.built else stored_ends(layers, reading)
+        return replace(stored, layers=layers, ends=ends)
 
     def _as_built(self, layers: dict[str, LayerRecord], reading: Reading) -> dict[str, LayerRecord]:
         """The stored layers with the classes that their namesakes were built as.
 
         Only where the names are those of the architecture that the model was built from.
         """
-        if self.built is None or reading.checkpoint.name not in _ADDRESSED:
+        if self.built is None or reading.checkpoint.name not in ADDRESSED:
             return layers
         ours = _by_name(self.target.table.layers.values())
         theirs = _by_name(layers.values())
@@ -205,7 +161,7 @@ class Prepared:
         from kerasguard.integrations import keras_graph, keras_walk
 
         config = reading.architecture()
-        model = config and _stored_layer(config, reading.config_writer(), self.custom_objects)
+        model = config and stored_layer(config, reading.config_writer(), self.custom_objects)
         if not model:
             return _undigested(stored.layers)
         visits = list(keras_walk.walk(model))
@@ -233,7 +189,7 @@ class Prepared:
         for key, config in configs.items():
             if key in first:
                 config = {**config, "config": {**config["config"], "data_format": "channels_last"}}
-            layer = _stored_layer(config, reading.writer(), self.custom_objects)
+            layer = stored_layer(config, reading.writer(), self.custom_objects)
             yield key, "" if layer is None else keras_graph.layer_digest(layer, axes)
 
     def _defaults(self, reading: Reading, expected: Table) -> Iterator[Finding]:
@@ -264,15 +220,6 @@ class Prepared:
             self.built.skipped.fill(except_variables=self.target.filled_by(values))
 
 
-def _is_older(reading: Reading) -> bool:
-    """Whether another version of Keras wrote a file whose layers are spelled out."""
-    from kerasguard.integrations import keras_environment
-
-    before = reading.writer().get("keras")
-    ours = keras_environment.versions()["keras"]
-    return reading.checkpoint.name in _ADDRESSED and before not in (None, ours)
-
-
 def _undigested(layers: Mapping[str, LayerRecord]) -> dict[str, LayerRecord]:
     return {key: replace(layer, config_digest="") for key, layer in layers.items()}
 
@@ -292,19 +239,3 @@ def _without(table: Table, keys: Container[str]) -> Table:
 def _data_format(config: Mapping[str, Any]) -> Any:
     inner = config.get("config")
     return inner.get("data_format") if isinstance(inner, Mapping) else None
-
-
-def _stored_layer(
-    config: Mapping[str, Any], writer: Mapping[str, str], custom_objects: Mapping[str, Any]
-) -> Any:
-    """The layer that a stored config describes; None where it cannot be made today."""
-    from kerasguard.integrations import keras_build, keras_environment
-
-    known = keras_environment.registered_names() | set(custom_objects)
-    try:
-        migrated, findings = migrate(config, writer, known=frozenset(known))
-        if any(finding.severity is Severity.ERROR for finding in findings):
-            return None
-        return keras_build.build(migrated, custom_objects=custom_objects, compile=False).model
-    except ArchitectureError:
-        return None
