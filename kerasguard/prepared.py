@@ -18,6 +18,7 @@ from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
 __all__ = ["Prepared", "Rate"]
 
+_OBJECTS = ("tf_checkpoint", "saved_model")
 Rate = Literal["auto", "stored", "compiled"]
 
 
@@ -207,12 +208,27 @@ class Prepared:
         kept = reading.manifest.kept if reading.manifest else {}
         mine, theirs = _without(expected, self.target.hidden), _without(stored, kept)
         if reading.checkpoint.name != "legacy_h5":
-            weights = (k for k, r in mine.tensors.items() if r.role == "weight")
-            if stored.addressing != "key" or all(k in theirs.tensors for k in weights):
-                return None
-            return restore_older_paths(theirs, mine, self.target.older_keys())
+            return self._older_paths(theirs, mine, reading)
         told = None if self.built is None else reading.checkpoint.architecture()
         return restore_table(theirs, mine, told, reading.writer())
+
+    def _older_paths(self, stored: Table, expected: Table, reading: Reading) -> list[Step] | None:
+        """Steps by the paths of an older walk, or of attributes, which nest as objects do."""
+        weights = [k for k, r in expected.tensors.items() if r.role == "weight"]
+        if all(k in stored.tensors for k in weights):
+            return None
+        objects = reading.checkpoint.name in _OBJECTS
+        if stored.addressing == "key":
+            steps = restore_older_paths(stored, expected, self.target.older_keys())
+            if steps is not None or not objects:
+                return steps
+        elif not objects or self.built is None:
+            return None
+        from kerasguard.integrations.keras_attributes import attribute_keys
+
+        paths = [k for k, r in stored.tensors.items() if r.role == "weight"]
+        found = attribute_keys(self.target.model, self.target.places, paths)
+        return restore_older_paths(stored, expected, found)
 
     def finish(self, values: Mapping[str, Any]) -> None:
         """Give their initial values to variables that no step filled."""
