@@ -285,7 +285,7 @@ _ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
 _INPUT = config_digest("InputLayer", {})
 _OPTIMIZERS = {
     "adam": ("Adam", ("momentum", "velocity")),
-    "sgd": ("SGD", ("momentum",)),
+    "sgd": ("SGD", ()),  # without momentum it has no slots
     "rmsprop": ("RMSprop", ("velocity",)),
 }
 
