@@ -134,8 +134,9 @@ class Prepared:
         layers = dict(stored.layers)
         if self.migrated:
             layers = self._as_built(_undigested(layers), reading)
-        elif self.built is None and is_older(reading):
-            layers = self._as_today(stored, reading)
+        elif is_older(reading):
+            # Options that came since are in one config and not in the other.
+            layers = self._as_today(stored, reading) if self.built is None else _undigested(layers)
         if not self.as_stored and not self.spelt_out:
             for key, digest in self._stored_digests(reading):
                 if key in layers:

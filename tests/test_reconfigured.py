@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,20 @@ def test_a_file_of_an_older_keras_differs_in_spelling_only(
     path = tmp_path / "tf2.15.1" / f"{name}.keras"
     assert told(path, kg.load(path)) == []
     assert [f for f in kg.plan(path).findings if f.code == "KG107"] == []
+
+
+def test_options_that_came_since_are_no_difference_in_a_model_of_the_file(tmp_path: Path) -> None:
+    path, older = tmp_path / "m.keras", tmp_path / "older.keras"
+    model_of(layers.BatchNormalization()).save(path)
+    with zipfile.ZipFile(path) as new, zipfile.ZipFile(older, "w") as old:
+        for name in new.namelist():
+            data = new.read(name)
+            if name == "metadata.json":
+                data = json.dumps({**json.loads(data), "keras_version": "3.3.3"}).encode()
+            if name == "config.json":
+                data = data.replace(b'"epsilon": 0.001, ', b"")
+            old.writestr(name, data)
+    assert [f for f in kg.plan(older).findings if f.code == "KG107"] == []
 
 
 def lookups(*names: str) -> tuple[Any, list[Any]]:
