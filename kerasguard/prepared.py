@@ -9,7 +9,13 @@ from typing import Any, Literal
 from kerasguard.comparable import ADDRESSED, is_older, stored_ends, stored_layer, unadapted
 from kerasguard.diagnose import diagnose
 from kerasguard.findings import Finding
-from kerasguard.layouts import as_dense, changed_defaults, restore_older_paths, restore_table
+from kerasguard.layouts import (
+    as_dense,
+    changed_defaults,
+    restore_older_paths,
+    restore_table,
+    unsorted_dicts,
+)
 from kerasguard.plans import Policy, RepairPlan
 from kerasguard.reading import Reading
 from kerasguard.repairs import Op, Step
@@ -195,10 +201,12 @@ class Prepared:
             yield key, "" if layer is None else keras_graph.layer_digest(layer, axes)
 
     def _defaults(self, reading: Reading, expected: Table) -> Iterator[Finding]:
-        """Layers of the caller's model that old weights do not describe, where no config does."""
+        """Layers that old weights do not describe, where no config does: defaults, orders."""
         configs: Callable[[], object] = getattr(reading.checkpoint, "layer_configs", dict)
         if self.built is None and reading.checkpoint.name == "tf_checkpoint" and not configs():
             yield from changed_defaults(expected, reading.writer())
+        if reading.checkpoint.name in ADDRESSED:
+            yield from unsorted_dicts(expected, reading.table, reading.writer())
 
     def _layouts(
         self, reading: Reading, stored: Table, expected: Table

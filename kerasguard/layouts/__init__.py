@@ -4,6 +4,7 @@ Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` 
 """
 
 from kerasguard.layouts.defaults import changed_defaults, other_function
+from kerasguard.layouts.dict_order import unsorted_dicts
 from kerasguard.layouts.layer import legacy_steps
 from kerasguard.layouts.local_layers import as_dense
 from kerasguard.layouts.older_paths import restore_older_paths
@@ -17,4 +18,5 @@ __all__ = [
     "other_function",
     "restore_older_paths",
     "restore_table",
+    "unsorted_dicts",
 ]

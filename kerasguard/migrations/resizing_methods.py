@@ -1,11 +1,13 @@
 """KG445: images are resized in a way that Keras 3 does not know.
 
-What it looks like: `"interpolation": "gaussian"` or `"mitchellcubic"` on a Resizing layer. The
-model loads, and its first call fails: `Invalid value for argument interpolation`.
+What it looks like: `"interpolation": "gaussian"` or `"mitchellcubic"` on a Resizing or
+UpSampling2D layer. The model loads, and its first call fails: `Invalid value for argument
+interpolation`.
 
 Why it happens: Keras 2 passed the name on to `tf.image.resize`, Keras 3 has a list of its own.
 
-Source: tf.keras 2.15 `layers/preprocessing/image_preprocessing.py`; Keras 3 `ops/image.py`.
+Source: tf.keras 2.15 `layers/preprocessing/image_preprocessing.py`, `backend.resize_images`; Keras
+3 `ops/image.py`.
 
 When it is exact: never; no layer of Keras 3 computes these, so the model is refused. A class of the
 caller's own can: `custom_objects={"Resizing": ...}`.
@@ -23,13 +25,13 @@ _KNOWN = frozenset({"area", "bicubic", "bilinear", "lanczos3", "lanczos5", "near
 
 def rewrite(blueprint: Blueprint) -> None:
     """Refuse what would fail when the model is called."""
-    for item in blueprint.layers("Resizing"):
+    for item in blueprint.layers("Resizing", "UpSampling2D"):
         method = str(config_of(item).get("interpolation", "bilinear")).lower()
         if method not in _KNOWN and not blueprint.is_known(str(item["class_name"])):
             blueprint.refuse(
                 item,
                 f"Keras 3 does not resize with the interpolation {method!r}; supply a layer that "
-                'does: custom_objects={"Resizing": Resizing}',
+                f'does: custom_objects={{"{item["class_name"]}": {item["class_name"]}}}',
             )
 
 

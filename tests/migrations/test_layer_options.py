@@ -70,6 +70,7 @@ def test_keras_3_builds_what_an_old_option_became(
     [
         ("LSTM", {"units": 2, "time_major": True, "return_state": True}, "time_major"),
         ("Resizing", {"height": 2, "width": 2, "interpolation": "Gaussian"}, "'gaussian'"),
+        ("UpSampling2D", {"size": 2, "interpolation": "mitchellcubic"}, "'mitchellcubic'"),
         ("DepthwiseConv2D", {"kernel_size": 2, "groups": 2}, "groups=2"),
         ("BatchNormalization", {"axis": [1, 2]}, "[1, 2]"),
         ("BatchNormalization", {"mode": 1}, "mode=1"),

@@ -1,0 +1,46 @@
+"""In which order the layers of a dict were laid out, which an old file does not tell.
+
+Keras 2.12 reached layers in a dict by its sorted keys, later versions in the order in which they
+were put into it; all number them within their class.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from kerasguard.findings import Finding, Severity
+from kerasguard.tensors import Table
+
+__all__ = ["unsorted_dicts"]
+
+
+def unsorted_dicts(expected: Table, stored: Table, writer: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding per dict of alike layers that two writers laid out in two orders.
+
+    Args:
+        expected: the model's table.
+        stored: of a file whose keys are numbers within a class.
+        writer: of the file. One that is unknown gives a warning, unless the file has the names of
+            layers, which Keras writes from 3.6 on; Keras 2 gives an error.
+    """
+    version = re.match(r"\d+", writer.get("keras", ""))
+    named = any(record.name for record in stored.layers.values())
+    known = any(record.attribute for record in stored.layers.values())  # by a manifest
+    if known or (int(version[0]) >= 3 if version else named):
+        return
+    held: dict[tuple[str, str], list[str]] = {}
+    for layer in expected.layers.values():
+        owner, bracket, key = layer.attribute.rpartition("[")
+        if bracket and any(k.startswith(f"{layer.key}/") for k in stored.tensors):
+            held.setdefault((owner, layer.class_name), []).append(key.removesuffix("]"))
+    for (owner, class_name), keys in held.items():
+        if keys != sorted(keys):
+            yield Finding(
+                "KG113",
+                "",
+                f"{owner}: holds its {class_name} layers as {', '.join(keys)}, and Keras 2.12 "
+                "wrote such layers in the order of their keys, later versions as they were put "
+                f"into the dict; put them in as {', '.join(sorted(keys))}, one order for both",
+                Severity.ERROR if version else Severity.WARNING,
+            )
