@@ -257,8 +257,9 @@ def test_a_failure_does_not_keep_later_manifests_back(
 
 
 def test_a_server_that_is_down_does_not_hold_the_training_up(
-    local_mlflow: ModuleType, tmp_path: Path
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with local_mlflow.start_run():
         with socket.socket() as deaf:  # accepts and never answers
             deaf.bind(("127.0.0.1", 0))
@@ -273,6 +274,7 @@ def test_a_server_that_is_down_does_not_hold_the_training_up(
             start = time.monotonic()
             assert not mlflow_tracking.flush()
             assert time.monotonic() - start < 0.5
+        assert mlflow_tracking.flush(60)  # or the thread goes on beside other tests
         local_mlflow.set_tracking_uri(None)
 
 
