@@ -6,18 +6,24 @@ back all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from kerasguard.architecture import config_digest, graph_ends, layer_configs, layer_records
+from kerasguard.draft import Draft
 from kerasguard.errors import ArchitectureError
-from kerasguard.findings import Severity
+from kerasguard.findings import Finding, Severity
+from kerasguard.layouts import restore_table
 from kerasguard.migrations import migrate
+from kerasguard.pairing import Pairing
 from kerasguard.reading import Reading
+from kerasguard.repairs import Step
+from kerasguard.rules.reconfigured import reconfigured
+from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import Ends, LayerRecord, Table
 
-__all__ = ["ADDRESSED", "is_older", "stored_ends", "stored_layer", "unadapted"]
+__all__ = ["ADDRESSED", "is_older", "stored_ends", "stored_layer", "unadapted", "unlike_saved"]
 
 ADDRESSED = ("keras_zip", "keras_directory", "weights_h5", "sharded_h5")
 """Formats that keep every layer under a key of its own, and their configs in today's form."""
@@ -60,6 +66,55 @@ def stored_ends(layers: Mapping[str, LayerRecord], reading: Reading) -> dict[str
         for model, ends in found.items()
         if all(key in layers for tensors in ends for key, _, _ in tensors)
     }
+
+
+def unlike_saved(
+    expected: Table,
+    given: Iterable[Step | Finding],
+    reading: Reading,
+    custom_objects: Mapping[str, Any],
+    visits: Sequence[Any],
+) -> Iterator[Finding]:
+    """What the caller's model computes otherwise than the one in a file without keys for layers.
+
+    The stored model is made as it would be loaded; its layers and the caller's are the same where
+    both get the same stored tensors.
+
+    Args:
+        expected: of the caller's model.
+        given: the steps that restore it.
+        reading: of the checkpoint.
+        custom_objects: classes and functions that the stored configs name.
+        visits: of the caller's model.
+    """
+    from kerasguard.integrations import keras_graph, keras_model, keras_walk
+
+    config = reading.architecture()
+    model = config and stored_layer(config, reading.config_writer(), custom_objects)
+    if not config or not model:
+        return
+    made = list(keras_walk.walk(model))
+    axes = keras_graph.axis_spellings((v.object for v in visits), channels_first=False)
+    table = replace(
+        keras_model.model_table(model, optimizer=False),
+        layers=keras_graph.records_of(made, axes),
+        ends=keras_graph.ends_of(made),
+    )
+    theirs = _fed(restore_table(reading.table, table, config, reading.writer()), table)
+    pairs = {e: theirs[source] for source, e in _fed(given, expected).items() if source in theirs}
+    draft = Draft(expected, table, None, Pairing(layers=pairs), {})
+    yield from reconfigured(draft)
+    yield from rewired(draft)
+
+
+def _fed(steps: Iterable[Step | Finding], table: Table) -> dict[str, str]:
+    """Of each stored tensor that one layer alone gets, the layer."""
+    found: dict[str, set[str]] = {}
+    for step in steps:
+        if isinstance(step, Step) and table.tensors[step.target].role == "weight":
+            for source in step.sources:
+                found.setdefault(source, set()).add(table.tensors[step.target].layer)
+    return {source: min(layers) for source, layers in found.items() if len(layers) == 1}
 
 
 def unadapted(

@@ -6,7 +6,14 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kerasguard.comparable import ADDRESSED, is_older, stored_ends, stored_layer, unadapted
+from kerasguard.comparable import (
+    ADDRESSED,
+    is_older,
+    stored_ends,
+    stored_layer,
+    unadapted,
+    unlike_saved,
+)
 from kerasguard.diagnose import diagnose
 from kerasguard.findings import Finding
 from kerasguard.layouts import (
@@ -64,6 +71,7 @@ class Prepared:
         if not self.as_stored:
             expected, stored = unadapted(expected, stored, reading, self.target.visits)
         stored, first = self._dense(stored, reading, expected)
+        given = self._layouts(reading, stored, expected)
         plan = diagnose(
             expected,
             stored,
@@ -71,12 +79,12 @@ class Prepared:
             repair=repair,
             renames=renames,
             problems=reading.problems,
-            prior=(*self.findings, *self._defaults(reading, expected)),
+            prior=(*self.findings, *self._doubts(reading, expected, given)),
             own=self.built is not None,
             unbuilt=self.unbuilt,
             absent=self._absent(reading),
             loss=reading.loss,
-            given=self._layouts(reading, stored, expected),
+            given=given,
         )
         steps = (replace(s, ops=(*first.get(s.sources[0], ()), *s.ops)) for s in plan.steps)
         return replace(plan, steps=tuple(steps)) if first else plan
@@ -200,13 +208,18 @@ class Prepared:
             layer = stored_layer(config, reading.writer(), self.custom_objects)
             yield key, "" if layer is None else keras_graph.layer_digest(layer, axes)
 
-    def _defaults(self, reading: Reading, expected: Table) -> Iterator[Finding]:
-        """Layers that old weights do not describe, where no config does: defaults, orders."""
+    def _doubts(
+        self, reading: Reading, expected: Table, given: Sequence[Step | Finding] | None
+    ) -> Iterator[Finding]:
+        """What old files leave open of the caller's model, or tell of it beside the tensors."""
         configs: Callable[[], object] = getattr(reading.checkpoint, "layer_configs", dict)
         if self.built is None and reading.checkpoint.name == "tf_checkpoint" and not configs():
             yield from changed_defaults(expected, reading.writer())
         if reading.checkpoint.name in ADDRESSED:
             yield from unsorted_dicts(expected, reading.table, reading.writer())
+        if self.built is None and reading.checkpoint.name == "legacy_h5" and given:
+            visits = self.target.visits
+            yield from unlike_saved(expected, given, reading, self.custom_objects, visits)
 
     def _layouts(
         self, reading: Reading, stored: Table, expected: Table

@@ -262,3 +262,49 @@ def test_inputs_and_outputs_that_change_places_are_told(
     assert told(path, two_ends(inside=inside, named=named), "KG115") == []
     assert told(path, two_ends("ba", inside=inside, named=named), "KG115") != []
     assert told(path, two_ends("ab", "dc", inside=inside, named=named), "KG115") != []
+
+
+def branches(*, swapped: bool = False, act: str = "tanh", prefix: str = "") -> Any:
+    inputs = keras.Input((3,))
+    left = layers.Dense(4, activation=act, name=f"{prefix}left")(inputs)
+    right = layers.Dense(4, name=f"{prefix}right")(inputs)
+    pair = [right, left] if swapped else [left, right]
+    both = layers.Concatenate(name="both")(pair)
+    return keras.Model(inputs, layers.Dense(2, name=f"{prefix}last")(both))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_config_in_an_hdf5_file_is_compared_too(recorded: bool, tmp_path: Path) -> None:
+    path, model = tmp_path / "m.h5", branches()
+    model.save(path)
+    if recorded:
+        kg.record(path, model)
+    assert kg.plan(path, branches()).findings == ()
+    (message,) = told(path, branches(act="relu"))
+    assert message.startswith("left: its configuration differs")
+    (message,) = told(path, branches(swapped=True), "KG115")
+    assert message.startswith("both: called on other layers")
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_layers_of_an_hdf5_file_are_the_same_where_they_get_the_same_tensors(
+    tmp_path: Path,
+) -> None:
+    branches().save(tmp_path / "m.h5")
+    assert told(tmp_path / "m.h5", branches(prefix="other_")) == []
+    (message,) = told(tmp_path / "m.h5", branches(prefix="other_", act="relu"))
+    assert message.startswith("other_left: its configuration differs")
+
+
+@pytest.mark.parametrize("writer", ["tf1.12.3", "tf2.4.4", "tf2.15.1"])
+def test_an_old_hdf5_file_is_as_the_model_that_is_made_from_it(
+    writer: str, repository: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(repository / f"tests/golden/writers/{writer}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    paths = [next(tmp_path.rglob(f"{name}.h5")) for name in ("cnn_bn", "gru", "siamese")]
+    for path in paths:
+        model = kg.load(path, compile=False)
+        twin = type(model).from_config(model.get_config())
+        assert not [f for f in kg.plan(path, twin).findings if f.code in ("KG107", "KG115")]
