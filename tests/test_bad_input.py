@@ -83,10 +83,10 @@ def test_all_custom_objects_that_are_missing_at_once(tmp_path: Path) -> None:
     layers = [
         layer("ConvDNA", "first", **SHAPE),
         layer("Dense", "second", units=2, activation="my_function"),
-        layer("Scale", "third") | {"registered_name": "zoo>Scale"},
+        layer("Rescaled", "third") | {"registered_name": "theirs>Rescaled"},
     ]
     message = error(file(tmp_path, "2.12.0", *layers))
-    for name in ("ConvDNA", "my_function", "zoo>Scale"):
+    for name in ("ConvDNA", "my_function", "theirs>Rescaled"):
         assert name in message
     assert message.count("custom_objects=") == 1
 
