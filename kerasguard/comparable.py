@@ -70,6 +70,7 @@ def stored_ends(layers: Mapping[str, LayerRecord], reading: Reading) -> dict[str
 
 def unlike_saved(
     expected: Table,
+    stored: Table,
     given: Iterable[Step | Finding],
     reading: Reading,
     custom_objects: Mapping[str, Any],
@@ -82,6 +83,7 @@ def unlike_saved(
 
     Args:
         expected: of the caller's model.
+        stored: of the file, without what its companion holds.
         given: the steps that restore it.
         reading: of the checkpoint.
         custom_objects: classes and functions that the stored configs name.
@@ -100,7 +102,7 @@ def unlike_saved(
         layers=keras_graph.records_of(made, axes),
         ends=keras_graph.ends_of(made),
     )
-    theirs = _fed(restore_table(reading.table, table, config, reading.writer()), table)
+    theirs = _fed(restore_table(stored, table, config, reading.writer()), table)
     pairs = {e: theirs[source] for source, e in _fed(given, expected).items() if source in theirs}
     draft = Draft(expected, table, None, Pairing(layers=pairs), {})
     yield from reconfigured(draft)

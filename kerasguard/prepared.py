@@ -219,7 +219,8 @@ class Prepared:
             yield from unsorted_dicts(expected, reading.table, reading.writer())
         if self.built is None and reading.checkpoint.name == "legacy_h5" and given:
             visits = self.target.visits
-            yield from unlike_saved(expected, given, reading, self.custom_objects, visits)
+            stored = _own(reading.table, reading)
+            yield from unlike_saved(expected, stored, given, reading, self.custom_objects, visits)
 
     def _layouts(
         self, reading: Reading, stored: Table, expected: Table
@@ -227,8 +228,7 @@ class Prepared:
         """Steps of an old file, whose tensors' layout or place depends on who wrote it."""
         if self.as_stored:
             return [Step(key, (key,)) for key in stored.tensors]
-        kept = reading.manifest.kept if reading.manifest else {}
-        mine, theirs = _without(expected, self.target.hidden), _without(stored, kept)
+        mine, theirs = _without(expected, self.target.hidden), _own(stored, reading)
         if reading.checkpoint.name != "legacy_h5":
             return self._older_paths(theirs, mine, reading)
         told = None if self.built is None else reading.checkpoint.architecture()
@@ -268,6 +268,11 @@ def _by_name(layers: Iterable[LayerRecord]) -> dict[str, LayerRecord]:
     for layer in layers:
         found.setdefault(layer.name, []).append(layer)
     return {name: same[0] for name, same in found.items() if len(same) == 1}
+
+
+def _own(stored: Table, reading: Reading) -> Table:
+    """What lies in the file itself, not in its companion."""
+    return _without(stored, reading.manifest.kept if reading.manifest else {})
 
 
 def _without(table: Table, keys: Container[str]) -> Table:

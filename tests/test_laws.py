@@ -14,7 +14,12 @@ from kerasguard.elements import digest, dtype_name, numpy_dtype
 from kerasguard.errors import ManifestError
 from kerasguard.manifest import Manifest
 from kerasguard.repairs import Concat, Op, Step, op_from_dict, op_to_dict, spec_of
-from kerasguard.tensors import TensorSpec
+from kerasguard.tensors import _ITEMSIZES, TensorSpec
+
+
+@pytest.mark.parametrize("dtype", _ITEMSIZES)
+def test_a_spec_knows_the_size_that_numpy_gives_an_element(dtype: str) -> None:
+    assert TensorSpec((), dtype).itemsize == numpy_dtype(dtype).itemsize
 
 
 @given(strategies.manifests)

@@ -308,3 +308,12 @@ def test_an_old_hdf5_file_is_as_the_model_that_is_made_from_it(
         model = kg.load(path, compile=False)
         twin = type(model).from_config(model.get_config())
         assert not [f for f in kg.plan(path, twin).findings if f.code in ("KG107", "KG115")]
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_what_a_companion_holds_is_no_part_of_the_comparison(tmp_path: Path) -> None:
+    model = model_of(layers.Dropout(0.1, seed=1))
+    model.save(tmp_path / "m.h5")
+    manifest = kg.record(tmp_path / "m.h5", model)
+    assert manifest.companion is not None
+    assert kg.plan(tmp_path / "m.h5", model_of(layers.Dropout(0.1, seed=1))).findings == ()
