@@ -10,6 +10,7 @@ from kerasguard.findings import Finding, Severity
 from kerasguard.layouts import other_function
 from kerasguard.migrations import migrate
 from kerasguard.migrations.adapted_boundaries import summaries, with_boundaries
+from kerasguard.migrations.adapted_shapes import with_sizes
 from kerasguard.migrations.compile_arguments import compile_config_from
 from kerasguard.migrations.stored_graph import both_ways, graph_is_run, graph_refused
 from kerasguard.prepared import Prepared
@@ -151,12 +152,13 @@ def _adapted(
     architecture: Mapping[str, Any], reading: Reading
 ) -> tuple[dict[str, Any], tuple[Finding, ...], frozenset[str]]:
     """The architecture with what lies among the weights and is config today; its keys there."""
+    architecture, sized = with_sizes(architecture, reading.table)
     keys = summaries(architecture, reading.table)
     if not keys:
-        return dict(architecture), (), frozenset()
+        return dict(architecture), sized, frozenset()
     found = {name: reading.checkpoint.read(key) for name, key in keys.items()}
     changed, findings = with_boundaries(architecture, found)
-    return changed, findings, frozenset(keys[finding.key] for finding in findings)
+    return changed, (*sized, *findings), frozenset(keys[finding.key] for finding in findings)
 
 
 def _refuse(reading: Reading, findings: Sequence[Finding]) -> None:

@@ -27,6 +27,10 @@ _METRIC_VARIABLES = frozenset(
     {"total", "count", "accumulator", "true_positives", "true_negatives", "false_positives"}
     | {"false_negatives", "total_confusion_matrix", "num_samples", "squared_sum"}
 )
+# A Normalization counts what it has adapted to, beside what it makes of it.
+_MOMENTS = frozenset(("mean", "variance"))
+# Where a SavedModel keeps what a stateful recurrent layer remembers from batch to batch.
+_RECURRENT_STATES = ("keras_api", "states")
 _METRIC_EDGE = re.compile(r"(_?compile_metrics|compiled_metrics|metrics|_metrics|_loss_tracker)")
 _SEED = re.compile(r"(_random_generator|_generator|_?seed_generator)/|seed_generator_state")
 
@@ -83,7 +87,8 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
     found: dict[str, tuple[TensorRecord, str]] = {}
     for variable in sorted(variables, key=lambda v: _save_order(v, nodes, reached)):
         outside = bool(prefix) and variable.parts[0] != prefix
-        record = _record(bundle, variable, keys[variable.node], outside=outside)
+        beside = {edge for edge, _ in nodes[max(reached[variable.node].parent, 0)].children}
+        record = _record(bundle, variable, keys[variable.node], beside, outside=outside)
         if variable.rank is Rank.MODEL and record.role != "state":
             start, parts = (
                 (0, variable.parts) if outside else (root, variable.parts[bool(prefix) :])
@@ -139,28 +144,39 @@ def _keys(variables: Sequence[_Variable], prefix: str) -> dict[int, str]:
     return {node: key if count[key] == 1 else full[node] for node, key in short.items()}
 
 
-def _record(bundle: Bundle, variable: _Variable, key: str, *, outside: bool) -> TensorRecord:
+def _record(
+    bundle: Bundle, variable: _Variable, key: str, beside: Set[str], *, outside: bool
+) -> TensorRecord:
     spec = bundle.spec(variable.name)
     assert spec is not None, variable
     full_name = variable.full_name.removesuffix(":0")
     edge, last = variable.parts[-1].lstrip("_"), full_name.rsplit("/", 1)[-1]
     uniquified = edge and re.fullmatch(rf"({re.escape(edge)}|Variable)_\d+|Variable", last)
     leaf = edge if uniquified or not last else last
-    role = _role(variable, leaf, outside=outside)
+    role = _role(variable, leaf, beside, outside=outside)
     extent = bundle.extent(variable.name)
     return TensorRecord(key, spec, full_name or key, leaf, role=role, extent=extent)
 
 
-def _role(variable: _Variable, leaf: str, *, outside: bool) -> Role:
+def _role(variable: _Variable, leaf: str, beside: Set[str], *, outside: bool) -> Role:
+    """What a variable is for.
+
+    Args:
+        variable: it, and the edges that lead to it.
+        leaf: its name.
+        beside: the edges of the object that holds it.
+        outside: whether it hangs beside the model.
+    """
     if variable.rank is Rank.OPTIMIZER:
         return "optimizer"
     # a lookup that adapts counts its documents; what is computed with are the weights made of that
     if leaf in ("save_counter", "num_documents") or (outside and len(variable.parts) == 1):
         return "state"
+    if variable.parts[-3:-1] == _RECURRENT_STATES:
+        return "state"
     where = "/".join(variable.parts)
-    if any(map(_METRIC_EDGE.fullmatch, variable.parts[:-1])) or (
-        leaf in _METRIC_VARIABLES and "/" in where
-    ):
+    counts = leaf in _METRIC_VARIABLES and not beside >= _MOMENTS
+    if any(map(_METRIC_EDGE.fullmatch, variable.parts[:-1])) or (counts and "/" in where):
         return "metric"
     return "seed" if _SEED.search(f"{where} {variable.full_name}") else "weight"
 

@@ -258,6 +258,7 @@ def test_metrics_seeds_and_counters_are_no_weights(tmp_path: Path, opened: Open)
         "layer_with_weights-0/seed_generator/_state": "seed_generator/seed_generator_state",
         "loss_tracker/total": "total",
         "keras_api/metrics/0/count": "count",
+        "layer_with_weights-1/keras_api/states/0": "lstm/Variable",
         "save_counter": "save_counter",
     }
     prefix = write_bundle(
@@ -269,8 +270,17 @@ def test_metrics_seeds_and_counters_are_no_weights(tmp_path: Path, opened: Open)
         "layer_with_weights-0/seed_generator/_state": "seed",
         "loss_tracker/total": "metric",
         "keras_api/metrics/0/count": "metric",
+        "layer_with_weights-1/keras_api/states/0": "state",
         "save_counter": "state",
     }
+
+
+def test_the_count_of_an_adapted_normalization_is_a_weight(tmp_path: Path, opened: Open) -> None:
+    names = {f"layer_with_weights-0/{name}": name for name in ("mean", "variance", "count")}
+    prefix = write_bundle(
+        tmp_path / "x", {f"{key}/{VALUE}": ONE for key in names}, graph=_graph_of(names)
+    )
+    assert set(_weights(opened(prefix).table())) == set(names)
 
 
 def test_two_models_in_one_checkpoint_keep_their_prefixes(tmp_path: Path, opened: Open) -> None:

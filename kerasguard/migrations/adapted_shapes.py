@@ -1,0 +1,125 @@
+"""KG447: how large an adapted layer's input is stands among the weights alone.
+
+What it looks like: a Sequential whose input shape is open where its first layer, a Normalization,
+has an axis: `batch_input_shape: [null, null]`, and a tensor `mean` of shape (4,). Keras 3: `All
+axis values to be kept must have a known shape`.
+
+Why it happens: in Keras 2 `adapt` built the layer for the data that it saw, and left the shape of
+the model's input open; building took the size from there. Keras 3 builds from the model's input.
+
+Source: tf.keras 2.15 `engine/base_preprocessing_layer.py`, `_adapt_maybe_build`, and
+`layers/preprocessing/normalization.py`, `build`; Keras 3 `layers/preprocessing/normalization.py`.
+
+When it is exact: always; a layer with a mean per feature takes inputs with as many features only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kerasguard.blueprint.nodes import is_graph, layers_of
+from kerasguard.blueprint.objects import Json, class_of, config_of, is_object, name_of, replace_all
+from kerasguard.findings import Finding, Severity
+from kerasguard.tensors import Table
+
+__all__ = ["with_sizes"]
+
+CODES = {"KG447": "how large an adapted layer's input is stands among the weights alone"}
+
+
+def with_sizes(
+    architecture: Mapping[str, Any], stored: Table
+) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
+    """The architecture with input shapes closed where a stored mean tells them.
+
+    Args:
+        architecture: as the file has it; stays as it is, and is returned where nothing is open.
+        stored: the file's table.
+
+    Returns:
+        The architecture, and a finding for each shape that was closed.
+    """
+    sizes = {
+        name: shapes[0]
+        for name, around in _waiting(architecture, ()).items()
+        if len(shapes := _means(stored, name, around)) == 1
+    }
+    findings: list[Finding] = []
+    if not sizes:
+        return architecture, ()
+
+    def change(part: Any) -> Any:
+        opening = _opening(part)
+        if opening is None or name_of(opening[1]) not in sizes:
+            return part
+        source, layer = opening
+        size, axes = sizes[name_of(layer)], _axes(layer)
+        shape = list(_shape(source))
+        if len(size) != len(axes) or any(not -len(shape) <= a < len(shape) for a in axes):
+            return part
+        for axis, length in zip(axes, size, strict=True):
+            shape[axis] = length
+        message = f"{name_of(layer)}: the model's input is {shape}, as its stored mean tells"
+        findings.append(Finding("KG447", name_of(layer), message, Severity.INFO))
+        closed = {**source, "config": {**config_of(source), "batch_input_shape": shape}}
+        layers = [closed if layer is source else layer for layer in _layers(part)]
+        return {**part, "config": {**part["config"], "layers": layers}}
+
+    return replace_all(dict(architecture), change), tuple(findings)
+
+
+def _waiting(item: Any, around: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Names of the layers whose input is open, each with the names of the models around it."""
+    found: dict[str, tuple[str, ...]] = {}
+    opening = _opening(item)
+    if opening is not None:
+        found[name_of(opening[1])] = around
+    for layer in _layers(item):
+        found |= _waiting(layer, (*around, name_of(layer)))
+    return found
+
+
+def _layers(item: Any) -> list[Json]:
+    """The layers of a model; none of anything else, nor of what no Keras wrote."""
+    layers = layers_of(config_of(item)) if is_object(item) else []
+    return layers if all(map(is_object, layers)) else []
+
+
+def _opening(item: Any) -> tuple[Json, Json] | None:
+    """What holds a Sequential's open shape, and its first layer, if that is a Normalization."""
+    layers = _layers(item)
+    if not layers or is_graph(config_of(item)):
+        return None
+    source, *others = layers
+    layer = others[0] if class_of(source) == "InputLayer" and others else source
+    if class_of(layer) != "Normalization" or config_of(layer).get("mean") is not None:
+        return None
+    shape = _shape(source)
+    axes = [axis for axis in _axes(layer) if -len(shape) <= axis < len(shape)]
+    return (source, layer) if any(shape[axis] is None for axis in axes) else None
+
+
+def _shape(source: Json) -> Sequence[int | None]:
+    shape = config_of(source).get("batch_input_shape")
+    return shape if isinstance(shape, (list, tuple)) else ()
+
+
+def _axes(layer: Json) -> list[int]:
+    axis = config_of(layer).get("axis")
+    return [axis] if isinstance(axis, int) else list(axis or ())
+
+
+def _means(stored: Table, name: str, around: Sequence[str]) -> list[tuple[int, ...]]:
+    """Shapes of what can be the layer's mean: its own first tensor, or the only one around it."""
+    own, outer = [], []
+    for key, record in stored.tensors.items():
+        layer = stored.layers.get(record.layer)
+        if layer is None or not record.spec.shape:
+            continue
+        first = record.variable == "mean" or (not record.variable and key.endswith("/vars/0"))
+        if layer.name == name and first:
+            own.append(record.spec.shape)
+        elif layer.name in around and record.variable == "mean":
+            outer.append(record.spec.shape)
+    return own or outer
