@@ -109,6 +109,7 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
         return {x.key: y.key for x, y in zip(mine, other, strict=True)}
     a, b = _variables(ours.members), _variables(theirs.members)
     if a and b:
+        a, b = _counted(a, b)
         pairs = {x.key: b[v].key for v, x in a.items() if v in b}
         left = {v: x for v, x in a.items() if v not in b}
         right = {v: y for v, y in b.items() if v not in a}
@@ -118,6 +119,41 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     if len(mine) == len(other):
         return {x.key: y.key for x, y in zip(mine, other, strict=True)}
     return {}
+
+
+def _counted(
+    a: Mapping[str, TensorRecord], b: Mapping[str, TensorRecord]
+) -> tuple[dict[str, TensorRecord], dict[str, TensorRecord]]:
+    """The variables of both, with a rank in place of what either calls an item of a list.
+
+    TensorFlow's object graphs number the items of a list (`cells/0`), Keras 3 names them after
+    their classes (`cells/lstm_cell`); both list them in order.
+    """
+    lists: dict[str, dict[str, int]] = {}
+    theirs = {_ranked(key, lists, finding=True): record for key, record in b.items()}
+    ranks: dict[str, dict[str, int]] = {where: {} for where in lists}
+    return {_ranked(key, ranks, finding=False): record for key, record in a.items()}, theirs
+
+
+def _ranked(key: str, lists: dict[str, dict[str, int]], *, finding: bool) -> str:
+    """A key with ranks in it; adds to the lists met and to the items met in them.
+
+    Args:
+        key: of a variable, relative to its layer.
+        lists: the items of each list by its place, with their ranks.
+        finding: whether a number stands for an item of a list that is not known yet.
+    """
+    *scopes, last = key.split("/")
+    found: list[str] = []
+    for scope in scopes:
+        where = "/".join(found)
+        if finding and scope.isdecimal():
+            lists.setdefault(where, {})
+        if where in lists:
+            items = lists[where]
+            scope = str(items.setdefault(scope, len(items)))
+        found.append(scope)
+    return "/".join([*found, last])
 
 
 def _respelt(left: Mapping[str, TensorRecord], right: Mapping[str, TensorRecord]) -> dict[str, str]:

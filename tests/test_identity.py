@@ -5,7 +5,7 @@ from __future__ import annotations
 from tables import Layer, by_name, table
 
 from kerasguard.identity import pair
-from kerasguard.tensors import Table
+from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 
 def kernels(expected: Table, stored: Table, **options: dict[str, str]) -> dict[str, str]:
@@ -182,3 +182,25 @@ def test_a_stored_layer_whose_new_name_is_elsewhere_is_left_in_doubt() -> None:
     assert found["body"] == "body"
     assert found.get("norm") in (None, "norm")
     assert found.get("v2_final") in (None, "final")
+
+
+def stacked(unit: str, *cells: str) -> Table:
+    """An RNN of two cells that a Keras 3 file names and a TensorFlow checkpoint numbers."""
+    made = [
+        TensorRecord(
+            *(f"{unit}/cell/cells/{cell}/{leaf}", TensorSpec((size, size), "float32")),
+            *(f"rnn/{variable}", variable, unit),
+        )
+        for cell, size in zip(cells, (3, 4), strict=True)
+        for leaf, variable in ((variable, variable) for variable in ("kernel", "bias"))
+    ]
+    layers = {unit: LayerRecord(unit, "rnn", "RNN", position=0)}
+    return Table({record.key: record for record in made}, layers, "order")
+
+
+def test_cells_that_are_numbered_follow_the_order_of_those_that_are_named() -> None:
+    expected = stacked("layers/rnn", "lstm_cell", "gru_cell")
+    for numbers in (("0", "1"), ("1", "3")):  # a cell without weights is in neither
+        stored = stacked("layer_with_weights-0", *numbers)
+        pairs = pair(expected, stored).tensors
+        assert pairs == dict(zip(expected.tensors, stored.tensors, strict=True))

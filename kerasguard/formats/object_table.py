@@ -32,7 +32,7 @@ _MOMENTS = frozenset(("mean", "variance"))
 # Where a SavedModel keeps what a stateful recurrent layer remembers from batch to batch.
 _RECURRENT_STATES = ("keras_api", "states")
 _METRIC_EDGE = re.compile(r"(_?compile_metrics|compiled_metrics|metrics|_metrics|_loss_tracker)")
-_SEED = re.compile(r"(_random_generator|_generator|_?seed_generator)/|seed_generator_state")
+_SEED = re.compile(r"(_random_generator|_generator|_?seed_generator|_rng)/|seed_generator_state")
 
 
 @dataclass(frozen=True)

@@ -256,6 +256,7 @@ def test_metrics_seeds_and_counters_are_no_weights(tmp_path: Path, opened: Open)
     names = {
         "layer_with_weights-0/kernel": "dense/kernel",
         "layer_with_weights-0/seed_generator/_state": "seed_generator/seed_generator_state",
+        "layer-1/_rng/_state_var": "Variable",
         "loss_tracker/total": "total",
         "keras_api/metrics/0/count": "count",
         "layer_with_weights-1/keras_api/states/0": "lstm/Variable",
@@ -268,6 +269,7 @@ def test_metrics_seeds_and_counters_are_no_weights(tmp_path: Path, opened: Open)
     assert roles == {
         "layer_with_weights-0/kernel": "weight",
         "layer_with_weights-0/seed_generator/_state": "seed",
+        "layer-1/_rng/_state_var": "seed",
         "loss_tracker/total": "metric",
         "keras_api/metrics/0/count": "metric",
         "layer_with_weights-1/keras_api/states/0": "state",

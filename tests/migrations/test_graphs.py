@@ -153,6 +153,41 @@ def test_models_that_a_merge_joins_become_a_graph_with_their_inputs(
 
 
 @pytest.mark.keras
+def test_models_that_a_merge_joins_may_start_with_a_merge_and_have_no_names(
+    build: Callable[..., Any],
+) -> None:
+    def row(*layers: dict[str, Any]) -> dict[str, Any]:
+        return {"class_name": "Sequential", "config": list(layers)}
+
+    def dense(name: str, **options: Any) -> dict[str, Any]:
+        return {"class_name": "Dense", "config": {"name": name, "output_dim": 2, **options}}
+
+    def merge(name: str, *layers: dict[str, Any]) -> dict[str, Any]:
+        config = {"name": name, "mode": "sum", "layers": list(layers)}
+        return {"class_name": "Merge", "config": config}
+
+    a, b, c = (
+        row(dense(n, batch_input_shape=[None, size])) for n, size in (("a", 1), ("b", 2), ("c", 3))
+    )
+    old = row(merge("outer", row(merge("inner", a, b), dense("d")), c), dense("e"))
+    new, findings = migrate(old, {"keras": "1.2.2", "backend": "tensorflow", "format": "legacy_h5"})
+    assert not [f for f in findings if f.severity is Severity.ERROR]
+    model = build(new)
+    assert [x.shape for x in model.inputs] == [(None, 1), (None, 2), (None, 3)]
+    assert len(model.weights) == 10
+
+
+def test_a_merge_whose_mode_is_a_function_is_a_lambda_that_the_caller_supplies() -> None:
+    config = {"name": "m", "mode": ["4wEA", None, None], "mode_type": "lambda", "arguments": {}}
+    old = {"class_name": "Sequential", "config": [{"class_name": "Merge", "config": config}]}
+    _, findings = migrate(old, {"keras": "1.2.2", "format": "legacy_h5"})
+    assert [f.code for f in findings if f.severity is Severity.ERROR] == ["KG421", "KG425"]
+    new, findings = migrate(old, {"keras": "1.2.2", "format": "legacy_h5"}, frozenset({"m"}))
+    assert not [f for f in findings if f.severity is Severity.ERROR]
+    assert new["config"]["layers"][0]["class_name"] == "Lambda"
+
+
+@pytest.mark.keras
 def test_bilinear_upsampling_of_keras_2_3_interpolates_between_corners(
     build: Callable[..., Any],
 ) -> None:
