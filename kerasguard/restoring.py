@@ -12,6 +12,7 @@ from kerasguard.migrations import migrate
 from kerasguard.migrations.adapted_boundaries import summaries, with_boundaries
 from kerasguard.migrations.adapted_shapes import with_sizes
 from kerasguard.migrations.compile_arguments import compile_config_from
+from kerasguard.migrations.shared_axes import with_shared_axes
 from kerasguard.migrations.stored_graph import both_ways, graph_is_run, graph_refused
 from kerasguard.prepared import Prepared
 from kerasguard.reading import Reading
@@ -153,6 +154,8 @@ def _adapted(
 ) -> tuple[dict[str, Any], tuple[Finding, ...], frozenset[str]]:
     """The architecture with what lies among the weights and is config today; its keys there."""
     architecture, sized = with_sizes(architecture, reading.table)
+    architecture, shared = with_shared_axes(architecture, reading.table)
+    sized = (*sized, *shared)
     keys = summaries(architecture, reading.table)
     if not keys:
         return dict(architecture), sized, frozenset()

@@ -72,7 +72,7 @@ def leaves_of(
         Leaf(
             key,
             layers[key].class_name if key in layers else "",
-            _scopes(owned[key][0], layers.get(key)),
+            _scopes(owned[key][0], key, layers),
             tuple(owned[key]),
         )
         for key in sorted(owned, key=place)
@@ -103,9 +103,17 @@ def _last(key: str) -> str:
     return key.rsplit("/", 1)[-1]
 
 
-def _scopes(record: TensorRecord, layer: LayerRecord | None) -> tuple[str, ...]:
+def _scopes(record: TensorRecord, key: str, layers: Mapping[str, LayerRecord]) -> tuple[str, ...]:
+    """The scopes of a leaf's variables, as Keras 2 named the layers.
+
+    It called a backward layer of Bidirectional `backward_...` also where the layer was the
+    caller's own; Keras 3 leaves the caller's name as it is.
+    """
     parts = expected_parts(record.name, record.variable)
-    return parts if layer is None or layer.name in parts else (*parts, layer.name)
+    layer = layers.get(key)
+    parts = parts if layer is None or layer.name in parts else (*parts, layer.name)
+    own = {layers[k].name for k in _around(key, layers) if _last(k) == "backward_layer"}
+    return tuple(f"backward_{p.removeprefix('backward_')}" if p in own else p for p in parts)
 
 
 def layer_ways(

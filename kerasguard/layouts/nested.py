@@ -100,9 +100,9 @@ _Rank = tuple[tuple[str, ...], int]
 
 
 def _path_ranks(paths: Sequence[tuple[str, ...]]) -> list[_Rank]:
-    """Each path without numbers, and its place among the paths that are then equal."""
-    split = [[numbered(part) for part in path] for path in _telling(paths)]
-    stems = [tuple(stem for stem, _ in parts) for parts in split]
+    """What tells each path from the others but numbers, and its place among the then equal."""
+    split = [[numbered(part) for part in path] for path in paths]
+    stems = _telling([tuple(stem for stem, _ in parts) for parts in split])
     return _ranked(stems, [tuple(number for _, number in parts) for parts in split])
 
 

@@ -435,6 +435,21 @@ def test_cells_that_share_one_scope_are_filled_in_order() -> None:
     assert found["layers/rnn/cell/cells/lstm_cell_1/vars/2"] == "rnn/rnn/bias_1:0"
 
 
+@pytest.mark.parametrize("stored", ["backward_lstm_1", "backward_lstm_7"])
+def test_a_backward_layer_of_ones_own_is_told_by_what_keras_2_called_it(stored: str) -> None:
+    """Keras 2 copied the forward layer alone, so that its cell has the higher number."""
+    shapes: Shapes = {"kernel": (3, 8), "recurrent_kernel": (2, 8), "bias": (8,)}
+    expected = Expected().add("layers/b", "b", "Bidirectional", {}, position=0)
+    for attribute, name in (("backward_layer", "lstm_1"), ("forward_layer", "forward_lstm")):
+        expected.add(f"layers/b/{attribute}", f"b/{name}", "LSTM", {})
+        expected.add(f"layers/b/{attribute}/cell", f"b/{name}/lstm_cell", "LSTMCell", shapes)
+    cells = ("b/forward_lstm/lstm_cell_2", f"b/{stored}/lstm_cell_1")
+    names = [(f"{cell}/{v}:0", shape) for cell in cells for v, shape in shapes.items()]
+    found = pairs(restore_table(file({"b": names}), expected.table(), None, {"keras": "2.4.0"}))
+    for attribute, cell in zip(("forward_layer", "backward_layer"), cells, strict=True):
+        assert found[f"layers/b/{attribute}/cell/vars/0"] == f"b/{cell}/kernel:0"
+
+
 def test_layers_inside_a_users_layer_are_told_by_the_numbers_that_keras_counted() -> None:
     """The file leaves out some scopes, and has the layers as they were made, not by attribute."""
     expected = Expected().add("layers/block", "block_6", "Block", {}, position=0)
