@@ -67,10 +67,10 @@ class Prepared:
         """Wait for the last byte and compare the three tables."""
         stored = _without(reading.finish(), self.taken)
         expected = self._expected(stored)
+        stored, first = self._dense(stored, reading, expected)  # first: it goes by old classes
         stored = self._configured(stored, reading)
         if not self.as_stored:
             expected, stored = unadapted(expected, stored, reading, self.target.visits)
-        stored, first = self._dense(stored, reading, expected)
         given = self._layouts(reading, stored, expected)
         plan = diagnose(
             expected,
