@@ -47,6 +47,33 @@ def written(
     return path
 
 
+def dense(name: str, units: int) -> dict[str, Any]:
+    return layer("Dense", name, units=units)
+
+
+@pytest.mark.parametrize(("dynamic", "factor"), [(True, None), (False, 128.0)])
+def test_a_model_that_was_compiled_to_scale_its_losses_loads(
+    tmp_path: Path, dynamic: bool, factor: float | None
+) -> None:
+    sgd = {"module": "keras.optimizers", "class_name": "SGD", "config": {"learning_rate": 0.5}}
+    wrapped = {"inner_optimizer": sgd, "dynamic": dynamic, "initial_scale": 128.0}
+    optimizer = {
+        "module": "keras.src.mixed_precision.loss_scale_optimizer",
+        "class_name": "LossScaleOptimizerV3",
+        "config": wrapped,
+    }
+    tensors = {"layers/dense/vars/0": np.ones((3, 2)), "layers/dense/vars/1": np.zeros(2)}
+    path = written(
+        tmp_path / "m.keras",
+        (3,),
+        [dense("head", 2)],
+        {key: array.astype("float32") for key, array in tensors.items()},
+        compile_config={"optimizer": optimizer, "loss": "mse"},
+    )
+    found = kg.load(path).optimizer
+    assert (type(found).__name__, found.loss_scale_factor) == ("SGD", factor)
+
+
 def test_only_the_connected_pairs_of_a_locally_connected_layer_load(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x, row, bias = rng.normal(size=(2, 5, 2)), rng.normal(size=48), rng.normal(size=(4, 3))

@@ -77,8 +77,10 @@ def _optimizer(stored: Any) -> Any:
     if not isinstance(stored, Mapping) or "module" in stored:
         return stored
     name = str(stored.get("class_name", "")).rpartition(">")[2]
-    if name == "LossScaleOptimizer":
-        return _optimizer(stored["config"].get("inner_optimizer", stored["config"]["optimizer"]))
+    if name in ("LossScaleOptimizer", "LossScaleOptimizerV3"):
+        options = stored["config"]
+        inner = options.get("inner_optimizer") or options.get("optimizer")
+        return _optimizer({k: inner[k] for k in ("class_name", "config")})
     known = {k.lower(): k for k in _OPTIMIZERS}.get(name.lower())
     if known is None:
         raise ValueError(f"optimizer {name} is not part of Keras 3")

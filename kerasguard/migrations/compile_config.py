@@ -5,6 +5,7 @@ model loads, and `predict` fails: `'>' not supported between instances of 'NoneT
 
 Why it happens: Keras 2.12 to 2.15 wrote the arguments of `compile` as they were given, None where
 they were not; Keras 3 takes None for a value. Optimizers of that time had options that are gone.
+A `LossScaleOptimizerV3` was wrapped around an optimizer where losses were scaled.
 Keras 2.12 wrote functions of its own as objects, the function beside a loss that wraps it, and
 schedules without their module.
 
@@ -27,6 +28,7 @@ CODES = {"KG434": "the compile arguments are written in Keras 2's form"}
 _DEFAULTS: Json = {"jit_compile": False, "run_eagerly": False, "steps_per_execution": 1}
 _OLD_MODULES = ("keras.optimizers.experimental", "keras.optimizers.legacy")
 _WRAPPERS = ("LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper")
+_LOSS_SCALE = "LossScaleOptimizerV3"
 _NOT_IN_KERAS3 = ("is_legacy_optimizer", "jit_compile", "decay")
 
 
@@ -48,6 +50,9 @@ def _rewrite_optimizer(blueprint: Blueprint, optimizer: Any) -> None:
     if not isinstance(optimizer, dict) or not isinstance(optimizer.get("config"), dict):
         return
     options = optimizer["config"]
+    if optimizer.get("class_name") == _LOSS_SCALE and isinstance(_inner(options), dict):
+        _unwrap(optimizer, options)
+        options = optimizer["config"]
     if optimizer.get("module") in _OLD_MODULES:
         optimizer["module"] = "keras.optimizers"
     if options.get("decay"):
@@ -60,6 +65,20 @@ def _rewrite_optimizer(blueprint: Blueprint, optimizer: Any) -> None:
     if isinstance(rate, dict) and "class_name" in rate:
         rate.setdefault("module", "keras.optimizers.schedules")
     _rewrite_optimizer(blueprint, options.get("inner_optimizer"))
+
+
+def _inner(options: Json) -> Any:
+    inner = options.get("inner_optimizer")
+    return inner.get("config") if isinstance(inner, dict) else None
+
+
+def _unwrap(optimizer: Json, options: Json) -> None:
+    """The optimizer itself, whose state the file holds; Keras 3 scales float16's losses unasked."""
+    if not options.get("dynamic", True):
+        _inner(options)["loss_scale_factor"] = options.get("initial_scale")
+    inner = options["inner_optimizer"]
+    optimizer.clear()
+    optimizer.update(inner)
 
 
 def _today(value: Any) -> Any:

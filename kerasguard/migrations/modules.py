@@ -20,13 +20,27 @@ from __future__ import annotations
 from collections import Counter
 
 from kerasguard.blueprint.keras3 import ACTIVATIONS, LAYERS
-from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, short_name
+from kerasguard.blueprint.objects import (
+    Json,
+    class_of,
+    config_of,
+    keras_object,
+    name_of,
+    short_name,
+)
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
 
 CODES = {"KG425": "a class without a module, or one that the caller must supply"}
 
 _FUNCTIONAL = "keras.src.models.functional"
+# Layers of Keras' own that it does not offer, with what their configs hold of their own.
+_APPLICATIONS = {
+    "CustomScaleLayer": ("inception_resnet_v2", {"scale"}),
+    "LayerScale": ("convnext", {"init_values", "projection_dim"}),
+    "StochasticDepth": ("convnext", {"drop_path_rate"}),
+}
+_EVERY_LAYER = {"name", "trainable", "dtype"}
 _GRAPH = ("name", "trainable", "layers", "input_layers", "output_layers")
 
 
@@ -66,6 +80,10 @@ def _place(blueprint: Blueprint, item: Json) -> None:
         module = "keras" if kind == "Sequential" else "keras.layers"
         item.update(keras_object(module, kind, config_of(item)))
         item.pop("build_config", None)
+    elif kind in _APPLICATIONS and config_of(item).keys() <= _EVERY_LAYER | _APPLICATIONS[kind][1]:
+        module = f"keras.src.applications.{_APPLICATIONS[kind][0]}"
+        item.update(keras_object(module, kind, config_of(item)))
+        item.pop("build_config", None)
     elif not kind.startswith("ops.") and not blueprint.is_refused(item):
         blueprint.need(str(item.get("registered_name") or item["class_name"]), item)
 
@@ -94,7 +112,9 @@ def _ask(blueprint: Blueprint) -> None:
     """One finding for all names, with the call to write."""
     names = sorted(blueprint.missing)
     used = "; ".join(f"{n} in {', '.join(sorted(set(blueprint.missing[n]))[:3])}" for n in names)
-    entries = ", ".join(f'"{n}": {n.rpartition(">")[2]}' for n in names)
+    bare = {name_of(item) for item in blueprint.layers("Lambda")}  # their functions have no names
+    told = ((n, "lambda x: ..." if n in bare else n.rpartition(">")[2]) for n in names)
+    entries = ", ".join(f'"{name}": {value}' for name, value in told)
     blueprint.refuse("", f"not part of Keras 3: {used}. Supply them: custom_objects={{{entries}}}")
 
 

@@ -46,3 +46,14 @@ def test_wrapped_metrics_become_the_function_that_they_wrap() -> None:
 def test_an_unknown_optimizer_is_named() -> None:
     with pytest.raises(ValueError, match="Yogi"):
         compile_config_from({"optimizer_config": {"class_name": "Yogi", "config": {}}})
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "key"),
+    [("LossScaleOptimizer", "optimizer"), ("LossScaleOptimizerV3", "inner_optimizer")],
+)
+def test_an_optimizer_that_scaled_losses_is_the_one_inside(wrapper: str, key: str) -> None:
+    inner = {"module": "keras.optimizers", "class_name": "Adam", "config": {"jit_compile": False}}
+    stored = {"class_name": wrapper, "config": {key: inner, "dynamic": True}}
+    found = compile_config_from({"optimizer_config": stored})["optimizer"]
+    assert (found["class_name"], found["config"]) == ("Adam", {"learning_rate": 0.001})

@@ -133,6 +133,17 @@ def test_values_in_old_encodings_are_written_plainly() -> None:
     assert new["config"]["layers"][1]["config"]["target_shape"] == [2, 2]
 
 
+@pytest.mark.keras
+def test_layers_that_keras_keeps_for_its_applications_are_its_own(
+    migrated: Callable[..., Any], build: Callable[..., Any]
+) -> None:
+    config = {"dtype": "float32", "init_values": 1e-6, "projection_dim": 4}
+    model = build(migrated({"class_name": "LayerScale", "config": config}).new)
+    assert model.layers[-1].gamma.shape == (4,)
+    other = migrated({"class_name": "LayerScale", "config": {**config, "axis": 1}})
+    assert [f.code for f in other.errors] == ["KG425"]
+
+
 def test_unknown_classes_are_listed_at_once_with_the_call_to_write() -> None:
     layers = [{"class_name": c, "config": {"name": c.lower()}} for c in ("ConvDNA", "zoo>Scale")]
     old = {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
