@@ -35,7 +35,9 @@ def splits(
     for record in stored:
         groups.setdefault(scopes_of(record, origin), []).append(record)
     if len(groups) == len(leaves):
-        by_name = _by_name(leaves, list(groups)) or _by_rank(leaves, list(groups))
+        scopes = list(groups)
+        # Numbers are compared before they are overlooked: `dense_1` may be today's `dense`.
+        by_name = _exact(leaves, scopes) or _by_rank(leaves, scopes) or _by_name(leaves, scopes)
         if by_name:
             yield tuple(tuple(groups[scope]) for scope in by_name), True
         for order in _orders(leaves):
@@ -56,15 +58,22 @@ def scopes_of(record: TensorRecord, origin: Origin) -> tuple[str, ...]:
     return split_weight_name(weight_name, origin.major < 2)[0]
 
 
+def _exact(
+    leaves: Sequence[Leaf], scopes: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]] | None:
+    """The scope of each leaf, where both sides have the same names."""
+    ours = _telling([leaf.scopes for leaf in leaves])
+    theirs = {parts[-1]: s for s, parts in zip(scopes, _telling(scopes), strict=True) if parts}
+    same = len(theirs) == len(leaves) and {o[-1] for o in ours if o} == set(theirs)
+    return [theirs[o[-1]] for o in ours] if same else None
+
+
 def _by_name(
     leaves: Sequence[Leaf], scopes: Sequence[tuple[str, ...]]
 ) -> list[tuple[str, ...]] | None:
     """The scope of each leaf, where names leave exactly one way."""
     ours = _telling([leaf.scopes for leaf in leaves])
     theirs = dict(zip(scopes, _telling(scopes), strict=True))
-    exact = {parts[-1]: scope for scope, parts in theirs.items() if parts}
-    if len(exact) == len(leaves) and {o[-1] for o in ours if o} == set(exact):
-        return [exact[o[-1]] for o in ours]
     open_ = {
         i: {s for s, parts in theirs.items() if _alike(parts, names)}
         for i, names in enumerate(ours)

@@ -468,3 +468,18 @@ def test_layers_inside_a_users_layer_are_told_by_the_numbers_that_keras_counted(
     assert found["layers/block/ffn/layers/dense/vars/0"] == "block/dense_16/kernel:0"
     assert found["layers/block/pre/vars/1"] == "block/block_3/dense_18/bias:0"
     assert found["layers/block/after/vars/0"] == "block/block_3/dense_19/kernel:0"
+
+
+def test_numbers_that_drifted_are_no_names_of_other_layers() -> None:
+    names = ["cm/dense_1", "cm/dense_2", "cm/norm"]
+    shapes: list[Shapes] = [DENSE, DENSE, NORM]
+    rows = [
+        (f"{n}/{v}:0", s) for n, told in zip(names, shapes, strict=True) for v, s in told.items()
+    ]
+    model = Expected()
+    model.layers["layers/cm"] = LayerRecord("layers/cm", "cm", "CM", position=0)
+    for key, name, told in (("b", "norm", NORM), ("d", "dense", DENSE), ("e", "dense_1", DENSE)):
+        model.add(f"layers/cm/{key}", f"cm/{name}", snake_case(name), told)
+    found = pairs(restore_table(file({"cm": rows}), model.table(), None, KERAS2))
+    assert found["layers/cm/d/vars/0"] == "cm/cm/dense_1/kernel:0"
+    assert found["layers/cm/e/vars/0"] == "cm/cm/dense_2/kernel:0"
