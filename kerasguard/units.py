@@ -111,6 +111,9 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     if a and b:
         a, b = _counted(a, b)
         pairs = {x.key: b[v].key for v, x in a.items() if v in b}
+        mine_bare, other_bare = _bare(ours.members), _bare(theirs.members)
+        if not pairs and mine_bare and set(mine_bare) == set(other_bare):
+            return {x.key: other_bare[v].key for v, x in mine_bare.items()}
         left = {v: x for v, x in a.items() if v not in b}
         right = {v: y for v, y in b.items() if v not in a}
         return pairs | _respelt(left, right)
@@ -119,6 +122,21 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     if len(mine) == len(other):
         return {x.key: y.key for x, y in zip(mine, other, strict=True)}
     return {}
+
+
+def _bare(members: Mapping[str, TensorRecord]) -> dict[tuple[str, str], TensorRecord]:
+    """Members by direction and variable's name, wherever in the layer; empty if that is no name.
+
+    TensorFlow 1 named the variables of a cell, or of a wrapped layer, after the outer layer alone.
+    """
+    found = {(_direction(key), r.variable): r for key, r in members.items() if r.variable}
+    return found if len(found) == len(members) else {}
+
+
+def _direction(key: str) -> str:
+    """`forward` or `backward` for the two layers of a Bidirectional."""
+    match = re.match(r"(forward|backward)_", key)
+    return match[1] if match else ""
 
 
 def _counted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tables import Layer, by_name, table
 
 from kerasguard.identity import pair
@@ -204,3 +206,23 @@ def test_cells_that_are_numbered_follow_the_order_of_those_that_are_named() -> N
         stored = stacked("layer_with_weights-0", *numbers)
         pairs = pair(expected, stored).tensors
         assert pairs == dict(zip(expected.tensors, stored.tensors, strict=True))
+
+
+def test_variables_named_after_the_outer_layer_alone_are_told_by_their_own_names() -> None:
+    """TensorFlow 1 saved `lstm/kernel` and `bidirectional/forward_lstm/kernel` by name."""
+
+    def both(unit: str, *places: str, addressing: Literal["key", "name"]) -> Table:
+        made = [
+            TensorRecord(f"{unit}/{p}{v}", TensorSpec((4, 4), "float32"), v, v, unit)
+            for p in places
+            for v in ("kernel", "bias")
+        ]
+        layers = {unit: LayerRecord(unit, "rnn", position=0)}
+        return Table({record.key: record for record in made}, layers, addressing)
+
+    inside = ("backward_layer/cell/", "forward_layer/cell/")
+    expected = both("layers/rnn", *inside, addressing="key")
+    stored = both("rnn", "backward_lstm/", "forward_lstm/", addressing="name")
+    assert pair(expected, stored).tensors == dict(
+        zip(expected.tensors, stored.tensors, strict=True)
+    )

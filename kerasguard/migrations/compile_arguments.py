@@ -54,6 +54,10 @@ _OPTIMIZERS: dict[str, tuple[str, ...]] = {
 }
 
 
+# What Keras 2 called what Keras 3 finds by another name only.
+_NAMES = {"logcosh": "log_cosh"}
+
+
 def compile_config_from(training: Mapping[str, Any]) -> dict[str, Any]:
     """Keras 3's compile config of a legacy `training_config`.
 
@@ -104,7 +108,8 @@ def _optimizer(stored: Any) -> Any:
 
 
 def _schedule(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    return _object("keras.optimizers.schedules", class_name, config)
+    given = {key: value for key, value in config.items() if value is not None}
+    return _object("keras.optimizers.schedules", class_name, given)
 
 
 def _object(module: str, class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,18 +122,33 @@ def _object(module: str, class_name: str, config: Mapping[str, Any]) -> dict[str
 
 
 def _objects(value: Any, module: str) -> Any:
-    """Losses or metrics, in whatever lists and dicts they are nested."""
+    """Losses or metrics, in whatever lists and dicts they are nested; None for an empty list."""
     if isinstance(value, (list, tuple)):
-        return [_objects(item, module) for item in value]
+        found = [_objects(item, module) for item in value]
+        return found if any(item is not None for item in found) or not found else None
+    if isinstance(value, str):
+        return _named(value)
     if not isinstance(value, Mapping):
         return value
     if "class_name" not in value or "module" in value:
         return value if "module" in value else {k: _objects(v, module) for k, v in value.items()}
-    config = {k: v for k, v in value.get("config", {}).items() if k not in ("dtype", "reduction")}
+    config = {k: v for k, v in value.get("config", {}).items() if _is_told(k, v)}
     function = config.pop("fn", None)
     name = str(value["class_name"]).rpartition(">")[2]
     if name in ("MeanMetricWrapper", "SumOverBatchSizeMetricWrapper", "LossFunctionWrapper"):
         if not isinstance(function, str):
             raise ValueError(f"a {name} without the name of its function")
-        return function
+        return _named(function)
     return _object(module, name, config)
+
+
+def _is_told(key: str, value: Any) -> bool:
+    """Whether an option of a loss or metric is one of Keras 3's, and no default of Keras 2."""
+    return key != "dtype" and (key, value) != ("reduction", "auto")
+
+
+def _named(name: str) -> str:
+    """The name by which Keras 3 looks a loss or metric up."""
+    if name == "<lambda>":
+        raise ValueError("a loss or metric is a lambda, which the file does not hold")
+    return _NAMES.get(name, name)

@@ -10,19 +10,20 @@ Source: tf.keras `mixed_precision/policy.py`; Keras 3 `dtype_policies/dtype_poli
 
 When it is exact: always. Loss scaling belongs to the optimizer today and acts on training only. An
 Embedding of integers is one whose input, not whose table, had that dtype, a Discretization one
-whose output had it.
+whose output had it; a Hashing of floats computes integers all the same.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from kerasguard.blueprint.objects import class_of, config_of, keras_object
+from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG408": "a dtype policy is written in Keras 2's form"}
 
 _OF_FLOATS = {"Discretization", "Embedding"}
+_OF_INTEGERS = {"Hashing"}
 _POLICIES = {"Policy", "PolicyV1"}
 
 
@@ -34,12 +35,19 @@ def rewrite(blueprint: Blueprint) -> None:
             continue
         old = config["dtype"]
         new = _modern(old)
-        if new is None or (class_of(item) in _OF_FLOATS and "int" in str(new)):
+        if new is None or _of_another_kind(item, str(new)):
             del config["dtype"]
         else:
             config["dtype"] = new
         if isinstance(old, dict) and new != old:
             blueprint.note(item, f"its dtype policy {old['config'].get('name')} was Keras 2's")
+
+
+def _of_another_kind(item: Json, dtype: str) -> bool:
+    """Whether the layer's dtype cannot be that of what Keras 3 has it compute."""
+    if class_of(item) in _OF_INTEGERS:
+        return "int" not in dtype and config_of(item).get("output_mode", "int") == "int"
+    return class_of(item) in _OF_FLOATS and "int" in dtype
 
 
 def _modern(dtype: Any) -> Any:

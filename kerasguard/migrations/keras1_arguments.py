@@ -164,14 +164,39 @@ def _single_layers(blueprint: Blueprint, item: Json, config: Json) -> None:
             config["batch_statistics"] = True
     if kind == "Embedding" and "embeddings_initializer" in config:
         config.pop("dropout", None)
-    if kind == "Conv2DTranspose" and "output_shape" in config:
-        config.pop("output_shape")
+    if kind == "Conv2DTranspose":
+        _output_shape(blueprint, item, config)
     if kind == "SeparableConv2D":
         _rename(config, {"kernel_regularizer": "depthwise_regularizer"})
     if config.get("padding") in ("full", "half"):
         _theano_padding(blueprint, item, config)
     if kind in ("ZeroPadding2D", "ZeroPadding3D"):
         config["padding"] = _padding(config.get("padding"))
+
+
+def _output_shape(blueprint: Blueprint, item: Json, config: Json) -> None:
+    """The output's size, which Keras 1 was told, as what Keras 3 adds to its own formula.
+
+    The input's size follows from it: it is what the convolution makes of such an output.
+    """
+    shape, kernel = config.pop("output_shape", None), config.get("kernel_size")
+    if not isinstance(shape, list) or len(shape) != 4 or not isinstance(kernel, list):
+        return
+    sizes = shape[2:] if config.get("data_format") == "channels_first" else shape[1:3]
+    strides, same = config.get("strides") or [1, 1], config.get("padding") == "same"
+    added, usual = [], []
+    for size, k, stride in zip(sizes, kernel, strides, strict=True):
+        if not isinstance(size, int):
+            return
+        steps = -(-size // stride) if same else (size - k) // stride + 1
+        added.append(size - (steps - 1) * stride - k + 2 * (k // 2 if same else 0))
+        usual.append(size == steps * stride + (0 if same else max(k - stride, 0)))
+    if all(usual):
+        return
+    if any(not 0 <= more < stride for more, stride in zip(added, strides, strict=True)):
+        blueprint.refuse(item, f"Keras 3 cannot make an output of the size {sizes}")
+    config["output_padding"] = added
+    blueprint.note(item, f"its output of the size {sizes} takes output_padding={added}")
 
 
 def _theano_padding(blueprint: Blueprint, item: Json, config: Json) -> None:

@@ -12,7 +12,7 @@ When it is exact: ReLU with a threshold is x where x > theta and 0 elsewhere, as
 InstanceNormalization is GroupNormalization with a group per channel; along another axis than the
 last or without an epsilon of its own it keeps those options; that of keras-contrib, which has no
 `groups`, adds its epsilon elsewhere and is left to the caller. The random layers do nothing outside
-of training, so they become Identity, with a warning because training loses them. A LeakyReLU of
+of training, so they become Identity, with a warning because training loses them.
 """
 
 from __future__ import annotations

@@ -57,3 +57,23 @@ def test_an_optimizer_that_scaled_losses_is_the_one_inside(wrapper: str, key: st
     stored = {"class_name": wrapper, "config": {key: inner, "dynamic": True}}
     found = compile_config_from({"optimizer_config": stored})["optimizer"]
     assert (found["class_name"], found["config"]) == ("Adam", {"learning_rate": 0.001})
+
+
+def test_a_schedule_without_a_name_has_none() -> None:
+    rate = {"class_name": "PolynomialDecay", "config": {"decay_steps": 3, "name": None}}
+    stored = {"optimizer_config": {"class_name": "SGD", "config": {"learning_rate": rate}}}
+    found = compile_config_from(stored)["optimizer"]["config"]["learning_rate"]
+    assert found["config"] == {"decay_steps": 3}
+
+
+def test_a_reduction_is_kept_and_an_output_without_metrics_has_none() -> None:
+    loss = {"class_name": "MeanAbsoluteError", "config": {"reduction": "sum", "name": "m"}}
+    found = compile_config_from({"loss": loss, "metrics": [["mae"], [None]]})
+    assert found["loss"]["config"] == {"reduction": "sum", "name": "m"}
+    assert found["metrics"] == [["mae"], None]
+    assert compile_config_from({"loss": "logcosh"})["loss"] == "log_cosh"
+
+
+def test_a_loss_that_is_a_lambda_is_not_in_the_file() -> None:
+    with pytest.raises(ValueError, match="lambda"):
+        compile_config_from({"loss": {"out": "<lambda>"}})

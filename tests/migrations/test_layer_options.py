@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kerasguard.findings import Severity
+
 KERAS1 = {"keras": "1.2.2", "backend": "theano", "format": "legacy_h5"}
 
 # layer, shape of the input, code of the migration, arguments that must be gone, and new ones
@@ -236,3 +238,64 @@ def test_a_lambda_as_activation_is_supplied_under_the_name_of_its_layer(migrated
     layer = {"class_name": "Dense", "config": {"units": 2, "activation": "<lambda>"}}
     assert any('"layer": layer' in str(e) for e in migrated(layer).errors)
     assert migrated(layer, known=["layer"]).config["activation"]["config"] == "layer"
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("image", "covering", "cut"),
+    [((8, 8), (5, 5), ((0, 0), (0, 1))), ((9, 6), (6, 4), ((0, 1), (0, 0)))],
+)
+def test_a_random_crop_of_tensorflow_2_4_resizes_before_it_cuts(
+    migrated: Any,
+    build: Callable[..., Any],
+    image: tuple[int, int],
+    covering: tuple[int, int],
+    cut: tuple[tuple[int, int], tuple[int, int]],
+) -> None:
+    layer = {"class_name": "RandomCrop", "config": {"height": 5, "width": 4, "seed": None}}
+    writer = {"keras": "2.4.0", "format": "legacy_h5"}
+    found = migrated(layer, (*image, 1), writer=writer)
+    assert (found.config["height"], found.config["width"]) == covering
+    model = build(found.new)
+    assert model.output_shape == (None, 5, 4, 1)
+    whole = model.get_layer("layer")(np.random.default_rng(0).random((1, *image, 1)))
+    x = np.random.default_rng(0).random((1, *image, 1))
+    rows, columns = (slice(a, -b or None) for a, b in cut)
+    assert np.allclose(model(x), np.asarray(whole)[:, rows, columns], atol=1e-6)
+    assert not migrated(layer, (*image, 1), writer={"keras": "2.7.0"}).codes() & {"KG449"}
+    assert [e.code for e in migrated(layer, (None, None, 1), writer=writer).errors] == ["KG449"]
+
+
+def test_a_salt_that_stood_for_none_is_left_out_with_a_warning(migrated: Any) -> None:
+    config = {"num_bins": 7, "salt": [956888297470, 956888297470], "dtype": "float32"}
+    found = migrated({"class_name": "Hashing", "config": config})
+    assert not {"salt", "dtype"} & set(found.config)
+    assert [f.severity for f in found.findings if f.code == "KG450"] == [Severity.WARNING]
+    given = migrated({"class_name": "Hashing", "config": {"num_bins": 7, "salt": [1, 1]}})
+    assert given.config["salt"] == [1, 1]
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("size", "padding", "added"),
+    [(18, "same", None), (17, "same", [0, 0]), (19, "valid", None), (20, "valid", [1, 1])],
+)
+def test_the_size_that_keras_1_was_told_decides_what_a_transposed_convolution_adds(
+    migrated: Any, build: Callable[..., Any], size: int, padding: str, added: list[int] | None
+) -> None:
+    kernel = {"nb_filter": 4, "nb_row": 3, "nb_col": 3, "subsample": [2, 2]}
+    more = {"border_mode": padding, "output_shape": [None, size, size, 4], "dim_ordering": "tf"}
+    layer = {"class_name": "Deconvolution2D", "config": {**kernel, **more}}
+    writer = {"keras": "1.2.2", "format": "legacy_h5", "backend": "tensorflow"}
+    found = migrated(layer, (9, 9, 3), writer=writer)
+    assert found.config.get("output_padding") == added
+    assert build(found.new).output_shape == (None, size, size, 4)
+
+
+def test_a_size_that_no_transposed_convolution_makes_is_refused(migrated: Any) -> None:
+    kernel = {"nb_filter": 4, "nb_row": 2, "nb_col": 2, "subsample": [3, 3]}
+    more = {"border_mode": "same", "output_shape": [None, 25, 27, 4], "dim_ordering": "tf"}
+    layer = {"class_name": "Deconvolution2D", "config": {**kernel, **more}}
+    writer = {"keras": "1.2.2", "format": "legacy_h5", "backend": "tensorflow"}
+    errors = migrated(layer, (9, 9, 3), writer=writer).errors
+    assert [e.code for e in errors] == ["KG404"]
