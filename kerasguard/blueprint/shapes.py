@@ -138,8 +138,8 @@ def window(size: int | None, kernel: int, stride: int, padding: str, dilation: i
     if size is None:
         return None
     reach = (kernel - 1) * dilation + 1
-    room = size if padding in ("same", "causal") else size - reach + 1
-    return -(-room // stride)
+    more = {"same": reach - 1, "causal": reach - 1, "full": 2 * (reach - 1)}.get(padding, 0)
+    return -(-(size + more - reach + 1) // stride)
 
 
 def _sizes(value: Any, count: int) -> list[Any]:

@@ -11,7 +11,7 @@ Source: Keras 2.0 release notes; Keras 2 `legacy/interfaces.py`.
 When it is exact: for every argument in the tables here. Cropping, padding and upsampling layers,
 which did not write their order of axes, get that of the other layers; if these differ, or
 Theano if there are none, the architecture is refused. Options without a successor that do
-something else (`mode=1` of BatchNormalization, `border_mode="full"`) are refused.
+something else (`mode=1` of BatchNormalization) are refused.
 """
 
 from __future__ import annotations
@@ -168,8 +168,8 @@ def _single_layers(blueprint: Blueprint, item: Json, config: Json) -> None:
         _output_shape(blueprint, item, config)
     if kind == "SeparableConv2D":
         _rename(config, {"kernel_regularizer": "depthwise_regularizer"})
-    if config.get("padding") in ("full", "half"):
-        _theano_padding(blueprint, item, config)
+    if config.get("padding") == "half":
+        _half(blueprint, item, config)
     if kind in ("ZeroPadding2D", "ZeroPadding3D"):
         config["padding"] = _padding(config.get("padding"))
 
@@ -199,13 +199,14 @@ def _output_shape(blueprint: Blueprint, item: Json, config: Json) -> None:
     blueprint.note(item, f"its output of the size {sizes} takes output_padding={added}")
 
 
-def _theano_padding(blueprint: Blueprint, item: Json, config: Json) -> None:
+def _half(blueprint: Blueprint, item: Json, config: Json) -> None:
+    """Half a kernel of zeros on both sides, which is `same` for odd kernels."""
     sizes = config.get("kernel_size")
     odd = all(size % 2 for size in (sizes if isinstance(sizes, list) else [sizes or 0]))
-    if config["padding"] == "half" and odd:
+    if odd:
         config["padding"] = "same"
     else:
-        blueprint.refuse(item, f"padding {config['padding']!r} existed with Theano only")
+        blueprint.refuse(item, "padding 'half' of an even kernel existed with Theano only")
 
 
 def _padding(padding: Any) -> Any:

@@ -1,12 +1,13 @@
-"""KG441: `same` padding as Theano had it.
+"""KG441: `same` and `full` padding as Theano had it.
 
 What it looks like: `"backend": "theano"` and `"padding": "same"` (Keras 1: `border_mode`) on a
 convolution with strides or an even kernel, or on a pooling layer. Nothing fails: the model loads
-and predicts something else.
+and predicts something else. Or `"padding": "full"`, which Keras 3 refuses.
 
 Why it happens: Theano centres each window on its place, so that it starts half a kernel before it;
 TensorFlow and Keras 3 share what is missing between both ends, which differs for even kernels and,
-depending on the size, for strides. Theano's poolings start up to a whole window before.
+depending on the size, for strides. Theano's poolings start up to a whole window before. `full` is
+every place at which the kernel meets the image, and only Theano had it.
 
 Source: Keras 1.2 and 2.3 `backend/theano_backend.py`, `_postprocess_conv2d_output`, `pool2d`.
 
@@ -25,7 +26,7 @@ from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object
 from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG441": "`same` padding of Theano starts elsewhere"}
+CODES = {"KG441": "padding of Theano starts elsewhere"}
 
 _CONVOLUTIONS = re.compile(r"(Depthwise|Separable)?Conv([123])D")
 _POOLINGS = re.compile(r"(Average|Max)Pooling[123]D")
@@ -36,18 +37,24 @@ def rewrite(blueprint: Blueprint) -> None:
     """Zeros in front of convolutions; refuse the rest where it differs."""
     for _, model in blueprint.models():
         layers = list(layers_of(model))
-        same = [x for x in layers if config_of(x).get("padding") == "same"]
-        shapes = shapes_of(model) if same else {}
+        padded = [x for x in layers if _differs(blueprint, x)]
+        shapes = shapes_of(model) if padded else {}
         before = dict(zip(map(name_of, layers[1:]), map(name_of, layers), strict=False))
-        for layer in same:
+        for layer in padded:
             calls = calls_of(layer)
             history = history_of(calls[0]["args"][0]) if calls else None
             source = history or (before.get(name_of(layer), ""), 0, 0)
             _pad(blueprint, model, layer, shapes.get(source))
     for wrapper in blueprint.layers("TimeDistributed"):
         inner = config_of(wrapper).get("layer")
-        if isinstance(inner, dict) and config_of(inner).get("padding") == "same":
+        if isinstance(inner, dict) and _differs(blueprint, inner):
             _pad(blueprint, None, inner, None)
+
+
+def _differs(blueprint: Blueprint, layer: Json) -> bool:
+    """Whether a layer's padding may be another one in Keras 3."""
+    padding = config_of(layer).get("padding")
+    return padding == "full" or (padding == "same" and blueprint.writer.backend == "theano")
 
 
 def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | None) -> None:
@@ -56,22 +63,23 @@ def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | N
     if not (convolves or _POOLINGS.fullmatch(kind) or _OTHERS.fullmatch(kind)):
         return
     edges = _edges(config, kind, shape)
-    if edges is not None and all(theirs == ours for theirs, ours in edges):
+    same = config["padding"] == "same"
+    if same and edges is not None and all(theirs == ours for theirs, ours in edges):
         return
     if model is None or not convolves or edges is None:
         blueprint.refuse(
             layer,
-            f"padding 'same' of {kind} starts elsewhere with Theano, which Keras 3 cannot compute; "
-            "rebuild the model with explicit padding and load the weights into it",
+            f"padding {config['padding']!r} of {kind} starts elsewhere with Theano, which Keras 3 "
+            "cannot compute; rebuild the model with explicit padding and load the weights into it",
         )
         return
-    config["padding"] = "valid"
+    was, config["padding"] = config["padding"], "valid"
     width = [list(theirs) for theirs, _ in edges]
     name = free_name(model, f"{name_of(layer)}_padding")
     options: Json = {"name": name, "padding": width[0] if len(width) == 1 else width}
     options |= {} if len(width) == 1 else {"data_format": "channels_last"}
     insert_before(model, layer, keras_object("keras.layers", f"ZeroPadding{len(width)}D", options))
-    blueprint.note(layer, f"padding 'same' started elsewhere with Theano: {width} zeros in front")
+    blueprint.note(layer, f"padding {was!r} started elsewhere with Theano: {width} zeros in front")
 
 
 _Ends = tuple[int, int]
@@ -88,7 +96,10 @@ def _edges(config: Json, kind: str, shape: Shape | None) -> list[tuple[_Ends, _E
     sizes = shape[1:-1] if shape is not None and len(shape) == rank + 2 else [None] * rank
     found = []
     for size, window, stride, gap in zip(sizes, windows, strides, dilation, strict=True):
-        ends = _along(size, (window - 1) * gap + 1, stride, pools=pools)
+        reach = (window - 1) * gap + 1
+        whole = reach - 1, reach - 1
+        full = config["padding"] == "full"
+        ends = (whole, whole) if full else _along(size, reach, stride, pools=pools)
         if ends is None:
             return None
         found.append(ends)
@@ -111,6 +122,4 @@ def _sizes(value: Any, count: int) -> list[int]:
     return list(value) if isinstance(value, (list, tuple)) else [value] * count
 
 
-MIGRATION = Migration(
-    "KG441", "Keras 1 and 2 with Theano", lambda w: w.backend == "theano", rewrite
-)
+MIGRATION = Migration("KG441", "Keras 1 and 2 with Theano", lambda w: w.before_keras3, rewrite)

@@ -76,7 +76,7 @@ def test_keras_3_builds_what_an_old_option_became(
         ("DepthwiseConv2D", {"kernel_size": 2, "groups": 2}, "groups=2"),
         ("BatchNormalization", {"axis": [1, 2]}, "[1, 2]"),
         ("BatchNormalization", {"mode": 1}, "mode=1"),
-        ("Conv2D", {"filters": 2, "kernel_size": 2, "border_mode": "full"}, "full"),
+        ("Conv2DTranspose", {"filters": 2, "kernel_size": 2, "padding": "full"}, "full"),
         ("Dense", {"units": 2, "quantum": 7}, "quantum=7"),
         ("Merge", {"mode": "cos"}, "cos"),
     ],

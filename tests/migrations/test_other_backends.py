@@ -101,3 +101,21 @@ def test_same_padding_of_theano_that_is_ours_stays(migrated: Any) -> None:
     config = {"filters": 1, "kernel_size": [3], "padding": "same"}
     found = migrated({"class_name": "Conv1D", "config": config}, (6, 1), writer=THEANO)
     assert found.config["padding"] == "same"
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("writer", [KERAS1, THEANO])
+def test_full_padding_is_every_place_at_which_the_kernel_meets_the_image(
+    migrated: Any, build: Callable[..., Any], writer: dict[str, str]
+) -> None:
+    config: Json = {"filters": 1, "kernel_size": [2, 3], "padding": "full", "use_bias": False}
+    if writer is KERAS1:
+        config = {"nb_filter": 1, "nb_row": 2, "nb_col": 3, "border_mode": "full", "bias": False}
+    found = migrated({"class_name": "Conv2D", "config": config}, (4, 5, 1), writer=writer)
+    model = build(found.new)
+    model.set_weights([np.ones((2, 3, 1, 1))])
+    x = np.random.default_rng(0).random((1, 4, 5, 1)).astype("float32")
+    padded = np.pad(x, ((0, 0), (1, 1), (2, 2), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2, 3), (1, 2))
+    np.testing.assert_allclose(model(x), windows.sum((-1, -2)), rtol=1e-5)
+    assert model.output_shape == (None, 5, 7, 1)
