@@ -22,6 +22,7 @@ from kerasguard.layouts import (
     restore_older_paths,
     restore_table,
     unsorted_dicts,
+    without_statistics,
 )
 from kerasguard.plans import Policy, RepairPlan
 from kerasguard.reading import Reading
@@ -124,6 +125,7 @@ class Prepared:
         """The stored table with layers as today's compute them, and what is done for it first."""
         if self.built is None or reading.checkpoint.name == "legacy_h5":
             return stored, {}
+        stored = without_statistics(stored, expected)
         return as_dense(stored, expected, reading.checkpoint.architecture(), reading.writer())
 
     def _expected(self, stored: Table) -> Table:

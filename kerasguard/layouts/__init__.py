@@ -3,6 +3,7 @@
 Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` for one layer.
 """
 
+from kerasguard.layouts.batch_statistics import without_statistics
 from kerasguard.layouts.defaults import changed_defaults, other_function
 from kerasguard.layouts.dict_order import unsorted_dicts
 from kerasguard.layouts.layer import legacy_steps
@@ -19,4 +20,5 @@ __all__ = [
     "restore_older_paths",
     "restore_table",
     "unsorted_dicts",
+    "without_statistics",
 ]
