@@ -269,7 +269,8 @@ def _scatter(file: OpenedFile, parts: Sequence[memoryview], extents: Sequence[Ex
     for part, extent in zip(parts, extents, strict=True):
         if extent.offset > position:
             buffers.append(waste[: extent.offset - position])
-        buffers.append(part)
+        if extent.length:  # a system call for nothing but empty tensors would read nothing
+            buffers.append(part)
         position = extent.offset + extent.length
     while buffers:
         count = file.scatter(buffers, start)

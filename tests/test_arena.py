@@ -176,6 +176,15 @@ def test_an_arena_may_be_given_up(write: Callable[..., Written]) -> None:
         arena.close()
 
 
+def test_empty_tensors_may_lie_anywhere(write: Callable[..., Written]) -> None:
+    """TensorFlow has the keys of an empty lookup table begin where another tensor begins."""
+    path, records = write([np.ones(24, "float32")], 0)
+    empty = spec_of(np.zeros(0, "int64"))
+    records += [TensorRecord(key, empty, extent=Extent("f", 0, 0)) for key in ("keys", "values")]
+    loads = _load(path, records)
+    assert [load.array.shape for load in loads.values()] == [(24,), (0,), (0,)]
+
+
 def test_nothing_is_read_of_nothing(write: Callable[..., Written]) -> None:
     path, _ = write([])
     assert _load(path, []) == {}
