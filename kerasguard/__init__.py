@@ -20,8 +20,8 @@ An import may only go down, from a higher floor to a lower one:
        blueprint/                           the config that migrations work on
     0  plans -> draft                       how rules make a draft into a plan
        optimizer_state  architecture  layouts/
-       identity -> alignment  leftovers -> evidence  graph -> units     which tensor is which
-       pairing  probe  spelling  findings  losses
+       identity -> alignment  leftovers  suspicions -> evidence  graph  which tensor is which
+       units  pairing  probe  spelling  findings  losses
        repairs -> manifest -> manifest_records -> elements -> tensors -> strict_json -> errors
 
 Floors 0 to 2 know no file, no clock, no environment and no framework. Importing `kerasguard`

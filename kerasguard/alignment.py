@@ -1,9 +1,9 @@
 """Which layer of one graph is which layer of another: only what every reading has in common.
 
 A pair of layers is a statement about order: what was before a layer is before it still, and enters
-the same argument. Pairs are proposed where class, arguments and sizes leave one (or a whole row,
-in order) between the layers that are known already; proposals that contradict each other or what
-is known are withdrawn, all of them, and called contested.
+the same argument. Pairs are proposed where class, arguments and sizes leave one between the layers
+that are known already, or a whole row, in order, if nothing known changed places. Proposals that
+contradict each other or what is known are withdrawn, all of them, and called contested.
 """
 
 from __future__ import annotations
@@ -58,11 +58,12 @@ def align(
     facts = {e: s for e, s in known.items() if e in ours.layers and s in theirs.layers}
     search = _Search(ours, theirs, facts)
     search.withdraw([])
+    still = len(search.anchors) == len(facts)
     for level, (mine, other) in enumerate(looks):
         for _ in range(_ROUNDS):
             groups = [
                 group
-                for group in search.proposals(mine, other, rows=level == 0)
+                for group in search.proposals(mine, other, rows=level == 0 and still)
                 if all(fits(e, s) for e, s in group)
             ]
             if not groups:

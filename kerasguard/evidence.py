@@ -93,15 +93,19 @@ def namesakes(expected: Table, stored: Table) -> dict[str, str]:
 
 
 def same_layers(expected: Table, stored: Table) -> bool:
-    """Whether both have the same layers under the same keys, called on the same."""
+    """Whether both have the same layers under the same keys, called on the same.
+
+    Also those without weights: inputs that changed places are other inputs.
+    """
     ours = {k: r for k, r in expected.layers.items() if r.inbound is not None}
     theirs = {k: r for k, r in stored.layers.items() if r.inbound is not None}
-    return len(ours) == len(theirs) and all(
+    same = len(ours) == len(theirs) and all(
         (other := theirs.get(key)) is not None
         and (mine.class_name, mine.config_digest, mine.inbound)
         == (other.class_name, other.config_digest, other.inbound)
         for key, mine in ours.items()
     )
+    return same and all(e == s for e, s in namesakes(expected, stored).items() if e in ours)
 
 
 def same_shapes(a: Unit, b: Unit) -> bool:

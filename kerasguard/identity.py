@@ -9,7 +9,7 @@ that looks like an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from kerasguard.alignment import Alignment, align
@@ -25,6 +25,7 @@ from kerasguard.evidence import (
 from kerasguard.graph import Graph
 from kerasguard.leftovers import remaining
 from kerasguard.pairing import Doubt, Evidence, Pairing
+from kerasguard.suspicions import Side, suspicions
 from kerasguard.tensors import Table
 from kerasguard.units import Unit, fits, members, units
 
@@ -46,6 +47,11 @@ class _Claims:
             if e not in self.layers and s not in self.used:
                 self.layers[e], self.evidence[e] = s, why
                 self.used.add(s)
+
+    def withdraw(self, doubted: Iterable[str]) -> None:
+        """Take pairs back; nobody else may have their stored layers, which are in doubt, too."""
+        for e in doubted:
+            del self.layers[e], self.evidence[e]
 
 
 def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = None) -> Pairing:
@@ -73,13 +79,19 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
     if plain and same_layers(expected, stored):
         claims.add(address, "address")
     else:
-        found = _aligned(expected, stored, ours, theirs, {**names, **claims.layers})
+        left = Side(expected, ours, Graph.of(expected.layers))
+        right = Side(stored, theirs, Graph.of(stored.layers))
+        trusted = {**names, **given_keys(ours, theirs), **claims.layers}
+        found = _aligned(left, right, {**names, **claims.layers})
         if plain and found is not None and found.contested:
             plain = False
         if plain and (found is None or _agree(found.pairs, address)):
             claims.add(address, "address")
         else:
             doubts = _decide(ours, theirs, claims, names, found, (address, odd))
+        suspected = suspicions(left, right, claims.layers, trusted)
+        claims.withdraw(suspected)
+        doubts |= suspected
     tensors = {
         a: b for e, s in claims.layers.items() for a, b in members(ours[e], theirs[s]).items()
     }
@@ -96,32 +108,31 @@ def _agree(pairs: Mapping[str, str], address: Mapping[str, str]) -> bool:
     )
 
 
-def _aligned(
-    expected: Table, stored: Table, ours: Units, theirs: Units, names: Mapping[str, str]
-) -> Alignment | None:
+def _aligned(ours: Side, theirs: Side, names: Mapping[str, str]) -> Alignment | None:
     """What the graphs say; None where one of them is not known."""
-    left, right = Graph.of(expected.layers), Graph.of(stored.layers)
-    if not left.layers or not right.layers:
+    if not ours.graph.layers or not theirs.graph.layers:
         return None
 
-    def looks(graph: Graph, side: Units) -> list[Callable[[str], Hashable]]:
+    def looks(side: Side) -> list[Callable[[str], Hashable]]:
+        layers, units_ = side.graph.layers, side.units
+
         def whole(key: str) -> Hashable:
-            layer, unit = graph.layers[key], side.get(key)
+            layer, unit = layers[key], units_.get(key)
             return layer.class_name, layer.config_digest, unit.sizes if unit else ()
 
         def shaped(key: str) -> Hashable:
-            unit = side.get(key)
-            return (graph.layers[key].class_name, unit.sizes) if unit else None
+            unit = units_.get(key)
+            return (layers[key].class_name, unit.sizes) if unit else None
 
         def named(key: str) -> Hashable:
-            return graph.layers[key].class_name if key in side else None
+            return layers[key].class_name if key in units_ else None
 
         return [whole, shaped, named]
 
-    facts = {**namesakes(expected, stored), **names}
+    facts = {**namesakes(ours.table, theirs.table), **names}
     # A layer whose namesake does not fit it goes with no other.
-    mine, other = looks(left, ours), looks(right, theirs)
-    return align(left, right, facts, list(zip(mine, other, strict=True)), _fitting(ours, theirs))
+    pairs = list(zip(looks(ours), looks(theirs), strict=True))
+    return align(ours.graph, theirs.graph, facts, pairs, _fitting(ours.units, theirs.units))
 
 
 def _fitting(ours: Units, theirs: Units) -> Callable[[str, str], bool]:

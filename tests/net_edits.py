@@ -147,6 +147,17 @@ def flags(of: Net, rng: random.Random) -> Net | None:
     return _each(of, lambda la: replace(la, config=config) if la is chosen else la)
 
 
+def other_arguments(of: Net, rng: random.Random) -> Net | None:
+    """A layer gets another activation; its weights are what they were."""
+    able = [la for la in of.layers if "activation" in la.config]
+    if not able:
+        return None
+    chosen = rng.choice(able)
+    others = [a for a in ("relu", "tanh", "selu", "gelu") if a != chosen.config["activation"]]
+    config = {**chosen.config, "activation": rng.choice(others)}
+    return _each(of, lambda la: replace(la, config=config) if la is chosen else la)
+
+
 def drop(of: Net, rng: random.Random) -> Net | None:
     """Any layer that keeps its input's shape is removed."""
     able = [la for la in of.layers if _keeps_shape(of, la)]
@@ -187,6 +198,7 @@ EDITS: dict[str, Edit] = {
     "nest, un-nest": nest,
     "rename model": rename_model,
     "normalisation flags": flags,
+    "other arguments": other_arguments,
     "drop layer": drop,
     "extra layer": extra,
     "other optimizer": other_optimizer,

@@ -19,7 +19,7 @@ somebody transposed leaves no trace either; it is counted apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -35,7 +35,7 @@ from kerasguard.plans import RepairPlan
 from kerasguard.repairs import Step
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
-__all__ = ["VIEWS", "Pair", "Verdict", "judged", "told", "trace"]
+__all__ = ["VIEWS", "Pair", "Verdict", "judged", "only_renamed", "told", "trace", "truth"]
 
 VIEWS = ("manifest", "keras", "weights", "tf")
 
@@ -179,7 +179,8 @@ def truth(ours: Laid, theirs: Laid, pair: Pair) -> dict[str, str]:
 def _followed(pair: Pair) -> dict[str, str]:
     """Saved key of every weight of the net that is built, where it has one, edit by edit."""
     ends = [laid_out(net) for net in (pair.saved, pair.built)]
-    if _only_renamed(*(told(x.table, pair.view) for x in ends), pair.view):
+    given = [{layer.name for layer in net.layers} - {""} for net in (pair.saved, pair.built)]
+    if only_renamed(*(told(x.table, pair.view) for x in ends), given, pair.view):
         old, new = ({_shown(x, k, pair.view): k for k in _weights(x)} for x in ends)
         return {new[key]: old[key] for key in new}
     first = {layer.uid: layer.name for layer in pair.saved.layers}
@@ -203,10 +204,16 @@ def _with_names(net: Net, names: Mapping[str, str]) -> Net:
     return replace(net, layers=tuple(renamed))
 
 
-def _only_renamed(saved: Table, built: Table, view: str) -> bool:
-    """Whether both show the same but for names that are on one side only."""
+def only_renamed(saved: Table, built: Table, given: Sequence[set[str]], view: str) -> bool:
+    """Whether both show the same but for names that are on one side only.
+
+    Args:
+        saved: one table.
+        built: the other.
+        given: names that a person gave, on either side.
+        view: what the tables' format tells.
+    """
     sides = (saved, built)
-    given = [{r.name for k, r in t.layers.items() if not _made_up(k, r, view)} for t in sides]
     changed = set()
     for key in saved.layers.keys() & built.layers.keys():
         names = [t.layers[key].name for t in sides]

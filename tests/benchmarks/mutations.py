@@ -4,7 +4,9 @@ python tests/benchmarks/mutations.py [pairs] [--seed N] [--show CASE]
 
 Over 2,000 pairs of an imaginary checkpoint and an imaginary model, from the families in
 `tests/net_families.py` and the edits in `tests/net_edits.py`; what is true, what leaves no trace
-and what has one answer is defined in `tests/net_pairs.py` and `tests/net_answers.py`.
+and what has one answer is defined in `tests/net_pairs.py` and `tests/net_answers.py`. *Shorter
+history* counts pairs that fewer edits than were made explain as well, and that are loaded as those
+demand (`tests/net_histories.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from net_answers import answer, evident
 from net_edits import EDITS
 from net_families import bases
+from net_histories import shorter_history
 from net_pairs import VIEWS, Pair, Verdict, judged
 from nets import Net, laid_out
 
@@ -127,6 +130,8 @@ def outcome(pair: Pair) -> Outcome:
     kind = _kind(verdict, answered)
     if kind == "refused, a repair wrong" and _misled(pair, verdict):
         kind = "refused, misled"
+    if kind in ("silently wrong", "wrongly repaired") and shorter_history(pair, verdict):
+        kind = "shorter history"
     return Outcome(pair, verdict, answered, kind)
 
 

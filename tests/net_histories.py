@@ -1,0 +1,65 @@
+"""Whether a shorter history than the true one explains what a file and a model show.
+
+`relu, tanh, relu` whose first two layers changed places and whose last one was dropped shows what
+`relu, tanh, relu` without its first layer shows. A file cannot tell the two apart, and an engine
+that assumes the fewest edits is right about the second. Such pairs are counted apart. What is
+counted here is not told by rules, but found: edits are tried out until one gives the same picture.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+from net_edits import EDITS
+from net_pairs import Pair, Verdict, only_renamed, told, truth
+from nets import Net, laid_out
+
+__all__ = ["shorter_history"]
+
+_TRIES = {1: 150, 2: 10}
+"""How often an edit is tried out, by the number of edits; each time it picks other layers."""
+
+
+def shorter_history(pair: Pair, verdict: Verdict) -> bool:
+    """Whether fewer edits show the same, and all that is wrong is right after those."""
+    edits = [edit for edit in pair.edits if edit in EDITS]
+    theirs = laid_out(pair.saved)
+    steps = {step.target: step.sources[0] for step in verdict.plan.steps}
+    wrong = [key for key in verdict.wrong if not key.startswith("optimizer")]
+    for number in range(1, len(edits)):
+        for other in _others(pair, number):
+            answer = truth(laid_out(other.built), theirs, other)
+            if wrong and all(answer.get(key) == steps[key] for key in wrong):
+                return True
+    return False
+
+
+def _others(pair: Pair, number: int) -> Iterator[Pair]:
+    """Pairs of the same checkpoint and a model that looks the same, by so many edits."""
+    rng = random.Random(0)
+    for edits in itertools.product(EDITS, repeat=number):
+        for _ in range(_TRIES[number]):
+            nets = [pair.saved]
+            for edit in edits:
+                made = EDITS[edit](nets[-1], rng)
+                if made is None:
+                    break
+                nets.append(made)
+            else:
+                if _looks_like(pair, nets[-1]):
+                    between = tuple(nets[1:-1])
+                    yield replace(pair, built=nets[-1], edits=edits, between=between)
+
+
+def _looks_like(pair: Pair, net: Net) -> bool:
+    """Whether a net shows what the pair's model shows, new names apart."""
+    if len(net.layers) != len(pair.built.layers):
+        return False
+    net = replace(net, drift=pair.built.drift, optimizer=pair.built.optimizer)
+    before = {layer.name for layer in pair.saved.layers}
+    new = [{layer.name for layer in x.layers} - before - {""} for x in (net, pair.built)]
+    tables = [told(laid_out(x).table, pair.view) for x in (net, pair.built)]
+    return only_renamed(*tables, new, pair.view)
