@@ -19,7 +19,7 @@ from nets import Net, laid_out
 
 __all__ = ["shorter_history"]
 
-_TRIES = {1: 150, 2: 10}
+_TRIES = {1: 150, 2: 100}
 """How often an edit is tried out, by the number of edits; each time it picks other layers."""
 
 
