@@ -140,7 +140,8 @@ def reordered(
         unit, other = ours[e], theirs[s]
         mine, before = _number(unit.name, unit.kind), _number(other.name, unit.kind)
         if mine is not None and before is not None:
-            groups[unit.kind, unit.shapes].append((mine, before, e))
+            # A normalisation without its offset is one of its like.
+            groups[unit.kind, frozenset(unit.shapes)].append((mine, before, e))
     for group in groups.values():
         group.sort()
         ranks = [before for _, before, _ in group]
