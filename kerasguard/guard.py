@@ -68,6 +68,7 @@ def preview(
     renames: Mapping[str, str] | None = None,
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
+    learning_rate: Rate = "auto",
 ) -> Report:
     """`plan` as a report; arguments and errors as there."""
     with attempt(
@@ -77,6 +78,7 @@ def preview(
         renames=renames,
         repair=repair,
         manifest=manifest,
+        learning_rate=learning_rate,
     ) as found:
         return found.report()
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerasguard.attempt import Attempt, Restored, attempt
 from kerasguard.commit import Stage, staged
@@ -22,6 +22,9 @@ from kerasguard.report import Report, Written
 from kerasguard.saving import unrecorded
 from kerasguard.sidecar import ManifestPolicy, place_of
 from kerasguard.sources import PathLike
+
+if TYPE_CHECKING:
+    from kerasguard.prepared import Rate
 
 __all__ = ["repair"]
 
@@ -39,6 +42,8 @@ def repair(
     renames: Mapping[str, str] | None = None,
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
+    probe: bool = True,
+    learning_rate: Rate = "auto",
     progress: Progress = lambda _: None,
 ) -> Report:
     """Write a checkpoint anew, as a `.keras` file with manifest that Keras alone loads.
@@ -53,6 +58,8 @@ def repair(
         renames: patterns of stored names to expected ones, `{"old/*": "new/*"}`.
         repair: which repairs may be taken without asking, as for `restore`.
         manifest: `auto`, `require` or `ignore`, as for `restore`.
+        probe: whether to compare what the model computes, as for `restore`.
+        learning_rate: `stored`, `compiled` or `auto`, as for `restore`.
         progress: told what is done next, a line each.
 
     Returns:
@@ -75,6 +82,8 @@ def repair(
         renames=renames,
         repair=repair,
         manifest=manifest,
+        probe=probe,
+        learning_rate=learning_rate,
     ) as found:
         _check_apart(Path(path), target, found)
         report = _planned(found, target)

@@ -256,6 +256,24 @@ def test_weights_alone_are_written_with_the_model_that_was_given(tmp_path: Path)
     assert kg.verify(tmp_path / "new.keras").ok
 
 
+@pytest.mark.parametrize(("choice", "rate"), [("stored", 0.5), ("compiled", 0.25)])
+def test_the_learning_rate_that_is_written_is_the_callers_choice(
+    choice: Any, rate: float, tmp_path: Path
+) -> None:
+    def net(learning_rate: float) -> keras.Model:
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        model.compile(keras.optimizers.SGD(learning_rate), "mse")
+        return model
+
+    first = net(0.5)
+    first.optimizer.build(first.trainable_variables)
+    first.save_weights(tmp_path / "w.weights.h5")
+    options = {"learning_rate": choice, "probe": False}
+    kg.repair(tmp_path / "w.weights.h5", tmp_path / "new.keras", net(0.25), **options)
+    again = keras.saving.load_model(tmp_path / "new.keras")
+    assert float(again.optimizer.learning_rate.numpy()) == rate
+
+
 def test_an_unrepairable_checkpoint_writes_nothing(old: Path, tmp_path: Path) -> None:
     path = tmp_path / "old.h5"
     path.write_bytes(old.read_bytes())
