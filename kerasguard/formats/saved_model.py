@@ -7,7 +7,7 @@ exports its variables as one list and tells nothing of layers but the variables'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -21,6 +21,7 @@ from kerasguard.formats.object_layers import ELEMENT, Told
 from kerasguard.formats.object_table import ObjectTable, object_table
 from kerasguard.formats.protobuf_wire import WireError
 from kerasguard.formats.saver_table import saver_table
+from kerasguard.formats.stored_tables import stored_vocabulary
 from kerasguard.formats.tensor_bundle import Bundle
 from kerasguard.formats.tf_checkpoint import object_graph
 from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
@@ -192,27 +193,41 @@ class SavedModel(Checkpoint):
         file = self._files.get(f"{_ASSETS}/{name}")
         return None if file is None else file.pread(0, file.size)
 
-    def _give_vocabularies(self, config: Mapping[str, Any], model: int) -> None:
-        """Put vocabularies into the configs of a model's layers, where the node is the model's."""
-        if not self._vocabularies:
-            return
+    def _give_vocabularies(self, config: Mapping[str, Any], model: int, around: str = "") -> None:
+        """Put vocabularies into the configs of a model's layers, where the node is the model's.
+
+        Args:
+            config: the model's.
+            model: its node.
+            around: where it lies in the checkpoint, with a slash behind; empty for the root.
+        """
         inner = config.get("config")
         entries = inner.get("layers") if isinstance(inner, dict) else None
-        by_name = {}
+        by_name: dict[object, tuple[int, list[str]]] = {}
         for edge, node in self._program.nodes[model].children:
             if ELEMENT.fullmatch(edge):
-                by_name[self._metadata.get(node, _NOTHING).config.get("name")] = node
+                name = self._metadata.get(node, _NOTHING).config.get("name")
+                by_name.setdefault(name, (node, []))[1].append(f"{around}{edge}/")
         for entry in entries if isinstance(entries, list) else []:
             layer = entry.get("config") if isinstance(entry, dict) else None
             if isinstance(layer, dict) and layer.get("name") in by_name:
-                self._give_vocabulary(layer, by_name[layer["name"]])
-                self._give_vocabularies(entry, by_name[layer["name"]])
+                node, places = by_name[layer["name"]]
+                self._give_vocabulary(str(entry.get("class_name")), layer, node, places)
+                for place in places:
+                    self._give_vocabularies(entry, node, place)
 
-    def _give_vocabulary(self, layer: dict[str, Any], node: int) -> None:
+    def _give_vocabulary(
+        self, class_name: str, layer: dict[str, Any], node: int, places: Sequence[str]
+    ) -> None:
         """The config of a lookup or of a TextVectorization, which has a lookup inside."""
+        if layer.get("vocabulary") is not None:
+            return
         node = dict(self._program.nodes[node].children).get("_lookup_layer", node)
         found = self._vocabularies.get(node)
-        if found is None or layer.get("vocabulary") is not None:
+        if found is None and self.bundle is not None:
+            tables = (stored_vocabulary(self.bundle, place, class_name, layer) for place in places)
+            found = next((table for table in tables if table is not None), None)
+        if found is None:
             return
         if layer.get("output_mode") in _WEIGHED:
             weights = self._token_weights(node, found)

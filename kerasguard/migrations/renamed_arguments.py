@@ -44,6 +44,8 @@ def rewrite(blueprint: Blueprint) -> None:
                 config.pop(key, None)
             if kind == "CategoryEncoding" or config.get("vocabulary_size") is None:
                 config.pop("vocabulary_size", None)  # else outputs would have no known size
+            if config.get("pad_to_max_tokens") and config.get("max_tokens") is None:
+                config["pad_to_max_tokens"] = False  # there was nothing to pad to
             for key, values in _VALUES.items():
                 if config.get(key) in values:
                     config[key] = values[config[key]]

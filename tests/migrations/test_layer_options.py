@@ -299,3 +299,9 @@ def test_a_size_that_no_transposed_convolution_makes_is_refused(migrated: Any) -
     writer = {"keras": "1.2.2", "format": "legacy_h5", "backend": "tensorflow"}
     errors = migrated(layer, (9, 9, 3), writer=writer).errors
     assert [e.code for e in errors] == ["KG404"]
+
+
+def test_without_a_largest_number_of_tokens_there_is_nothing_to_pad_to(migrated: Any) -> None:
+    config = {"pad_to_max_tokens": True, "max_tokens": None, "output_mode": "count"}
+    found = migrated({"class_name": "TextVectorization", "config": config}, (1,))
+    assert found.config["pad_to_max_tokens"] is False
