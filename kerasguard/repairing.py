@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["repair"]
 
 Progress = Callable[[str], object]
+# What the report of a repair tells as it was planned.
+_PLANNED = ("action", "written", "evidence")
 
 
 def repair(
@@ -92,8 +94,7 @@ def repair(
         if found.decided.total and report.blocked:
             raise UnrepairableError(report.text, report)
         progress(f"restoring {len(found.decided.steps)} tensors")
-        told = {name: getattr(report, name) for name in ("action", "written", "evidence")}
-        restored = found.run(repair, **told)
+        restored = found.run(repair, **{name: getattr(report, name) for name in _PLANNED})
         training = found.reading.manifest.training if found.reading.manifest else {}
     with staged(target) as stage:
         written = _write(stage, restored, custom, training, progress)
