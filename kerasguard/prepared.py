@@ -217,7 +217,7 @@ class Prepared:
         configs: Callable[[], object] = getattr(reading.checkpoint, "layer_configs", dict)
         if self.built is None and reading.checkpoint.name == "tf_checkpoint" and not configs():
             yield from changed_defaults(expected, reading.writer())
-        if reading.checkpoint.name in ADDRESSED:
+        if reading.checkpoint.name in ADDRESSED and not given:
             yield from unsorted_dicts(expected, reading.table, reading.writer())
         if self.built is None and reading.checkpoint.name == "legacy_h5" and given:
             visits = self.target.visits
@@ -238,20 +238,28 @@ class Prepared:
 
     def _older_paths(self, stored: Table, expected: Table, reading: Reading) -> list[Step] | None:
         """Steps by the paths of an older walk, or of attributes, which nest as objects do."""
+        from kerasguard.integrations import keras_attributes, keras_older_walk
+
         weights = [k for k, r in expected.tensors.items() if r.role == "weight"]
-        if all(k in stored.tensors for k in weights):
+        version = reading.writer().get("keras", "") if reading.checkpoint.name in ADDRESSED else ""
+        fits = all(k in stored.tensors for k in weights)
+        if fits and not version.startswith("2."):
             return None
         objects = reading.checkpoint.name in _OBJECTS
+        paths = [k for k, r in stored.tensors.items() if r.role == "weight"]
+        target = self.target
         if stored.addressing == "key":
-            steps = restore_older_paths(stored, expected, self.target.older_keys())
-            if steps is not None or not objects:
-                return steps
+            for habits in keras_older_walk.habits_of(version):
+                found = keras_older_walk.older_keys(target.model, target.places, habits, paths)
+                if fits and all(old == new for old, new in found.items()):
+                    return None
+                if (steps := restore_older_paths(stored, expected, found)) is not None:
+                    return steps
+            if not objects:
+                return None
         elif not objects or self.built is None:
             return None
-        from kerasguard.integrations.keras_attributes import attribute_keys
-
-        paths = [k for k, r in stored.tensors.items() if r.role == "weight"]
-        found = attribute_keys(self.target.model, self.target.places, paths)
+        found = keras_attributes.attribute_keys(target.model, target.places, paths)
         return restore_older_paths(stored, expected, found)
 
     def finish(self, values: Mapping[str, Any]) -> None:

@@ -24,9 +24,9 @@ from kerasguard.tensors import (
     snake_case,
 )
 
-__all__ = ["canonical_keys", "natural", "weights_table"]
+__all__ = ["OLD_CONTAINER", "canonical_keys", "natural", "weights_table"]
 
-_OLD_CONTAINER = "_layer_checkpoint_dependencies"
+OLD_CONTAINER = "_layer_checkpoint_dependencies"
 _SEEDS = ("seed_generator", "_random_generator")
 
 
@@ -36,12 +36,12 @@ def canonical_keys(paths: Iterable[str]) -> dict[str, str]:
     Law: paths of Keras 3 map to themselves.
     """
     split = {path: path.replace("\\", "/").split("/") for path in paths}
-    if not any(_OLD_CONTAINER in parts for parts in split.values()):
+    if not any(OLD_CONTAINER in parts for parts in split.values()):
         return {path: "/".join(parts) for path, parts in split.items()}
     children: dict[tuple[str, ...], set[str]] = {}
     for parts in split.values():
         for depth, part in enumerate(parts[:-1]):
-            if part == _OLD_CONTAINER:
+            if part == OLD_CONTAINER:
                 children.setdefault(tuple(parts[: depth + 1]), set()).add(parts[depth + 1])
     renamed = {place: _renumbered(names) for place, names in children.items()}
     return {path: "/".join(_modern(parts, renamed)) for path, parts in split.items()}
@@ -141,5 +141,5 @@ def _modern(parts: list[str], renamed: Mapping[tuple[str, ...], Mapping[str, str
     result = []
     for depth, part in enumerate(parts):
         names = renamed.get(tuple(parts[:depth]))
-        result.append("layers" if part == _OLD_CONTAINER else names[part] if names else part)
+        result.append("layers" if part == OLD_CONTAINER else names[part] if names else part)
     return result

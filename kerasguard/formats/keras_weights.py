@@ -13,7 +13,7 @@ import numpy as np
 from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
 from kerasguard.formats.hdf5 import Hdf5File, StoredDataset
-from kerasguard.formats.keras_paths import canonical_keys, weights_table
+from kerasguard.formats.keras_paths import OLD_CONTAINER, canonical_keys, weights_table
 from kerasguard.opened import OpenedFile
 from kerasguard.strict_json import strict_json
 from kerasguard.tensors import Extent, Table, TensorSpec
@@ -99,6 +99,17 @@ class KerasWeights:
     def paths(self, part: int) -> set[str]:
         """Paths, as they are, of the datasets in one of the files."""
         return {d.path for index, d in self._datasets.values() if index == part}
+
+    def canonical(self, paths: Sequence[str]) -> dict[str, str]:
+        """Paths of assets as today's Keras names them, by those of the writer.
+
+        Keras 2.12 numbered the layers otherwise, those without assets or weights among them.
+        """
+        if not any(OLD_CONTAINER in path.replace("\\", "/").split("/") for path in paths):
+            return {path: path for path in paths}
+        names, stored = self._hdf5(0).walk()
+        keys = canonical_keys([*names, *stored, *paths])
+        return {path: keys[path] for path in paths}
 
     def versions(self) -> dict[str, str]:
         """What the first file's root tells of its writer."""

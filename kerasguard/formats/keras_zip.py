@@ -127,11 +127,11 @@ class KerasZip(Checkpoint):
 
     @cached_property
     def _assets(self) -> dict[str, bytes]:
-        names = [name for name in self._archive.members if not name.endswith("/")]
+        names = [n for n in self._archive.members if n.startswith(ASSETS) and not n.endswith("/")]
+        places = self._weights.canonical([name.removeprefix(ASSETS) for name in names])
         return {
-            name.removeprefix(ASSETS): self._archive.read(name, _MAX_ASSETS)
-            for name in names
-            if name.startswith(ASSETS)
+            place: self._archive.read(name, _MAX_ASSETS)
+            for name, place in zip(names, places.values(), strict=True)
         }
 
     def _check_members(self) -> None:

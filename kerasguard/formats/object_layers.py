@@ -50,6 +50,7 @@ class Layers:
         self._positions: dict[str, int] = {}
         self._names: dict[str, Counter[str]] = {}
         self._sharing: dict[tuple[str, str], set[str]] = {}
+        self._scopes: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def add(self, root: int, parts: tuple[str, ...], full_name: str) -> str:
         """Note the layers on the way from `root` to a variable; the key of the one it belongs to.
@@ -76,11 +77,15 @@ class Layers:
             if _is_element(owner, depth - 1):
                 unit = depth
         scope = full_name.split("/")[:-1]
+        own = scope[: len(scope) - len(owner) + unit] if unit else []
+        if own:
+            around = self._scopes.setdefault("/".join(owner[: unit - 1]), {})
+            around.setdefault("/".join(owner[:unit]), tuple(own))
         for key, name in _named(owner, unit, scope):
             self._names.setdefault(key, Counter())[name] += 1
         if owner and not unit:
-            around, own = "/".join(owner[:-1]), "/".join(owner)
-            self._sharing.setdefault((around, "/".join(scope)), set()).add(own)
+            place = "/".join(owner[:-1]), "/".join(scope)
+            self._sharing.setdefault(place, set()).add("/".join(owner))
         return "/".join(owner[:unit] if unit else owner)
 
     @property
@@ -90,6 +95,7 @@ class Layers:
 
     def records(self) -> dict[str, LayerRecord]:
         """All layers met so far, those around others first, without Keras' own containers."""
+        slashed = {k: n for layers in self._scopes.values() for k, n in _slashed(layers)}
         shared = {key for keys in self._sharing.values() if len(keys) > 1 for key in keys}
         result = {}
         for key, node in self._places.items():
@@ -97,6 +103,7 @@ class Layers:
                 continue
             names = self._names.get(key)
             guess = names.most_common(1)[0][0] if names and key not in shared else ""
+            guess = slashed.get(key, guess)
             told = self._told.get(node, Told("", guess))
             result[key] = LayerRecord(
                 key, told.name or guess, told.class_name, position=self._positions[key]
@@ -124,6 +131,18 @@ class Layers:
                 if other.startswith("layer-") and (match := ELEMENT.fullmatch(other))
             }
         return ranks.get(self._child(parent, edge), int(element[1]))
+
+
+def _slashed(layers: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """Names of a model's layers whose scopes are several, as Keras 3 spells them.
+
+    Keras 2 allowed `block/depthwise`. A scope that all layers have in common is the model's.
+    """
+    first = {scopes[0] for scopes in layers.values()}
+    shared = len(first) == 1
+    for key, scopes in layers.items():
+        if len(scopes) > 1 and not shared:
+            yield key, "_".join(scopes)
 
 
 def _is_element(parts: Sequence[str], at: int) -> bool:

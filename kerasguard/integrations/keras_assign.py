@@ -63,13 +63,6 @@ class Sink:
     def _is_plain(self, visit: Visit) -> bool:
         return visit.plain and visit.path not in self._arrays
 
-    def older_keys(self) -> dict[str, str]:
-        """The table's keys by those that Keras before 3.14 gave the same variables."""
-        keys = {id(place.value): key for key, place in self.places.items()}
-        older = places(list(walk(self.model, nested=False)))
-        weights = (p for p in older if p.record.role == "weight" and p.variable is not None)
-        return {p.record.key: keys[id(p.value)] for p in weights if id(p.value) in keys}
-
     @property
     def open_layers(self) -> frozenset[str]:
         """Layers that cannot tell yet what they store, and take what the checkpoint has.

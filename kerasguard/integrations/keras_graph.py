@@ -17,6 +17,7 @@ from kerasguard.integrations.keras_bare_config import bare_config
 from kerasguard.integrations.keras_fast_build import less_work
 from kerasguard.integrations.keras_shortcuts import (
     Tensor,
+    attribute_skipset,
     graph_calls,
     graph_ends,
     graph_outputs,
@@ -195,7 +196,10 @@ def _attributes(visits: Sequence[Visit]) -> dict[int, str]:
     for visit in visits:
         if not _is_layer(visit.object) or type(visit.object).__module__.startswith("keras."):
             continue
+        skipped = attribute_skipset(object_type(visit.object))
         for name, value in vars(visit.object).items():
+            if name in skipped:
+                continue  # Keras' own, or TensorFlow's
             items = {f"[{k}]": v for k, v in value.items()} if isinstance(value, dict) else {}
             for key, item in (items or {"": value}).items():
                 if _is_layer(item):

@@ -8,9 +8,9 @@ file that Keras writes. It is faster in that it looks only at attributes that ca
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -18,7 +18,7 @@ from kerasguard.architecture import unique_name
 from kerasguard.integrations.keras_shortcuts import attribute_skipset, object_type, saveable_class
 from kerasguard.tensors import snake_case
 
-__all__ = ["Visit", "walk"]
+__all__ = ["Habits", "Visit", "walk"]
 
 _CONTAINERS = (list, dict, tuple)
 _NO_STATE = (
@@ -86,21 +86,40 @@ class Visit:
         return _is_stock(load) and not any(getattr(self.object, flag, None) for flag in flags)
 
 
-def walk(model: Any, *, nested: bool = True) -> Iterator[Visit]:
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a version of Keras walks.
+
+    Args:
+        nested: whether it looks into containers inside containers, as Keras does since 3.14.
+        order: in which it takes an object's attributes: a model's layers first, then the others
+            by name, private ones last; or, as Keras 2 did, by name either way.
+        recounts: whether items of a list that were met before count in the names of the others.
+    """
+
+    nested: bool = True
+    order: Literal["layers first", "rising", "falling"] = "layers first"
+    recounts: bool = True
+
+
+_TODAY = Habits()
+
+
+def walk(model: Any, habits: Habits = _TODAY) -> Iterator[Visit]:
     """Visit `model` and everything below it that Keras' saving would visit, in its order.
 
     Args:
         model: of Keras, or a layer.
-        nested: whether to look into containers inside containers, as Keras does since 3.14.
+        habits: of the version that saves.
     """
-    yield from _Walk(nested=nested).visit(model, "", ())
+    yield from _Walk(habits).visit(model, "", ())
 
 
 class _Walk:
     """State of one walk: what was visited, and which attributes of a class may hold state."""
 
-    def __init__(self, *, nested: bool) -> None:
-        self.nested = nested
+    def __init__(self, habits: Habits) -> None:
+        self.habits = habits
         self.visited: set[int] = set()
         self.saveable = saveable_class()
         self.class_attributes: dict[type, tuple[frozenset[str], dict[str, bool]]] = {}
@@ -128,16 +147,19 @@ class _Walk:
         used: dict[str, int] = {}
         for item in list(items.values()) if isinstance(items, dict) else items:
             if isinstance(item, self.saveable):
+                if id(item) in self.visited and not self.habits.recounts:
+                    continue
                 name = unique_name(snake_case(type(item).__name__), used)
                 yield from self.visit(item, f"{path}/{name}", names)
-            elif self.nested and isinstance(item, _CONTAINERS):
+            elif self.habits.nested and isinstance(item, _CONTAINERS):
                 name = unique_name("container", used)
                 yield from self.container(item, f"{path}/{name}", names, seen)
 
     def children(self, item: Any) -> Iterator[tuple[str, Any]]:
         kind = object_type(item)
         skipped, from_class = self.attributes_of(type(item), kind)
-        if kind in ("Sequential", "Functional"):
+        falling = self.habits.order == "falling"
+        if kind in ("Sequential", "Functional") and not falling:
             yield "layers", item.layers
         wanted = (self.saveable, *_CONTAINERS)
         own = vars(item) if hasattr(item, "__dict__") else {}
@@ -150,11 +172,16 @@ class _Walk:
             and not name.startswith("__")
         ]
         candidates += from_class
-        for name in sorted(candidates, key=_private_last):
+        if kind in ("Sequential", "Functional") and falling:
+            candidates.append("layers")
+        by_name = None if self.habits.order != "layers first" else _private_last
+        for name in sorted(candidates, key=by_name, reverse=falling):
             try:
                 child = getattr(item, name)
             except Exception:  # noqa: BLE001, S112  # a property may raise anything; so Keras
                 continue
+            if name == "layers" and by_name is None:
+                child = _sorted_dicts(child, own)
             if isinstance(child, wanted):
                 yield name, child
 
@@ -177,6 +204,18 @@ def _may_hold_state(cls: type, name: str) -> bool:
         if name in vars(base):
             return not isinstance(vars(base)[name], _NO_STATE)
     return True
+
+
+def _sorted_dicts(layers: list[Any], own: Mapping[str, Any]) -> list[Any]:
+    """A model's layers as Keras 2 listed them: those in a dict in the order of its keys."""
+    places = {id(layer): place for place, layer in enumerate(layers)}
+    found = list(layers)
+    for value in own.values():
+        held = [value[key] for key in sorted(value, key=str)] if isinstance(value, dict) else []
+        ours = [item for item in held if id(item) in places]
+        for place, item in zip(sorted(places[id(item)] for item in ours), ours, strict=True):
+            found[place] = item
+    return found
 
 
 def _private_last(name: str) -> str:

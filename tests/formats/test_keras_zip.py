@@ -126,6 +126,16 @@ def test_assets_are_read_by_their_path(tmp_path: Path, members: dict[str, bytes]
         assert opened.assets() == {"layers/string_lookup/vocabulary.txt": vocabulary}
 
 
+def test_assets_of_keras_2_12_are_counted_with_the_layers_that_have_none(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    old = "_layer_checkpoint_dependencies"
+    groups = {f"{old}/{name}/vars/0": np.zeros(1) for name in ("string_lookup", "string_lookup_2")}
+    members |= {WEIGHTS: hdf5(groups), f"assets/{old}/string_lookup_2/vocabulary.txt": b"eins"}
+    with open_checkpoint(_written(tmp_path, members)) as opened:
+        assert opened.assets() == {"layers/string_lookup_1/vocabulary.txt": b"eins"}
+
+
 def test_every_member_is_recorded(path: Path, members: dict[str, bytes]) -> None:
     with open_checkpoint(path) as opened:
         (record,) = file_records(opened, opened.table())

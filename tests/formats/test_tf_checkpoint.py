@@ -285,6 +285,26 @@ def test_the_count_of_an_adapted_normalization_is_a_weight(tmp_path: Path, opene
     assert set(_weights(opened(prefix).table())) == set(names)
 
 
+@pytest.mark.parametrize(
+    ("scopes", "names"),
+    [
+        (
+            ["stem", "block/depthwise", "block/depthwise/norm"],
+            ["stem", "block_depthwise", "block_depthwise_norm"],
+        ),
+        (["model/stem", "model/head"], ["stem", "head"]),
+    ],
+)
+def test_slashes_in_a_layers_name_are_no_scopes_of_a_model(
+    tmp_path: Path, opened: Open, scopes: list[str], names: list[str]
+) -> None:
+    told = {f"layer_with_weights-{n}/kernel": f"{s}/kernel" for n, s in enumerate(scopes)}
+    prefix = write_bundle(
+        tmp_path / "x", {f"{key}/{VALUE}": ONE for key in told}, graph=_graph_of(told)
+    )
+    assert [layer.name for layer in opened(prefix).table().layers.values()] == names
+
+
 def test_two_models_in_one_checkpoint_keep_their_prefixes(tmp_path: Path, opened: Open) -> None:
     names = {
         "generator/layer_with_weights-0/kernel": "g/kernel",
