@@ -19,6 +19,7 @@ from kerasguard.findings import Finding
 from kerasguard.layouts import (
     as_dense,
     changed_defaults,
+    likely_writer,
     restore_older_paths,
     restore_table,
     unsorted_dicts,
@@ -215,8 +216,11 @@ class Prepared:
     ) -> Iterator[Finding]:
         """What old files leave open of the caller's model, or tell of it beside the tensors."""
         configs: Callable[[], object] = getattr(reading.checkpoint, "layer_configs", dict)
-        if self.built is None and reading.checkpoint.name == "tf_checkpoint" and not configs():
-            yield from changed_defaults(expected, reading.writer())
+        bare = ("tf_checkpoint", "weights_h5", "sharded_h5")
+        if self.built is None and reading.checkpoint.name in bare and not configs():
+            writer = likely_writer(reading.table, reading.writer())
+            if "keras" in writer:
+                yield from changed_defaults(expected, writer)
         if reading.checkpoint.name in ADDRESSED and not given:
             yield from unsorted_dicts(expected, reading.table, reading.writer())
         if self.built is None and reading.checkpoint.name == "legacy_h5" and given:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.findings import Finding, Severity
-from kerasguard.layouts import other_function
+from kerasguard.layouts import likely_writer, other_function
 from kerasguard.migrations import migrate
 from kerasguard.migrations.adapted_boundaries import summaries, with_boundaries
 from kerasguard.migrations.adapted_shapes import with_sizes
@@ -50,7 +50,8 @@ def prepare(
     if compile:
         keras_environment.build_optimizer(model)
         keras_environment.build_metrics(model, _metrics(reading))
-    findings = other_function(keras_environment.layers_with_hard_sigmoid(model), reading.writer())
+    writer = likely_writer(reading.table, reading.writer())
+    findings = other_function(keras_environment.layers_with_hard_sigmoid(model), writer)
     return Prepared(
         keras_assign.Sink(model),
         tuple(findings),

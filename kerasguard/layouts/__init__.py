@@ -4,7 +4,7 @@ Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` 
 """
 
 from kerasguard.layouts.batch_statistics import without_statistics
-from kerasguard.layouts.defaults import changed_defaults, other_function
+from kerasguard.layouts.defaults import changed_defaults, likely_writer, other_function
 from kerasguard.layouts.dict_order import unsorted_dicts
 from kerasguard.layouts.layer import legacy_steps
 from kerasguard.layouts.local_layers import as_dense
@@ -16,6 +16,7 @@ __all__ = [
     "as_dense",
     "changed_defaults",
     "legacy_steps",
+    "likely_writer",
     "other_function",
     "restore_older_paths",
     "restore_table",

@@ -13,9 +13,20 @@ from kerasguard.findings import Finding, Severity
 from kerasguard.layouts.pairing import model_groups
 from kerasguard.tensors import Table
 
-__all__ = ["changed_defaults", "other_function"]
+__all__ = ["changed_defaults", "likely_writer", "other_function"]
 
 _PLAIN = ("LSTM", "LSTMCell", "GRU", "GRUCell")
+
+
+def likely_writer(stored: Table, writer: Mapping[str, str]) -> Mapping[str, str]:
+    """The writer, and its Keras where that is not told and may be 2.
+
+    Files with weights alone tell no version. Keras 3 stores the seed of every layer that draws
+    random numbers, recurrent ones among them, and from 3.6 on the names of layers.
+    """
+    named = any(layer.name for layer in stored.layers.values())
+    drawn = any(record.role == "seed" for record in stored.tensors.values())
+    return writer if "keras" in writer or named or drawn else {**writer, "keras": "2 or 3"}
 
 
 def changed_defaults(expected: Table, writer: Mapping[str, str]) -> Iterator[Finding]:
@@ -58,8 +69,8 @@ def other_function(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator
         yield Finding(
             "KG206",
             "",
-            f"{', '.join(layers)}: hard_sigmoid was clip(0.2 * x + 0.5, 0, 1) when Keras "
-            f"{writer['keras']} wrote the file and is relu6(x + 3) / 6 today; load a full model or "
-            "build these layers with the old function",
+            f"{', '.join(layers)}: hard_sigmoid was clip(0.2 * x + 0.5, 0, 1) until Keras 2 and is "
+            f"relu6(x + 3) / 6 today; the file was written by Keras {writer['keras']}; load a full "
+            "model or build these layers with the old function",
             Severity.WARNING,
         )
