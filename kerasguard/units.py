@@ -116,7 +116,8 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
             return {x.key: other_bare[v].key for v, x in mine_bare.items()}
         left = {v: x for v, x in a.items() if v not in b}
         right = {v: y for v, y in b.items() if v not in a}
-        return pairs | _respelt(left, right)
+        pairs |= _respelt(left, right)
+        return pairs | _held_twice(ours.kind, a, pairs)
     if set(ours.members) == set(theirs.members):
         return {r.key: theirs.members[k].key for k, r in ours.members.items()}
     if len(mine) == len(other):
@@ -186,10 +187,29 @@ def _respelt(left: Mapping[str, TensorRecord], right: Mapping[str, TensorRecord]
         ]
         if len(older) == 1:
             pairs[x.key] = older[0].key
-    telling = any(_telling(r.variable) for r in (*left.values(), *right.values()))
-    if not pairs and len(left) == len(right) and not telling:
+    telling = [any(_telling(r.variable) for r in side.values()) for side in (left, right)]
+    lone = len(left) == 1 and not all(telling)
+    if not pairs and len(left) == len(right) and (lone or not any(telling)):
         return {x.key: y.key for x, y in zip(left.values(), right.values(), strict=True)}
     return pairs
+
+
+# Layers that hold what the layer inside them holds, and where that is.
+_TWICE = {"spectral_normalization": "layer", "text_vectorization": "lookup_layer"}
+
+
+def _held_twice(
+    kind: str, ours: Mapping[str, TensorRecord], pairs: Mapping[str, str]
+) -> dict[str, str]:
+    """Variables that Keras 3 stores under two keys and TensorFlow's object graphs under one."""
+    inside = _TWICE.get(kind)
+    found: dict[str, str] = {}
+    for name, record in ours.items():
+        place, _, variable = name.rpartition("/")
+        other = ours.get(f"{inside if not place else ''}/{variable}")
+        if inside and place in ("", inside) and other and record.key not in pairs:
+            found |= {record.key: pairs[other.key]} if other.key in pairs else {}
+    return found
 
 
 def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
@@ -198,11 +218,17 @@ def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
     TensorFlow's object graphs go by attributes, which Keras 3 makes public (`_key_dense`).
     """
     named = {
-        f"{_place(key)}/{r.variable}".lstrip("_").replace("/_", "/"): r
+        f"{_place(key)}/{variable}".lstrip("_").replace("/_", "/"): r
         for key, r in members.items()
-        if r.variable
+        if (variable := r.variable or _stored_as(key))
     }
     return named if len(named) == len(members) else {}
+
+
+def _stored_as(key: str) -> str:
+    """The name under which a layer stores what is no variable of its own; no number."""
+    last = key.rpartition("/")[2]
+    return "" if last.isdecimal() else last
 
 
 def _place(key: str) -> str:

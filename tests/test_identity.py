@@ -226,3 +226,29 @@ def test_variables_named_after_the_outer_layer_alone_are_told_by_their_own_names
     assert pair(expected, stored).tensors == dict(
         zip(expected.tensors, stored.tensors, strict=True)
     )
+
+
+def one_layer(unit: str, class_name: str, *keys: tuple[str, str]) -> Table:
+    """A layer whose tensors have these keys and variables' names."""
+    spec = TensorSpec((2, 2), "float32")
+    made = [TensorRecord(f"{unit}/{key}", spec, key, variable, unit) for key, variable in keys]
+    layers = {unit: LayerRecord(unit, "mine", class_name, position=0)}
+    return Table({record.key: record for record in made}, layers, "order")
+
+
+def test_what_keras_3_stores_twice_and_tensorflow_once_is_filled_twice() -> None:
+    stored = one_layer("layer_with_weights-0", "", ("_lookup_layer/idf_weights", "idf_weights"))
+    keys = ("vars/idf_weights", ""), ("_lookup_layer/vars/idf_weights", "")
+    expected = one_layer("layers/text", "TextVectorization", *keys)
+    source = "layer_with_weights-0/_lookup_layer/idf_weights"
+    assert pair(expected, stored).tensors == dict.fromkeys(expected.tensors, source)
+    other = one_layer("layers/text", "Other", *keys)
+    assert list(pair(other, stored).tensors) == ["layers/text/_lookup_layer/vars/idf_weights"]
+
+
+def test_a_lone_variable_without_a_name_is_the_only_one_that_is_stored() -> None:
+    expected = one_layer("layers/scale", "Scale", ("vars/0", "variable_3"))
+    stored = one_layer("layer_with_weights-0", "", ("gamma", "gamma"))
+    assert pair(expected, stored).tensors == {"layers/scale/vars/0": "layer_with_weights-0/gamma"}
+    named = one_layer("layers/scale", "Scale", ("vars/0", "beta"))
+    assert pair(named, stored).tensors == {}
