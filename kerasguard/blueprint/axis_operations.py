@@ -19,7 +19,10 @@ from kerasguard.blueprint.computation import (
 )
 from kerasguard.blueprint.objects import Json
 
-__all__ = ["AXES"]
+__all__ = ["AXES", "BATCH_FILLED"]
+
+BATCH_FILLED = "__batch_filled__"
+"""`zeros`, `ones` and `fill` where the first size is the batch size of another tensor."""
 
 
 def _along(axis: int, start: int | None, stop: int | None) -> list[Any]:
@@ -100,8 +103,25 @@ def _batch_dot(given: Json) -> Plan:
     return Plan(([given["x"], given["y"]],), (("layers.Dot", {"axes": axes}),))
 
 
+def _batch_filled(given: Json) -> Plan:
+    """One number in the shape of a tensor's batch and sizes that are known."""
+    rank, value = given["rank"](given["x"]), given["value"]
+    if not rank:
+        raise Unsupported("it has the batch size of a tensor of unknown rank")
+    first = [{"start": None}, *[0] * (rank - 1), *[None] * len(given["sizes"])]
+    steps: list[tuple[str, Json]] = [("numpy.ZerosLike", {}), ("numpy.GetItem", {})]
+    arguments: dict[int, tuple[Any, ...]] = {1: (PREVIOUS, [slice_part(x) for x in first])}
+    steps += [("core.Cast", {"dtype": given["dtype"]})]
+    steps += [("numpy.Tile", {"repeats": [1, *given["sizes"]]})] if given["sizes"] else []
+    if value:
+        arguments[len(steps)] = (PREVIOUS, value)
+        steps.append(("numpy.Add", {}))
+    return Plan((given["x"],), tuple(steps), arguments)
+
+
 # By name, with the name of the first parameter, which calls give by position.
 AXES: dict[str, tuple[str, Callable[[Json], Plan]]] = {
+    BATCH_FILLED: ("x", _batch_filled),
     "band_part": ("input", _band),
     "crelu": ("features", _crelu),
     "cumprod": ("x", _cumulate),

@@ -115,6 +115,51 @@ def test_a_batch_size_computed_in_the_graph_is_left_to_reshape(build: Callable[.
     assert build(new).output_shape == (None, 2, 3)
 
 
+def function(name: str, of: str, *inbound: Any) -> dict[str, Any]:
+    return {**layer("TFOpLambda", name, function=of), "inbound_nodes": list(inbound)}
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("of", "options", "filled"), [("zeros", {}, 0), ("ones", {}, 1), ("fill", {"value": 2.5}, 2.5)]
+)
+def test_what_is_filled_for_every_sample_takes_the_batch_of_another_tensor(
+    build: Callable[..., Any], of: str, options: dict[str, Any], filled: float
+) -> None:
+    sizes = [["item", 0, 0, options], ["_CONSTANT_VALUE", -1, 4, options]]
+    old = graph(
+        start("x", 6),
+        function("size", "compat.v1.shape", ["x", 0, 0, {}]),
+        function("item", "__operators__.getitem", ["size", 0, 0, {"slice_spec": 0}]),
+        function("made", of, sizes),
+        outputs="made",
+        inputs="x",
+    )
+    new, _ = migrate(old, KERAS2)
+    found = build(new).predict(np.full((3, 6), np.nan), verbose=0)
+    np.testing.assert_array_equal(found, np.full((3, 4), filled, "float32"))
+
+
+@pytest.mark.keras
+def test_sizes_that_the_configs_tell_are_numbers(build: Callable[..., Any]) -> None:
+    width = {"slice_spec": 1}
+    old = graph(
+        start("x", 6),
+        function("size", "shape", ["x", 0, 0, {}]),
+        function("item", "__operators__.getitem", ["size", 0, 0, width]),
+        function("half", "math.floordiv", ["item", 0, 0, {"y": 2}]),
+        function("fold", "reshape", ["x", 0, 0, {"shape": [-1, 2, ["half", 0, 0]]}]),
+        function("cast", "cast", ["item", 0, 0, {"dtype": "float32"}]),
+        function("share", "math.truediv", ["fold", 0, 0, {"y": ["cast", 0, 0]}]),
+        outputs="share",
+        inputs="x",
+    )
+    new, findings = migrate(old, KERAS2)
+    assert not [f for f in findings if f.severity is Severity.ERROR]
+    x = np.arange(12.0, dtype="float32").reshape(2, 6)
+    np.testing.assert_allclose(build(new).predict(x, verbose=0), x.reshape(2, 2, 3) / 6, 1e-6)
+
+
 def test_a_loss_inside_the_model_is_left_out_with_what_it_is_made_of() -> None:
     square = layer("TFOpLambda", "square", function="math.square")
     square["inbound_nodes"] = [["dense", 0, 0, {}]]
