@@ -19,7 +19,7 @@ An import may only go down, from a higher floor to a lower one:
     1  rules/  migrations/                  what can be wrong and why; one file each
        blueprint/                           the config that migrations work on
     0  plans -> draft                       how rules make a draft into a plan
-       optimizer_state  architecture  layouts/
+       optimizer_state -> classic_slots  architecture  layouts/
        identity -> alignment  leftovers  suspicions -> evidence  graph  which tensor is which
        units  pairing  probe  spelling  findings  losses
        repairs -> manifest -> manifest_records -> elements -> tensors -> strict_json -> errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from kerasguard.classic_slots import in_blocks, is_classic
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["pair_optimizer"]
@@ -52,6 +53,11 @@ def pair_optimizer(
         return {}, f"it belongs to another optimizer class ({' and '.join(sorted(classes))})"
     if any(r.slot_of for r in other) and any(r.slot_of for r in mine):
         return _by_slot(mine, other, weights)
+    if is_classic(other):
+        optimizer = _optimizer_class(expected)
+        blocks = in_blocks(optimizer, mine, other) if in_order else None
+        reason = f"its slots have no names, and they do not lie as those of {optimizer} did"
+        return (blocks, "") if blocks is not None else ({}, reason)
     if len(mine) == len(other) + 1:  # Keras 2 kept no learning rate, the rest in the same order
         mine = [r for r in mine if "learning_rate" not in (r.slot, r.variable)]
     elif len(other) == len(mine) + 1 and not any(r.slot == "learning_rate" for r in mine):
