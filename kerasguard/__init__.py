@@ -22,7 +22,8 @@ An import may only go down, from a higher floor to a lower one:
        optimizer_state -> classic_slots  architecture  layouts/
        identity -> alignment  leftovers  suspicions -> evidence  graph  which tensor is which
        units  pairing  probe  spelling  findings  losses
-       repairs -> manifest -> manifest_records -> elements -> tensors -> strict_json -> errors
+       repairs -> manifest -> manifest_records -> elements -> tensors -> strict_json
+       garbage  errors
 
 Floors 0 to 2 know no file, no clock, no environment and no framework. Importing `kerasguard`
 imports none of them either: each public name is fetched when it is first used.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
+from kerasguard.garbage import uncollected
 from kerasguard.plans import Policy, RepairPlan
 from kerasguard.probing import probed
 from kerasguard.reading import Reading
@@ -125,9 +126,12 @@ def attempt(
         Reading(local, found) as reading,
         tf_distribute.scope(strategy, model),
     ):
-        prepared = prepare(reading, model, custom_objects, compile=compile, allow_graph=allow_graph)
-        decided = prepared.diagnose(reading, renames, repair)
-        decided = prepared.settled(decided, reading, learning_rate)
+        with uncollected():
+            prepared = prepare(
+                reading, model, custom_objects, compile=compile, allow_graph=allow_graph
+            )
+            decided = prepared.diagnose(reading, renames, repair)
+            decided = prepared.settled(decided, reading, learning_rate)
         yield Attempt(path, reading, prepared, decided, probe)
 
 

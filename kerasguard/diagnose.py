@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from kerasguard.draft import Draft
 from kerasguard.findings import Finding
+from kerasguard.garbage import uncollected
 from kerasguard.identity import pair
 from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
@@ -56,9 +56,7 @@ def diagnose(
         given: steps and findings of a format that knows its own layouts; then weights are not
             paired here.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # thousands of records and no cycles: looking for some would not be linear
-    try:
+    with uncollected():
         steps = None if given is None else [s for s in given if isinstance(s, Step)]
         draft = _first_draft(expected, stored, manifest, renames, loss, steps)
         draft = replace(draft, problems=tuple(problems), own=own, unbuilt=tuple(unbuilt))
@@ -66,9 +64,6 @@ def diagnose(
         layouts = [f for f in given or () if isinstance(f, Finding)]
         chosen = all_rules() if rules is None else rules
         return fold((lambda _: iter(layouts), *chosen), draft, prior, repair)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _first_draft(

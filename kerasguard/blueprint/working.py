@@ -112,11 +112,16 @@ class Blueprint:
 
 def _copied(value: Any) -> Any:
     """A deep copy of JSON, ten times as fast as copying objects of any kind."""
+    kind = type(value)  # whether something is a Mapping takes long to tell
+    if kind is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if kind is list:
+        return [_copied(item) for item in value]
     if value is None or isinstance(value, (str, int, float)):
-        return value  # whether these are a Mapping takes long to tell
+        return value
     if isinstance(value, Mapping):
         return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, tuple):
         return [_copied(item) for item in value]
     return value
 

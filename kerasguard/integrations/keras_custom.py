@@ -28,7 +28,7 @@ def without_untaken_defaults(
     classes = {name.rpartition(">")[2]: o for name, o in custom_objects.items()}
     for name, item in keras.saving.get_custom_objects().items():
         classes.setdefault(name.rpartition(">")[2], item)
-    return _rewritten(architecture, classes)
+    return _rewritten(architecture, classes) if classes else architecture
 
 
 def build_by_weights(model: Any, shapes: Sequence[tuple[int, ...]]) -> bool:

@@ -10,7 +10,6 @@ otherwise Keras does what it always does. The result is the same model, which
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import Any
 
 import keras
 
+from kerasguard.garbage import uncollected
 from kerasguard.integrations.keras_patches import Patch, PatchSet
 
 __all__ = ["less_work", "shortcuts"]
@@ -44,18 +44,15 @@ _active = _Active()
 @contextmanager
 def less_work() -> Iterator[None]:
     """Build layers with less work in this thread; the garbage collector waits meanwhile."""
-    collecting = gc.isenabled()
     for patches in _PATCHES:
         patches.install()
     if not _active.depth:
         _active.settable, _active.signatures = {}, {}
     _active.depth += 1
-    gc.disable()
     try:
-        yield
+        with uncollected():
+            yield
     finally:
-        if collecting:
-            gc.enable()
         _active.depth -= 1
         if not _active.depth:
             _active.settable, _active.signatures = {}, {}

@@ -37,6 +37,7 @@ _REFUSED = {
 
 def rewrite(blueprint: Blueprint) -> None:
     """Refuse every reference that is not to Keras and not supplied by the caller."""
+    fine: set[tuple[str | None, str, str, str]] = set()
     stack: list[tuple[str, Any]] = [("", blueprint.architecture)]
     while stack:
         owner, value = stack.pop()
@@ -45,38 +46,47 @@ def rewrite(blueprint: Blueprint) -> None:
                 config = value.get("config")
                 name = config.get("name") if isinstance(config, dict) else None
                 owner = name if isinstance(name, str) else owner
-                _check(blueprint, owner, value)
+                reference = _reference(value)
+                if reference not in fine:  # a few classes make up the largest model
+                    reason = _reason(blueprint, *reference)
+                    if reason:
+                        blueprint.refuse(owner, reason)
+                    else:
+                        fine.add(reference)
             stack += [(owner, item) for item in value.values() if isinstance(item, _HOLDING)]
         elif isinstance(value, (list, tuple)):
             stack += [(owner, item) for item in value if isinstance(item, _HOLDING)]
 
 
-def _check(blueprint: Blueprint, owner: str, item: Json) -> None:
+def _reference(item: Json) -> tuple[str | None, str, str, str]:
+    """Module, class, name and registered name of what an object refers to; functions have names."""
     module, class_name = item.get("module"), str(item.get("class_name"))
-    is_function = class_name == "function"
-    name = str(item.get("config")) if is_function else class_name
+    name = str(item.get("config")) if class_name == "function" else class_name
     registered = str(item.get("registered_name") or name)
+    return module if isinstance(module, str) else None, class_name, name, registered
+
+
+def _reason(
+    blueprint: Blueprint, module: str | None, class_name: str, name: str, registered: str
+) -> str:
+    """Why a reference is refused; empty where it is not."""
     if blueprint.is_known(name) or blueprint.is_known(registered):
-        return
+        return ""
     if class_name in _REFUSED:
-        blueprint.refuse(owner, f"{class_name} is never loaded from a file: {_REFUSED[class_name]}")
-    elif isinstance(module, str) and module != "builtins" and not _KERAS.match(module):
-        blueprint.refuse(
-            owner,
+        return f"{class_name} is never loaded from a file: {_REFUSED[class_name]}"
+    if module is None or module == "builtins":
+        return ""
+    if not _KERAS.match(module):
+        return (
             f"{name} is of the package {module.partition('.')[0]!r}, which is not imported because "
-            f"a file names it; import it and supply it: custom_objects={{{registered!r}: ...}}",
+            f"a file names it; import it and supply it: custom_objects={{{registered!r}: ...}}"
         )
-    elif (
-        is_function
-        and isinstance(module, str)
-        and module != "builtins"
-        and not _MATHEMATICAL.match(module)
-    ):
-        blueprint.refuse(
-            owner,
+    if class_name == "function" and not _MATHEMATICAL.match(module):
+        return (
             f"the function {module}.{name} is no part of a model; if it is meant, supply it: "
-            f"custom_objects={{{name!r}: ...}}",
+            f"custom_objects={{{name!r}: ...}}"
         )
+    return ""
 
 
 MIGRATION = Migration("KG431", "all", lambda _: True, rewrite)
