@@ -28,7 +28,7 @@ CODES = {"KG434": "the compile arguments are written in Keras 2's form"}
 _DEFAULTS: Json = {"jit_compile": False, "run_eagerly": False, "steps_per_execution": 1}
 _OLD_MODULES = ("keras.optimizers.experimental", "keras.optimizers.legacy")
 _WRAPPERS = ("LossFunctionWrapper", "MeanMetricWrapper", "SumOverBatchSizeMetricWrapper")
-_LOSS_SCALE = "LossScaleOptimizerV3"
+_LOSS_SCALE, _OWN = "LossScaleOptimizerV3", "Custom>"
 _NOT_IN_KERAS3 = ("is_legacy_optimizer", "jit_compile", "decay")
 
 
@@ -76,7 +76,10 @@ def _unwrap(optimizer: Json, options: Json) -> None:
     """The optimizer itself, whose state the file holds; Keras 3 scales float16's losses unasked."""
     if not options.get("dynamic", True):
         _inner(options)["loss_scale_factor"] = options.get("initial_scale")
-    inner = options["inner_optimizer"]
+    inner = dict(options["inner_optimizer"])
+    name = str(inner.get("class_name"))
+    if "module" not in inner and name.startswith(_OWN):  # as Keras 2.12 registered its own
+        inner.update(module="keras.optimizers", class_name=name.removeprefix(_OWN))
     optimizer.clear()
     optimizer.update(inner)
 

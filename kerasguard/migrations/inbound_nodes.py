@@ -24,6 +24,7 @@ from kerasguard.blueprint.nodes import (
     History,
     call_of,
     calls_of,
+    is_graph,
     layers_of,
     map_histories,
     tensor,
@@ -31,6 +32,7 @@ from kerasguard.blueprint.nodes import (
 )
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
+from kerasguard.blueprint.writer import Writer
 
 CODES = {"KG406": "a graph's calls are written in the form of Keras 1 or 2"}
 
@@ -42,6 +44,9 @@ _UNSET = ("constants", "initial_state", "mask", "training")
 
 def rewrite(blueprint: Blueprint) -> None:
     """Rewrite every graph; the innermost last, each by itself."""
+    if not blueprint.writer.before_keras3:
+        _single_ends_in_a_row(blueprint)
+        return
     for item, model in blueprint.graphs():
         names = {name_of(layer) for layer in layers_of(model)}
         old = False
@@ -57,6 +62,21 @@ def rewrite(blueprint: Blueprint) -> None:
             model[key] = _ends(model[key], offsets, _functional_names(model))
         if old:
             blueprint.note(item, "its calls were written in the form of Keras 1 and 2")
+
+
+def _single_ends_in_a_row(blueprint: Blueprint) -> None:
+    """A functional model in a Sequential takes and gives one tensor, not a list of one.
+
+    HDF5 files of Keras 3 have such lists; Keras 3.15 makes a list of the output's shape of them.
+    """
+    for _, model in blueprint.models():
+        for layer in () if is_graph(model) else layers_of(model):
+            config = config_of(layer)
+            for key in ("input_layers", "output_layers") if is_graph(config) else ():
+                ends = config[key]
+                if isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list):
+                    config[key] = ends[0]
+                    blueprint.note(layer, "its single input or output stood in a list")
 
 
 def _is_modern(call: Any) -> bool:
@@ -170,4 +190,8 @@ def _ends(value: Any, offsets: dict[str, int], functional: set[str]) -> Any:
     return placed
 
 
-MIGRATION = Migration("KG406", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+def _applies(writer: Writer) -> bool:
+    return writer.before_keras3 or writer.format == "legacy_h5"
+
+
+MIGRATION = Migration("KG406", "Keras 1 and 2, HDF5 of Keras 3", _applies, rewrite)

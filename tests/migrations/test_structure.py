@@ -107,6 +107,22 @@ def test_a_model_called_twice_is_applied_twice(build: Callable[..., Any]) -> Non
     assert np.allclose(model(np.ones((1, 4))), 4.0)
 
 
+@pytest.mark.keras
+def test_a_graph_in_a_sequential_of_keras_3_gives_one_tensor(build: Callable[..., Any]) -> None:
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((4,))
+    inner = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    model = keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(2)])
+    old = {"class_name": "Sequential", "config": json.loads(json.dumps(model.get_config()))}
+    (graph,) = (x["config"] for x in old["config"]["layers"] if "output_layers" in x["config"])
+    for key in ("input_layers", "output_layers"):
+        graph[key] = graph[key] if isinstance(graph[key][0], list) else [graph[key]]
+    writer = {"keras": "3.8.0", "format": "legacy_h5"}
+    new, findings = migrate(old, writer)
+    assert [f.code for f in findings] == ["KG406", "KG406"]
+    assert build(new).output_shape == (None, 2)
+
+
 def test_names_with_slashes_are_replaced_in_layers_and_calls() -> None:
     old = nested()
     text = json.dumps(old).replace('"inner"', '"in/ner"')
