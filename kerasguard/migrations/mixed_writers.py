@@ -84,8 +84,8 @@ def _calls(model: Json) -> Iterator[tuple[int, str]]:
         calls = layer.get("inbound_nodes")
         first = calls[0] if isinstance(calls, list) and calls else None
         if isinstance(first, list):
-            yield 2, f"the calls of {name_of(layer)} are lists"
-        elif isinstance(first, dict):
+            yield 2, f"the calls of {name_of(layer)} are lists"  # or dicts, by an input's name
+        elif isinstance(first, dict) and first.keys() == {"args", "kwargs"}:
             yield 3, f"the calls of {name_of(layer)} have args and kwargs"
 
 

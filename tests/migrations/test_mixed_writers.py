@@ -56,6 +56,15 @@ def test_what_the_file_says_is_not_doubted_where_the_config_shows_it(
     assert refused(model(today=today), writer) == []
 
 
+def test_a_call_on_a_dict_of_tensors_is_of_any_keras() -> None:
+    old = model(today=False)
+    dense = old["config"]["layers"][1]
+    dense |= {"class_name": "Mine", "inbound_nodes": [{"side": ["x", 0, 0, {}]}]}
+    new, findings = migrate(old, KERAS2, frozenset({"Mine"}))
+    assert not [f for f in findings if f.severity is Severity.ERROR]
+    assert new["config"]["layers"][1]["inbound_nodes"] == [call_of({"side": tensor("x")})]
+
+
 def test_a_policy_of_keras_3_under_a_version_of_keras_2_is_refused() -> None:
     policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}}
     dense = {"class_name": "Dense", "config": {"name": "d", "units": 1, "dtype": policy}}
