@@ -12,8 +12,9 @@ every place at which the kernel meets the image, and only Theano had it.
 Source: Keras 1.2 and 2.3 `backend/theano_backend.py`, `_postprocess_conv2d_output`, `pool2d`.
 
 When it is exact: a convolution gets a layer of zeros in front and no padding of its own, where the
-strides are one or the size is known. Poolings, transposed convolutions and convolutional LSTMs are
-left as they are where both ways are the same, and refused otherwise.
+strides are one or the size is known; what a transposed one makes without padding is cut. Poolings
+and convolutional LSTMs are left as they are where both ways are the same, and refused otherwise, as
+are transposed convolutions with an even kernel or one that is shorter than the stride.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from kerasguard.blueprint.nodes import calls_of, free_name, history_of, insert_before, layers_of
+from kerasguard.blueprint.nodes import (
+    calls_of,
+    free_name,
+    history_of,
+    insert_after,
+    insert_before,
+    layers_of,
+)
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -59,11 +67,13 @@ def _differs(blueprint: Blueprint, layer: Json) -> bool:
 
 def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | None) -> None:
     kind, config = class_of(layer), config_of(layer)
+    if "Transpose" in kind and model is not None and _cut(blueprint, model, layer):
+        return
     convolves = _CONVOLUTIONS.fullmatch(kind)
     if not (convolves or _POOLINGS.fullmatch(kind) or _OTHERS.fullmatch(kind)):
         return
     edges = _edges(config, kind, shape)
-    same = config["padding"] == "same"
+    same = config["padding"] == "same" and "Transpose" not in kind
     if same and edges is not None and all(theirs == ours for theirs, ours in edges):
         return
     if model is None or not convolves or edges is None:
@@ -80,6 +90,32 @@ def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | N
     options |= {} if len(width) == 1 else {"data_format": "channels_last"}
     insert_before(model, layer, keras_object("keras.layers", f"ZeroPadding{len(width)}D", options))
     blueprint.note(layer, f"padding {was!r} started elsewhere with Theano: {width} zeros in front")
+
+
+def _cut(blueprint: Blueprint, model: Json, layer: Json) -> bool:
+    """Cut what a transposed convolution makes where Theano cut it; whether that is settled.
+
+    What it makes without padding is as much longer as the kernel is than the stride.
+    """
+    kind, config = class_of(layer), config_of(layer)
+    rank = int(re.sub(r"\D", "", kind))
+    kernels, strides = (_sizes(config.get(key) or 1, rank) for key in ("kernel_size", "strides"))
+    dilation = config.get("dilation_rate") or 1
+    edges = [(k // 2, k - s - k // 2) for k, s in zip(kernels, strides, strict=True)]
+    ours = [((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(kernels, strides, strict=True)]
+    told = config.get("output_padding") is not None or any(d != 1 for d in _sizes(dilation, rank))
+    told = told or any(k % 2 == 0 for k in kernels)  # Theano did not have these
+    if config["padding"] != "same" or told or any(end < 0 for edge in edges for end in edge):
+        return False
+    if edges != ours:
+        config["padding"] = "valid"
+        name = free_name(model, f"{name_of(layer)}_cropping")
+        cropping = [list(edge) for edge in edges]
+        options: Json = {"name": name, "cropping": cropping if rank > 1 else cropping[0]}
+        options |= {"data_format": "channels_last"} if rank > 1 else {}
+        insert_after(model, layer, keras_object("keras.layers", f"Cropping{rank}D", options))
+        blueprint.note(layer, f"padding 'same' cut its output elsewhere with Theano: {edges}")
+    return True
 
 
 _Ends = tuple[int, int]

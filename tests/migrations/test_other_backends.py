@@ -119,3 +119,29 @@ def test_full_padding_is_every_place_at_which_the_kernel_meets_the_image(
     windows = np.lib.stride_tricks.sliding_window_view(padded, (2, 3), (1, 2))
     np.testing.assert_allclose(model(x), windows.sum((-1, -2)), rtol=1e-5)
     assert model.output_shape == (None, 5, 7, 1)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(("rank", "size"), [(1, 9), (2, 9), (2, 8), (3, 3)])
+def test_a_transposed_convolution_of_theano_is_cut_behind_half_a_kernel(
+    migrated: Any, build: Callable[..., Any], rank: int, size: int
+) -> None:
+    config: Json = {"filters": 1, "kernel_size": [3] * rank, "strides": [2] * rank}
+    config |= {"padding": "same", "use_bias": False}
+    layer = {"class_name": f"Conv{rank}DTranspose", "config": config}
+    found = migrated(layer, (*[size] * rank, 1), writer=THEANO)
+    model = build(found.new)
+    model.set_weights([np.ones((*[3] * rank, 1, 1))])
+    x = np.random.default_rng(0).random((1, *[size] * rank, 1)).astype("float32")
+    whole = np.asarray(model.get_layer("layer")(x))
+    cut = whole[(slice(None), *[slice(1, None)] * rank)]
+    np.testing.assert_allclose(model(x), cut, rtol=1e-5)
+    assert model.output_shape == (None, *[2 * size] * rank, 1)
+
+
+def test_a_transposed_convolution_of_theano_is_refused_where_cutting_does_not_help(
+    migrated: Any,
+) -> None:
+    config: Json = {"filters": 1, "kernel_size": [2, 2], "strides": [3, 3], "padding": "same"}
+    found = migrated({"class_name": "Conv2DTranspose", "config": config}, (9, 9, 1), writer=THEANO)
+    assert [e.code for e in found.errors] == ["KG441"]
