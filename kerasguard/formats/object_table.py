@@ -170,7 +170,9 @@ def _role(variable: _Variable, leaf: str, beside: Set[str], *, outside: bool) ->
     if variable.rank is Rank.OPTIMIZER:
         return "optimizer"
     # a lookup that adapts counts its documents; what is computed with are the weights made of that
-    if leaf in ("save_counter", "num_documents") or (outside and len(variable.parts) == 1):
+    if leaf in ("save_counter", "num_documents", "num_elements") or (
+        outside and len(variable.parts) == 1
+    ):
         return "state"
     if variable.parts[-3:-1] == _RECURRENT_STATES:
         return "state"
