@@ -32,7 +32,7 @@ class Finding:
         code: `KG1xx` which tensor, `KG2xx` which form, `KG3xx` which values, `KG4xx` architecture.
         key: the expected key (or the stored one, for what nobody expects; a layer's key; or "").
         message: what is, what was expected, what would settle it; one line, names the tensor.
-        severity: of the finding as long as it is not repaired.
+        severity: of the finding as long as it is not repaired; what INFO says is always taken.
         repairs: steps that would settle it, taking the place of their targets' steps so far.
         safety: how sure those repairs are; EXACT where there is none to judge.
     """

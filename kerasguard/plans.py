@@ -115,7 +115,9 @@ def fold(
         taken: list[Step] = []
         for finding in rule(draft):
             findings.append(finding)
-            if finding.repairs and finding.safety.rank <= _ALLOWED[repair]:
+            if finding.repairs and (
+                finding.safety.rank <= _ALLOWED[repair] or finding.severity is Severity.INFO
+            ):
                 taken += finding.repairs
                 applied.append(finding)
             elif finding.severity is Severity.ERROR:

@@ -139,6 +139,18 @@ def test_widening_needs_no_look_at_the_values() -> None:
     assert plan(case).total
 
 
+def test_a_seed_of_another_dtype_is_taken_over_without_being_asked() -> None:
+    case = faults.intact()
+    narrow = replace(case.stored.tensors[faults.KERNEL].spec, dtype="float16")
+    stored = faults.change(case.stored, faults.KERNEL, spec=narrow, role="seed")
+    expected = faults.change(case.expected, faults.KERNEL, role="seed")
+    found = plan(replace(case, stored=stored, expected=expected, manifest=None), "off")
+    assert found.total
+    (told,) = found.findings
+    assert (told.code, told.severity) == ("KG202", Severity.INFO)
+    assert next(s for s in found.steps if s.target == faults.KERNEL).ops == (Cast("float32"),)
+
+
 def test_a_guess_takes_candidates_in_order_and_never_one_twice() -> None:
     found = plan(faults.ambiguous(faults.intact()), "guess")
     assert found.total
