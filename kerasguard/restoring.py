@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.findings import Finding, Severity
-from kerasguard.layouts import likely_writer, other_function
+from kerasguard.layouts import likely_writer, other_function, other_masks
 from kerasguard.migrations import migrate
 from kerasguard.migrations.adapted_boundaries import summaries, with_boundaries
 from kerasguard.migrations.adapted_shapes import with_sizes
@@ -51,10 +51,13 @@ def prepare(
         keras_environment.build_optimizer(model)
         keras_environment.build_metrics(model, _metrics(reading))
     writer = likely_writer(reading.table, reading.writer())
-    findings = other_function(keras_environment.layers_with_hard_sigmoid(model), writer)
+    findings = (
+        *other_function(keras_environment.layers_with_hard_sigmoid(model), writer),
+        *other_masks(keras_environment.layers_with_several_masks(model), writer),
+    )
     return Prepared(
         keras_assign.Sink(model),
-        tuple(findings),
+        findings,
         unbuilt=keras_unbuilt.unbuilt(model),
         custom_objects=custom_objects or {},
     )

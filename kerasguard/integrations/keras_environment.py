@@ -19,10 +19,13 @@ __all__ = [
     "describe_optimizer",
     "environment",
     "layers_with_hard_sigmoid",
+    "layers_with_several_masks",
     "registered_names",
     "require_keras_3",
     "versions",
 ]
+
+_MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 
 
 def require_keras_3() -> None:
@@ -75,6 +78,28 @@ def environment(model: Any) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of what computes in this process."""
     return {"keras": keras.__version__, "backend": keras.backend.backend()}
+
+
+def layers_with_several_masks(model: Any) -> tuple[str, ...]:
+    """Names of the layers that merge tensors with different masks, or with one and with none."""
+    merging = tuple(getattr(keras.layers, name) for name in _MERGING)
+    found = []
+    for layer in model._flatten_layers(include_self=False, recursive=True):  # noqa: SLF001
+        for node in getattr(layer, "_inbound_nodes", ()) if isinstance(layer, merging) else ():
+            masks = [getattr(tensor, "_keras_mask", None) for tensor in node.input_tensors]
+            if len({_made_of(mask) for mask in masks}) > 1:
+                found.append(layer.name)
+    return tuple(dict.fromkeys(found))
+
+
+def _made_of(mask: Any) -> tuple[object, ...]:
+    """What two masks have in common that are the same function of the same tensor."""
+    history = getattr(mask, "_keras_history", None)
+    if history is None:
+        return (None if mask is None else id(mask),)
+    made = history.operation
+    inputs = made._inbound_nodes[history.node_index].input_tensors  # noqa: SLF001
+    return (type(made).__name__, *(id(tensor) for tensor in inputs))
 
 
 def layers_with_hard_sigmoid(model: Any) -> tuple[str, ...]:

@@ -4,7 +4,12 @@ Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` 
 """
 
 from kerasguard.layouts.batch_statistics import without_statistics
-from kerasguard.layouts.defaults import changed_defaults, likely_writer, other_function
+from kerasguard.layouts.defaults import (
+    changed_defaults,
+    likely_writer,
+    other_function,
+    other_masks,
+)
 from kerasguard.layouts.dict_order import unsorted_dicts
 from kerasguard.layouts.layer import legacy_steps
 from kerasguard.layouts.local_layers import as_dense
@@ -18,6 +23,7 @@ __all__ = [
     "legacy_steps",
     "likely_writer",
     "other_function",
+    "other_masks",
     "restore_older_paths",
     "restore_table",
     "unsorted_dicts",

@@ -13,7 +13,7 @@ from kerasguard.findings import Finding, Severity
 from kerasguard.layouts.pairing import model_groups
 from kerasguard.tensors import Table
 
-__all__ = ["changed_defaults", "likely_writer", "other_function"]
+__all__ = ["changed_defaults", "likely_writer", "other_function", "other_masks"]
 
 _PLAIN = ("LSTM", "LSTMCell", "GRU", "GRUCell")
 
@@ -72,5 +72,25 @@ def other_function(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator
             f"{', '.join(layers)}: hard_sigmoid was clip(0.2 * x + 0.5, 0, 1) until Keras 2 and is "
             f"relu6(x + 3) / 6 today; the file was written by Keras {writer['keras']}; load a full "
             "model or build these layers with the old function",
+            Severity.WARNING,
+        )
+
+
+def other_masks(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator[Finding]:
+    """One warning for layers that merge masks, if the writer merged them in another way.
+
+    Args:
+        layers: names of the model's layers that merge different masks.
+        writer: of the file; without a version nothing is said.
+    """
+    version = re.match(r"\d+", writer.get("keras", ""))
+    if layers and version and int(version[0]) < 3:
+        yield Finding(
+            "KG206",
+            "",
+            f"{', '.join(layers)}: until Keras 2, which wrote the file or may have, a step was "
+            "masked where any of the merged tensors masks it; today where all do, and none where "
+            "one has no mask: what uses masks behind computes something else; load a full model, "
+            "or give these layers one mask",
             Severity.WARNING,
         )

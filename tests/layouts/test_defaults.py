@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kerasguard.layouts import changed_defaults, likely_writer, other_function
+from kerasguard.layouts import changed_defaults, likely_writer, other_function, other_masks
 from kerasguard.tensors import LayerRecord, Role, Table, TensorRecord, TensorSpec
 
 
@@ -33,5 +33,7 @@ def test_what_keras_2_may_have_computed_otherwise_is_told_then() -> None:
     writer = likely_writer(table(), {})
     model = table(name="mine", class_name="ConvLSTM2D")
     found = [*changed_defaults(model, writer), *other_function(["gate"], writer)]
-    assert [f.code for f in found] == ["KG206", "KG206"]
+    found += other_masks(["sum"], writer)
+    assert [f.code for f in found] == ["KG206"] * 3
+    assert not [*other_masks(["sum"], {"keras": "3.1.0"}), *other_masks([], writer)]
     assert "written by Keras 2 or 3" in str(found[1])
