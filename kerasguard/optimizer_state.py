@@ -48,16 +48,19 @@ def pair_optimizer(
     other = [r for r in stored.tensors.values() if r.role == "optimizer"]
     if not mine or not other:
         return {}, ""
-    classes = {_optimizer_class(t) for t in (expected, stored)} - {""}
-    if len(classes) > 1:
+    classes = [_optimizer_class(t) for t in (expected, stored)]
+    if len({*classes} - {""}) > 1:
         return {}, f"it belongs to another optimizer class ({' and '.join(sorted(classes))})"
-    if any(r.slot_of for r in other) and any(r.slot_of for r in mine):
+    slots, alike = any(r.slot_of for r in mine), classes[0] == classes[1] != ""
+    if any(r.slot_of for r in other) and (slots or alike):
         return _by_slot(mine, other, weights)
     if is_classic(other):
         optimizer = _optimizer_class(expected)
         blocks = in_blocks(optimizer, mine, other) if in_order else None
         reason = f"its slots have no names, and they do not lie as those of {optimizer} did"
         return (blocks, "") if blocks is not None else ({}, reason)
+    if alike and not slots and len(other) > len(mine):
+        return _without_slots(mine, other)
     if len(mine) == len(other) + 1:  # Keras 2 kept no learning rate, the rest in the same order
         mine = [r for r in mine if "learning_rate" not in (r.slot, r.variable)]
     elif len(other) == len(mine) + 1 and not any(r.slot == "learning_rate" for r in mine):
@@ -94,6 +97,20 @@ def _by_slot(
             return {}, f"{record.label} has another shape in the checkpoint"
         pairs[record.key] = match.key
     return pairs, ""
+
+
+def _without_slots(
+    mine: list[TensorRecord], other: list[TensorRecord]
+) -> tuple[dict[str, str], str]:
+    """How often it was applied, of an optimizer that keeps nothing for a weight.
+
+    SGD of Keras 2.11 to 2.15 made momenta also where the momentum is 0, and never used them.
+    """
+    counts = [r for r in mine if r.slot == "iteration"]
+    scalars = [r for r in other if not r.spec.shape]
+    if len(counts) != 1 or scalars != other[:1] or "int" not in scalars[0].spec.dtype:
+        return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
+    return {counts[0].key: scalars[0].key}, ""
 
 
 def _optimizer_class(table: Table) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -84,3 +85,25 @@ def test_state_that_has_names_or_none_at_all_is_not_of_these_versions() -> None:
     assert not is_classic([state("optimizer/vars/0", (), variable="")])
     assert not is_classic([state("iteration", ()), *other(SLOT)])
     assert is_classic([state("iterations", ()), *other(SLOT)])
+
+
+def table(cls: str, *records: TensorRecord) -> Table:
+    return Table.of(records, layers={"optimizer": LayerRecord("optimizer", "", cls)})
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_momenta_that_sgd_of_keras_2_never_used_are_left(named: bool) -> None:
+    count = TensorRecord("n", TensorSpec((), "int64"), "n", role="optimizer", variable="iteration")
+    count = replace(count, slot="iteration") if named else count
+    moments = [
+        state(f"m/{w}", shape, **({"slot": "momentum", "slot_of": w} if named else {}))
+        for w, shape in WEIGHTS.items()
+    ]
+    stored = table("SGD", count, *moments)
+    assert pair_optimizer(table("SGD", *mine()), stored, {}, in_order=True) == (
+        {"iteration": "n"},
+        "",
+    )
+    pairs, reason = pair_optimizer(table("Adam", *mine()), stored, {}, in_order=True)
+    assert not pairs
+    assert "another optimizer class" in reason

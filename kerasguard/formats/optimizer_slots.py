@@ -18,6 +18,7 @@ _TODAY = {
     "m": "momentum",
     "mg": "average_gradient",
     "rms": "velocity",
+    "u": "norm",
     "v": "velocity",
     "vhat": "velocity_hat",
 }

@@ -193,6 +193,7 @@ def test_weights_of_the_model_itself_are_a_layer_of_their_own(write: Write) -> N
     [
         (["Adam/iter:0", "Adam/dense/kernel/m:0"], [("iteration", ""), ("momentum", "kernel")]),
         (["iteration:0", "Adam/v/dense/kernel:0"], [("iteration", ""), ("velocity", "kernel")]),
+        (["Adamax/u/dense/kernel:0"], [("norm", "kernel")]),
         (["training/SGD/dense/bias/momentum:0"], [("momentum", "bias")]),
         (["training/Adam/Variable_3:0"], [("Variable_3", "")]),
     ],
