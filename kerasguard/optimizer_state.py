@@ -55,9 +55,8 @@ def pair_optimizer(
     if any(r.slot_of for r in other) and (slots or alike):
         return _by_slot(mine, other, weights)
     if is_classic(other):
-        optimizer = _optimizer_class(expected)
-        blocks = in_blocks(optimizer, mine, other) if in_order else None
-        reason = f"its slots have no names, and they do not lie as those of {optimizer} did"
+        blocks = in_blocks(classes[0], mine, other) if in_order else None
+        reason = f"its slots have no names, and they do not lie as those of {classes[0]} did"
         return (blocks, "") if blocks is not None else ({}, reason)
     if alike and not slots and len(other) > len(mine):
         return _without_slots(mine, other)

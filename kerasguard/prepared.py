@@ -242,13 +242,13 @@ class Prepared:
 
     def _older_paths(self, stored: Table, expected: Table, reading: Reading) -> list[Step] | None:
         """Steps by the paths of an older walk, or of attributes, which nest as objects do."""
-        from kerasguard.integrations import keras_attributes, keras_older_walk
-
         weights = [k for k, r in expected.tensors.items() if r.role == "weight"]
         version = reading.writer().get("keras", "") if reading.checkpoint.name in ADDRESSED else ""
         fits = all(k in stored.tensors for k in weights)
         if fits and not version.startswith("2."):
             return None
+        from kerasguard.integrations import keras_attributes, keras_older_walk
+
         objects = reading.checkpoint.name in _OBJECTS
         paths = [k for k, r in stored.tensors.items() if r.role == "weight"]
         target = self.target

@@ -53,9 +53,10 @@ def suspicions(
         trusted: those that a name or the caller decided; they are not doubted.
     """
     found: dict[str, Doubt] = {}
+    changed = _changed(ours, theirs, pairs)
     for e, doubt in (
-        *_exchanged(ours, theirs, pairs, trusted),
-        *_replaced(ours, theirs, pairs, trusted),
+        *_exchanged(ours, theirs, pairs, trusted, changed),
+        *_replaced(ours, theirs, changed),
         *_nameless(ours, theirs, pairs, trusted),
         *_transplanted(ours, theirs, pairs),
     ):
@@ -74,13 +75,16 @@ def _changed(ours: Side, theirs: Side, pairs: Mapping[str, str]) -> dict[str, st
 
 
 def _exchanged(
-    ours: Side, theirs: Side, pairs: Mapping[str, str], trusted: Mapping[str, str]
+    ours: Side,
+    theirs: Side,
+    pairs: Mapping[str, str],
+    trusted: Mapping[str, str],
+    changed: Mapping[str, str],
 ) -> Iterator[tuple[str, Doubt]]:
     """Another stored layer has the arguments that an expected one got, and is free to be it.
 
     Of `relu, tanh` that became `tanh, relu`, both got other arguments, or they changed places.
     """
-    changed = _changed(ours, theirs, pairs)
     taken = {s for e, s in pairs.items() if e not in changed or trusted.get(e) == s}
     offered: dict[Hashable, list[str]] = defaultdict(list)
     for s in theirs.units.keys() - taken:
@@ -94,15 +98,13 @@ def _exchanged(
             yield e, Doubt((*others[:3], s), reason)
 
 
-def _replaced(
-    ours: Side, theirs: Side, pairs: Mapping[str, str], trusted: Mapping[str, str]
-) -> Iterator[tuple[str, Doubt]]:
+def _replaced(ours: Side, theirs: Side, changed: Mapping[str, str]) -> Iterator[tuple[str, Doubt]]:
     """A layer with another given name and other arguments, among others that look like it.
 
     A layer that was renamed and changed looks like that, and so does another one in its place.
     """
     looks = [Counter(map(side.look, side.units)) for side in (ours, theirs)]
-    for e, s in _changed(ours, theirs, pairs).items():
+    for e, s in changed.items():
         a, b = ours.units[e], theirs.units[s]
         like = max(looks[0][ours.look(e)], looks[1][theirs.look(s)])
         if a.name and b.name and a.name != b.name and not (a.weak and b.weak) and like > 1:

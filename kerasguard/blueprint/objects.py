@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Kind",
     "class_of",
     "config_of",
+    "copied",
     "is_object",
     "keras_object",
     "kind_of",
@@ -127,6 +128,22 @@ def _collect(value: object, key: str, kind: Kind | None, found: list[tuple[str, 
     elif isinstance(value, list):
         for item in value:
             _collect(item, key, kind, found)
+
+
+def copied(value: Any) -> Any:
+    """A deep copy of JSON, ten times as fast as copying objects of any kind."""
+    kind = type(value)  # whether something is a Mapping takes long to tell
+    if kind is dict:
+        return {key: copied(item) for key, item in value.items()}
+    if kind is list:
+        return [copied(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [copied(item) for item in value]
+    return value
 
 
 def replace_all(value: Any, change: Callable[[Any], Any]) -> Any:

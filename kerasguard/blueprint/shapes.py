@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from kerasguard.blueprint.nodes import (
@@ -21,7 +22,7 @@ from kerasguard.blueprint.nodes import (
 )
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 
-__all__ = ["Shape", "rank_in", "shapes_of", "window"]
+__all__ = ["Shape", "rank_in", "shapes_of", "window", "with_input_shapes"]
 
 Shape = list[Any]
 
@@ -68,6 +69,19 @@ def shapes_of(model: Json) -> dict[History, Shape]:
                 if shape is not None:
                     found[name_of(layer), number, 0] = shape
     return found
+
+
+def with_input_shapes(model: Json, layers: Sequence[Json]) -> Iterator[tuple[Json, Shape | None]]:
+    """Layers of a model, each with the shape of what it is called on first, as far as told.
+
+    The shapes are those before the first layer is given out: the caller may rewrite the model.
+    """
+    shapes = shapes_of(model) if layers else {}
+    before = {name: other for other, name in pairwise(map(name_of, layers_of(model)))}
+    for layer in layers:
+        calls = calls_of(layer)
+        source = history_of(calls[0]["args"][0]) if calls else None
+        yield layer, shapes.get(source or (before.get(name_of(layer), ""), 0, 0))
 
 
 def rank_in(model: Json) -> Callable[[Any], int | None]:

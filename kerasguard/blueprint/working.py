@@ -12,6 +12,7 @@ from kerasguard.blueprint.objects import (
     Kind,
     class_of,
     config_of,
+    copied,
     is_object,
     name_of,
     objects,
@@ -46,7 +47,7 @@ class Blueprint:
     @staticmethod
     def of(architecture: Mapping[str, Any], writer: Writer, known: frozenset[str]) -> Blueprint:
         """A copy, so that the caller's stays as it is."""
-        return Blueprint(_copied(architecture), writer, known)
+        return Blueprint(copied(architecture), writer, known)
 
     def layers(self, *classes: str) -> Iterator[Json]:
         """The architecture itself and every layer in it, also inside wrappers, outermost first.
@@ -108,22 +109,6 @@ class Blueprint:
         key = layer if isinstance(layer, str) else name_of(layer)
         text = f"{key}: {message}" if key else message
         self.findings.append(Finding(self.code, key, text, severity))
-
-
-def _copied(value: Any) -> Any:
-    """A deep copy of JSON, ten times as fast as copying objects of any kind."""
-    kind = type(value)  # whether something is a Mapping takes long to tell
-    if kind is dict:
-        return {key: _copied(item) for key, item in value.items()}
-    if kind is list:
-        return [_copied(item) for item in value]
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_copied(item) for item in value]
-    return value
 
 
 @dataclass(frozen=True, slots=True)

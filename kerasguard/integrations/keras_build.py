@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from kerasguard.blueprint.objects import copied
 from kerasguard.errors import ArchitectureError
 from kerasguard.integrations.keras_fast_build import less_work
 from kerasguard.integrations.keras_placeholders import Skipped, skip_initialisers, wait
@@ -48,7 +49,7 @@ def build(
     Raises:
         ArchitectureError: Keras cannot build it.
     """
-    config = _copied(architecture)
+    config = copied(architecture)
     if not compile:
         config["compile_config"] = None
     with ExitStack() as stack:
@@ -86,18 +87,7 @@ def compile_model(
     """
     try:
         with keras.saving.custom_object_scope(dict(custom_objects or {})):
-            model.compile_from_config(_copied(compile_config))
+            model.compile_from_config(copied(compile_config))
     except (TypeError, ValueError, KeyError) as error:
         return f"Keras {keras.__version__} says: {str(error).splitlines()[0]}"
     return ""
-
-
-def _copied(value: Any) -> Any:
-    """A deep copy of JSON: Keras takes apart what it is given."""
-    if value is None or isinstance(value, (str, int, float)):
-        return value  # whether these are a Mapping takes long to tell
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_copied(item) for item in value]
-    return value

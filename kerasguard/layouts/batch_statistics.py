@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kerasguard.tensors import LayerRecord, Table
+from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
 __all__ = ["without_statistics"]
 
@@ -30,9 +30,14 @@ def without_statistics(stored: Table, expected: Table) -> Table:
         and (twin := ours.get(layer.name)) is not None
         and twin.class_name == "GroupNormalization"
     }
+    if not layers:
+        return stored
+    weights: dict[str, list[TensorRecord]] = {key: [] for key in layers}
+    for record in stored.tensors.values():
+        if record.layer in weights and record.role == "weight":
+            weights[record.layer].append(record)
     unused: set[str] = set()
-    for key in layers:
-        owned = [r for r in stored.tensors.values() if r.layer == key and r.role == "weight"]
+    for owned in weights.values():
         named = {r.key for r in owned if r.variable in _UNUSED}
         unused |= named or {r.key for r in owned[-2:] if not r.variable}
     tensors = {key: record for key, record in stored.tensors.items() if key not in unused}

@@ -64,16 +64,13 @@ def other_function(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator
         layers: names of the model's layers that compute Keras 3's.
         writer: of the file; without a version nothing is said.
     """
-    version = re.match(r"\d+", writer.get("keras", ""))
-    if layers and version and int(version[0]) < 3:
-        yield Finding(
-            "KG206",
-            "",
-            f"{', '.join(layers)}: hard_sigmoid was clip(0.2 * x + 0.5, 0, 1) until Keras 2 and is "
-            f"relu6(x + 3) / 6 today; the file was written by Keras {writer['keras']}; load a full "
-            "model or build these layers with the old function",
-            Severity.WARNING,
-        )
+    return _of_keras_2(
+        layers,
+        writer,
+        "hard_sigmoid was clip(0.2 * x + 0.5, 0, 1) until Keras 2 and is "
+        f"relu6(x + 3) / 6 today; the file was written by Keras {writer.get('keras')}; load a full "
+        "model or build these layers with the old function",
+    )
 
 
 def other_masks(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator[Finding]:
@@ -83,14 +80,18 @@ def other_masks(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator[Fi
         layers: names of the model's layers that merge different masks.
         writer: of the file; without a version nothing is said.
     """
+    return _of_keras_2(
+        layers,
+        writer,
+        "until Keras 2, which wrote the file or may have, a step was "
+        "masked where any of the merged tensors masks it; today where all do, and none where "
+        "one has no mask: what uses masks behind computes something else; load a full model, "
+        "or give these layers one mask",
+    )
+
+
+def _of_keras_2(layers: Sequence[str], writer: Mapping[str, str], what: str) -> Iterator[Finding]:
+    """One warning for layers that compute something else, if Keras 2 or 1 may be the writer."""
     version = re.match(r"\d+", writer.get("keras", ""))
     if layers and version and int(version[0]) < 3:
-        yield Finding(
-            "KG206",
-            "",
-            f"{', '.join(layers)}: until Keras 2, which wrote the file or may have, a step was "
-            "masked where any of the merged tensors masks it; today where all do, and none where "
-            "one has no mask: what uses masks behind computes something else; load a full model, "
-            "or give these layers one mask",
-            Severity.WARNING,
-        )
+        yield Finding("KG206", "", f"{', '.join(layers)}: {what}", Severity.WARNING)

@@ -14,9 +14,9 @@ is refused where it is open. Training loses what was random, so a warning says s
 
 from __future__ import annotations
 
-from kerasguard.blueprint.nodes import calls_of, free_name, history_of, insert_after, layers_of
+from kerasguard.blueprint.nodes import free_name, insert_after, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
-from kerasguard.blueprint.shapes import Shape, shapes_of
+from kerasguard.blueprint.shapes import Shape, with_input_shapes
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
 
@@ -26,18 +26,10 @@ CODES = {"KG449": "a random crop resizes before it crops when the model predicts
 def rewrite(blueprint: Blueprint) -> None:
     """Two layers in place of each such crop."""
     for _, model in blueprint.models():
-        layers = list(layers_of(model))
-        crops = [x for x in layers if class_of(x) == "RandomCrop" and not _known(blueprint, x)]
-        shapes = shapes_of(model) if crops else {}
-        before = dict(zip(map(name_of, layers[1:]), map(name_of, layers), strict=False))
-        for layer in crops:
-            calls = calls_of(layer)
-            source = history_of(calls[0]["args"][0]) if calls else None
-            _crop(blueprint, model, layer, shapes.get(source or (before[name_of(layer)], 0, 0)))
-
-
-def _known(blueprint: Blueprint, layer: Json) -> bool:
-    return blueprint.is_known(str(layer["class_name"]))
+        found = [layer for layer in layers_of(model) if class_of(layer) == "RandomCrop"]
+        crops = [layer for layer in found if not blueprint.is_known(str(layer["class_name"]))]
+        for layer, shape in with_input_shapes(model, crops):
+            _crop(blueprint, model, layer, shape)
 
 
 def _crop(blueprint: Blueprint, model: Json, layer: Json, shape: Shape | None) -> None:

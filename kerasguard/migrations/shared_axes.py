@@ -59,7 +59,8 @@ def _shared(stored: Table) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for record in stored.tensors.values():
         name, _, variable = record.name.rpartition("/")[2].removesuffix(":0").rpartition("_")
-        axes = [axis for axis, size in enumerate(record.spec.shape, 1) if size == 1]
-        if variable in ("alpha", "alphas") and axes:
+        if variable not in ("alpha", "alphas"):
+            continue
+        if axes := [axis for axis, size in enumerate(record.spec.shape, 1) if size == 1]:
             found[name] = axes
     return found

@@ -22,16 +22,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from kerasguard.blueprint.nodes import (
-    calls_of,
-    free_name,
-    history_of,
-    insert_after,
-    insert_before,
-    layers_of,
-)
+from kerasguard.blueprint.nodes import free_name, insert_after, insert_before, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
-from kerasguard.blueprint.shapes import Shape, shapes_of
+from kerasguard.blueprint.shapes import Shape, with_input_shapes
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG441": "padding of Theano starts elsewhere"}
@@ -44,15 +37,9 @@ _OTHERS = re.compile(r"Conv[123]DTranspose|ConvLSTM[123]D")
 def rewrite(blueprint: Blueprint) -> None:
     """Zeros in front of convolutions; refuse the rest where it differs."""
     for _, model in blueprint.models():
-        layers = list(layers_of(model))
-        padded = [x for x in layers if _differs(blueprint, x)]
-        shapes = shapes_of(model) if padded else {}
-        before = dict(zip(map(name_of, layers[1:]), map(name_of, layers), strict=False))
-        for layer in padded:
-            calls = calls_of(layer)
-            history = history_of(calls[0]["args"][0]) if calls else None
-            source = history or (before.get(name_of(layer), ""), 0, 0)
-            _pad(blueprint, model, layer, shapes.get(source))
+        padded = [layer for layer in layers_of(model) if _differs(blueprint, layer)]
+        for layer, shape in with_input_shapes(model, padded):
+            _pad(blueprint, model, layer, shape)
     for wrapper in blueprint.layers("TimeDistributed"):
         inner = config_of(wrapper).get("layer")
         if isinstance(inner, dict) and _differs(blueprint, inner):
