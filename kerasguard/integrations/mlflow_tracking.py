@@ -171,8 +171,13 @@ class _Parcel:
         client.log_text(self.run_id, text, f"{FOLDER}/by-digest/{content}.json")
         client.log_text(self.run_id, text, named)
         kept = self.manifest.companion and located(self.path, self.manifest.companion.name)
-        if kept and kept.is_file():  # else a later save has taken its place, and its checkpoint's
-            client.log_artifact(self.run_id, str(kept), f"{FOLDER}/companions")
+        try:
+            if kept and kept.is_file():
+                client.log_artifact(self.run_id, str(kept), f"{FOLDER}/companions")
+        except FileNotFoundError:
+            # A later save took its place, and its checkpoint's; or it was a folder of log_model's.
+            if kept and kept.is_file():  # then it was another file that the store missed
+                raise
         # Tags last: what a tag speaks of is there.
         digest = self.manifest.weights_digest
         if self.model_id is not None:

@@ -235,6 +235,30 @@ def test_a_failing_store_costs_one_warning_per_run_and_no_exception(
     assert f"mlflow artifacts log-artifact --run-id {run.info.run_id}" in told[1]
 
 
+def test_a_companion_that_goes_while_it_is_sent_keeps_nothing_else_back(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = event(tmp_path / "m.keras", 0)
+    kept = tmp_path / "m.keras.companion-00000000.safetensors"
+    kept.write_bytes(b"kept")
+    real = local_mlflow.MlflowClient.log_artifact
+
+    def late(self: Any, run_id: str, path: str, *rest: Any) -> None:
+        if Path(path) == kept:
+            kept.unlink()
+        real(self, run_id, path, *rest)
+
+    monkeypatch.setattr(local_mlflow.MlflowClient, "log_artifact", late)
+    manifest = replace(saved.manifest, companion=file_record(kept, kept.name))
+    with local_mlflow.start_run() as run, warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        MlflowObserver()(replace(saved, manifest=manifest))
+        assert mlflow_tracking.flush(60)
+    assert not kept.exists()
+    tags = local_mlflow.MlflowClient().get_run(run.info.run_id).data.tags
+    assert tags[TAG] == manifest.weights_digest
+
+
 def test_a_failure_does_not_keep_later_manifests_back(
     local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
