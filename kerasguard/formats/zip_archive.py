@@ -23,9 +23,12 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
+# Of the number of members, the directory's size and its offset in the classic end record.
+_HIGHEST = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _UTF8 = 1 << 0, 1 << 11
-_MAX_MEMBERS = 10_000
+# Three members for each of 40,000 layers' assets; more are refused before they are listed.
+_MAX_MEMBERS = 1 << 17
 # Members of this size are worth a second thread.
 _SHARED = 8 << 20
 # Deflate cannot shrink further than this, so what claims to is lying.
@@ -160,25 +163,39 @@ class ZipArchive:
             raise self._broken("the end of the zip archive is missing")
         if disk or start_disk or here != count:
             raise self._broken("the zip archive is split over several files")
-        if 0xFFFFFFFF in (start, size) or count == 0xFFFF:
-            at, count, size, start = self._directory64(at)
+        told = (count, size, start)
+        if start + size != at:  # where a zip64 end record stands between, it has the true numbers
+            at, count, size, start = self._directory64(at, told)
         if start + size != at:
             raise self._broken("bytes that belong to no member lie beside the archive's directory")
         if count > _MAX_MEMBERS:
             raise self._broken(f"{count} members, a checkpoint has at most {_MAX_MEMBERS}")
         return count, start, at
 
-    def _directory64(self, end: int) -> tuple[int, int, int, int]:
-        file = self._file
-        mark, disk, at, disks = _LOCATOR64.unpack(
-            file.pread(end - _LOCATOR64.size, _LOCATOR64.size)
-        )
-        if mark != b"PK\6\7" or disk or disks != 1 or at + _END64.size + _LOCATOR64.size != end:
+    def _directory64(self, end: int, told: tuple[int, int, int]) -> tuple[int, int, int, int]:
+        """The same as the zip64 end record has it, and where that record begins.
+
+        CPython writes one as soon as an offset passes 2^31 - 1, and the true numbers into the
+        classic record too. A number there that is not the highest of its width must be the same.
+        """
+        file, after = self._file, end - _LOCATOR64.size
+        locator = file.pread(after, _LOCATOR64.size) if after > 0 else b""
+        if not locator.startswith(b"PK\6\7") and 0xFFFFFFFF not in told and told[0] != 0xFFFF:
+            raise self._broken("bytes that belong to no member lie beside the archive's directory")
+        mark, disk, at, disks = _LOCATOR64.unpack(locator or bytes(_LOCATOR64.size))
+        if mark != b"PK\6\7" or disk or disks != 1 or at + _END64.size > after:
             raise self._broken("the zip64 end record is not where it should be")
         record = _END64.unpack(file.pread(at, _END64.size))
-        if record[0] != b"PK\6\6" or record[4] or record[5] or record[6] != record[7]:
+        mark, length, disks, count = record[0], record[1], record[4:6], record[7]
+        # The record's own length does not count its mark and itself.
+        if mark != b"PK\6\6" or any(disks) or record[6] != count or at + 12 + length != after:
             raise self._broken("the zip64 end record is damaged")
-        return at, record[7], record[8], record[9]
+        for classic, wide, highest in zip(told, record[7:], _HIGHEST, strict=True):
+            if classic not in (wide, highest):
+                raise self._broken(
+                    "the two records at the end of the archive contradict each other"
+                )
+        return at, count, record[8], record[9]
 
     def _central(self, count: int, start: int, end: int) -> dict[str, Member]:
         data = self._file.pread(start, end - start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import stat
 import struct
@@ -13,6 +14,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from format_files import CONFIG, hdf5, zipped
@@ -23,7 +25,7 @@ from kerasguard.arena import file_records
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.formats.keras_zip import KerasZip, safe_asset
-from kerasguard.formats.zip_archive import joined_crc32
+from kerasguard.formats.zip_archive import ZipArchive, joined_crc32
 
 WEIGHTS = "model.weights.h5"
 
@@ -263,6 +265,118 @@ def test_bytes_before_the_first_member_are_refused(tmp_path: Path, weights: byte
     path.write_bytes(raw.getvalue())
     with pytest.raises(CorruptCheckpointError, match="before"):
         open_checkpoint(path)
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize("size", [2 * GIB - 70_000, 2 * GIB, 3 * GIB, 4 * GIB, 5 * GIB])
+def test_an_archive_of_any_size_is_read(
+    tmp_path: Path, members: dict[str, bytes], size: int
+) -> None:
+    """CPython writes the zip64 end record from 2 GiB on, and needs it from 4 GiB on."""
+    path = _large(tmp_path, members, size)
+    with open_checkpoint(path) as opened:
+        np.testing.assert_array_equal(opened.read("layers/dense_1/vars/1"), [1, 2])
+        record = opened.table().tensors["layers/dense/vars/0"]
+        assert record.spec.shape == (size,)
+        assert record.extent is not None
+        assert record.extent.offset < 10_000
+
+
+def test_the_crc_of_a_large_archive_is_checked(tmp_path: Path, members: dict[str, bytes]) -> None:
+    path = _large(tmp_path, members, 2 * GIB)
+    with open_checkpoint(path) as opened:
+        assert isinstance(opened, KerasZip)
+        assert opened.verify_container() == []
+    with path.open("r+b") as raw:
+        raw.seek(GIB)
+        raw.write(b"\1")
+    with open_checkpoint(path) as opened:
+        assert isinstance(opened, KerasZip)
+        assert "CRC-32" in " ".join(opened.verify_container())
+
+
+def test_an_archive_of_more_than_65_535_members_is_read(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+        for number in range(65_536):
+            file.writestr(zipfile.ZipInfo(f"assets/layers/lookup/{number}.txt"), b"")
+    with open_checkpoint(path) as opened:
+        assert len(opened.specs()) == 4
+        assert len(ZipArchive(opened.files()["m.keras"]).members) == 65_536 + len(members)
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (-22 + 10, "contradict each other"),  # the number of members
+        (-22 + 12, "contradict each other"),  # the directory's size
+        (-22 + 16, "contradict each other"),  # the directory's offset
+        (-42 + 8, "is damaged"),  # the offset in the locator
+        (-42, "beside the archive"),  # the mark of the locator
+        (-98, "is damaged"),  # the mark of the zip64 end record
+        (-98 + 4, "is damaged"),  # the length of the zip64 end record
+        (-98 + 24, "is damaged"),  # the number of members in this part
+    ],
+)
+def test_end_records_that_contradict_each_other_are_refused(
+    tmp_path: Path, members: dict[str, bytes], at: int, message: str
+) -> None:
+    path = _large(tmp_path, members, 2 * GIB)
+    with path.open("r+b") as raw:
+        place = raw.seek(at, os.SEEK_END)
+        value = raw.read(1)[0]
+        raw.seek(place)
+        raw.write(bytes([value ^ 1]))
+        if at == -22 + 10:  # both counts, or the archive would be one of several parts
+            raw.seek(place - 2)
+            raw.write(bytes([value ^ 1]))
+    with pytest.raises(CorruptCheckpointError, match=message):
+        open_checkpoint(path)
+
+
+def _large(folder: Path, members: dict[str, bytes], size: int) -> Path:
+    """An archive with a tensor of `size` zeros, which takes no place on the disk.
+
+    The weights come first, as Keras does not write them, so that offsets pass `size`.
+    """
+    path, weights = folder / "m.keras", folder / "sparse.h5"
+    with h5py.File(weights, "w", libver="earliest") as file:
+        file["layers/dense_1/vars/1"] = np.array([1, 2], "float32")
+        options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        options.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        options.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        place = file.create_group("layers/dense/vars")
+        space, kind = h5py.h5s.create_simple((size,)), h5py.h5t.STD_U8LE
+        h5py.h5d.create(place.id, b"0", kind, space, options)
+    length, end = weights.stat().st_size, 1 << 16
+    zeros = length - 2 * end
+    with zipfile.ZipFile(path, "w") as file, weights.open("rb") as raw:
+        assert file.fp is not None
+        with file.open(zipfile.ZipInfo(WEIGHTS), "w", force_zip64=True) as member:
+            member.write(raw.read(end))
+            file.fp.seek(zeros, os.SEEK_CUR)
+            member._crc = joined_crc32(member._crc, _crc32_of_zeros(zeros), zeros)  # type: ignore[attr-defined]
+            member._file_size += zeros  # type: ignore[attr-defined]
+            raw.seek(-end, os.SEEK_END)
+            member.write(raw.read())
+        for name in members.keys() - {WEIGHTS}:
+            file.writestr(name, members[name])
+    return path
+
+
+def _crc32_of_zeros(size: int) -> int:
+    crc = made = 0
+    for bit in f"{size:b}":
+        crc, made = joined_crc32(crc, crc, made), 2 * made
+        if bit == "1":
+            crc, made = joined_crc32(crc, zlib.crc32(bytes(1)), 1), made + 1
+    return crc
 
 
 def test_overlapping_members_are_refused(path: Path) -> None:
