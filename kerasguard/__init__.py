@@ -23,7 +23,7 @@ An import may only go down, from a higher floor to a lower one:
        identity -> alignment  leftovers  suspicions -> evidence  graph  which tensor is which
        units  pairing  probe  spelling  findings  losses
        repairs -> manifest -> manifest_records -> elements -> tensors -> strict_json
-       garbage  errors
+       garbage  arguments -> errors
 
 Floors 0 to 2 know no file, no clock, no environment and no framework. Importing `kerasguard`
 imports none of them either: each public name is fetched when it is first used.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from kerasguard.arguments import check_choice
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
 from kerasguard.garbage import uncollected
@@ -117,6 +118,7 @@ def attempt(
 
     Args and errors as for `restore`.
     """
+    check_choice("manifest", manifest, get_args(ManifestPolicy))
     # Here, so that whoever only looks at a file does not wait for every migration's import.
     from kerasguard.integrations import tf_distribute
     from kerasguard.restoring import prepare

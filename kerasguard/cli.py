@@ -45,6 +45,7 @@ _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (errors.CheckpointError, UNREADABLE),
     (errors.UnrepairableError, UNREPAIRABLE),
     (errors.ArchitectureError, UNREPAIRABLE),
+    (errors.ArgumentError, USAGE),
     (errors.ModelError, USAGE),
     (errors.OutputError, USAGE),
     (errors.MissingPackageError, USAGE),

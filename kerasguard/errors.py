@@ -17,6 +17,7 @@ stops the work.
     ├── OutputError                 what a repair would write is in the way of something
     ├── RestoreError                assigning failed; the model was rolled back
     ├── PatchError                  somebody else patched the same method meanwhile
+    ├── ArgumentError               an argument is none of those allowed (also a ValueError)
     └── MissingPackageError         an extra is not installed (also an ImportError)
 """
 
@@ -26,6 +27,7 @@ import os
 from typing import Any
 
 __all__ = [
+    "ArgumentError",
     "ArchitectureError",
     "CheckpointError",
     "CheckpointNotFoundError",
@@ -143,6 +145,10 @@ class RestoreError(KerasguardError):
 
 class PatchError(KerasguardError):
     """A patched method is no longer kerasguard's wrapper, so it cannot be taken back."""
+
+
+class ArgumentError(KerasguardError, ValueError):
+    """An argument is not understood; nothing was opened, read or changed."""
 
 
 class MissingPackageError(KerasguardError, ImportError):

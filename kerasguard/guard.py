@@ -120,6 +120,7 @@ def restore(
             from; the result only predicts. A graph is a program: allow only those you trust.
 
     Raises:
+        ArgumentError: an argument is not understood; nothing was opened.
         CheckpointError, ManifestError: something cannot be read.
         ArchitectureError: no model can be built from the checkpoint.
         ModelError: `model` cannot take part.
