@@ -1,1 +1,0 @@
-"""One file per foreign library and job: Keras, tf.distribute, MLflow."""
