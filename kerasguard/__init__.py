@@ -2,31 +2,22 @@
 
 An import may only go down, from a higher floor to a lower one:
 
-    6  cli -> commands -> console           the command line
-    5  repairing  scanning  doctor          whole files to whole files; many files; the surroundings
-       callbacks  patch  saving             what goes with Keras' public API
-    4  guard                                the pipelines; clock, versions, environment enter here
-       attempt -> restoring -> prepared -> comparable   one attempt at a restore: read, build, plan
-       inspecting -> sources                the pipelines without a model; what is a checkpoint
-       reading  recording -> keeping        one checkpoint with its manifest; what a save leaves
-       probing                              what a model makes of a seeded input
-    3  integrations/                        live models, strategies, MLflow
-       formats/  arena  commit              files: how they are laid out, read at once, replaced
-       sidecar  companion  durable  opened  the files beside a checkpoint; bytes of one file
-       as_recorded  pages                   the proof that nothing changed; reports as HTML
-    2  report  explain  difference          what is told
-       diagnose                             three tables in, a total plan out
-    1  rules/  migrations/                  what can be wrong and why; one file each
-       blueprint/                           the config that migrations work on
-    0  plans -> draft                       how rules make a draft into a plan
-       optimizer_state -> classic_slots  architecture  layouts/
-       identity -> alignment  leftovers  suspicions -> evidence  graph  which tensor is which
-       units  pairing  probe  spelling  findings  losses
-       repairs -> manifest -> manifest_records -> elements -> tensors -> strict_json
-       garbage  arguments -> errors
+    5  cli/                                the command line
+    4  callbacks  guard  checkpoints/      the public verbs; clock and environment enter here
+    3  loader/  recorder/                  from a checkpoint to a model, and back
+    2  formats/  models/  tracking/        files, frameworks, MLflow: a foreign library, a room
+       storage/                            bytes: opened once, read once, replaced as a whole
+       diagnose  explanations  report      three tables in, a total plan out; what is told of it
+       rules/  migrations/                 what can be wrong and why; one file each
+    1  blueprint/  layouts/                a config while it is migrated; how old writers wrote
+       planning/                           drafts, findings, operations, plans
+       identity/                           which stored tensor is which expected one
+    0  manifest  architecture  probe       the values that everything speaks of
+       manifest_records  elements -> tensors  arguments -> errors
 
-Floors 0 to 2 know no file, no clock, no environment and no framework. Importing `kerasguard`
-imports none of them either: each public name is fetched when it is first used.
+A folder's docstring says what lives there and where to start reading. Floors 0 and 1, rules,
+migrations and what is told know no file, no clock, no environment and no framework. Importing
+`kerasguard` imports none of them either: each public name is fetched when it is first used.
 """
 
 from __future__ import annotations
@@ -36,15 +27,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasguard.callbacks import WeightManifestCallback
+    from kerasguard.checkpoints.inspect import inspect, verify
+    from kerasguard.checkpoints.repair import repair
     from kerasguard.errors import KerasguardError, UnrepairableError
-    from kerasguard.findings import Finding, Severity
     from kerasguard.guard import load, plan, record, restore
-    from kerasguard.inspecting import inspect, verify
     from kerasguard.manifest import Manifest
-    from kerasguard.patch import patch, patched, unpatch
-    from kerasguard.plans import RepairPlan
-    from kerasguard.repairing import repair
-    from kerasguard.repairs import Safety
+    from kerasguard.planning.findings import Finding, Severity
+    from kerasguard.planning.operations import Safety
+    from kerasguard.planning.plan import RepairPlan
+    from kerasguard.recorder.patching import patch, patched, unpatch
     from kerasguard.report import Report
     from kerasguard.tensors import TensorSpec
 
@@ -75,15 +66,15 @@ __all__ = [
 
 _HOMES = {
     "callbacks": ("WeightManifestCallback",),
+    "checkpoints.inspect": ("inspect", "verify"),
+    "checkpoints.repair": ("repair",),
     "errors": ("KerasguardError", "UnrepairableError"),
-    "findings": ("Finding", "Severity"),
     "guard": ("load", "plan", "record", "restore"),
-    "inspecting": ("inspect", "verify"),
     "manifest": ("Manifest",),
-    "patch": ("patch", "patched", "unpatch"),
-    "plans": ("RepairPlan",),
-    "repairing": ("repair",),
-    "repairs": ("Safety",),
+    "planning.findings": ("Finding", "Severity"),
+    "planning.operations": ("Safety",),
+    "planning.plan": ("RepairPlan",),
+    "recorder.patching": ("patch", "patched", "unpatch"),
     "report": ("Report",),
     "tensors": ("TensorSpec",),
 }

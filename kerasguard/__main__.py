@@ -2,6 +2,6 @@
 
 import sys
 
-from kerasguard.cli import main
+from kerasguard.cli.program import main
 
 sys.exit(main())

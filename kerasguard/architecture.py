@@ -2,7 +2,7 @@
 
 An architecture is JSON: `{"class_name": ..., "config": ...}` as in a `.keras` file's
 `config.json`. `layer_records` reads the layers, their keys, graph and config digests out of it;
-`integrations/keras_model.py` takes the same out of a live model, with the functions of this
+`models/live_model.py` takes the same out of a live model, with the functions of this
 module, so that the two can be compared.
 
 A config digest leaves out what cannot change a prediction (initialisers, regularisers,

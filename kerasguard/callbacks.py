@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import keras
 
-from kerasguard.integrations.mlflow_tracking import observer_for
-from kerasguard.patch import Context, arm
+from kerasguard.recorder.patching import Context, arm
+from kerasguard.tracking.mlflow_tracking import observer_for
 
 __all__ = ["WeightManifestCallback"]
 

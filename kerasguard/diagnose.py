@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding
-from kerasguard.garbage import uncollected
-from kerasguard.identity import pair
-from kerasguard.losses import Loss
+from kerasguard.identity.optimizer_state import pair_optimizer
+from kerasguard.identity.pair import pair
+from kerasguard.identity.pairing import Pairing
 from kerasguard.manifest import Manifest
-from kerasguard.optimizer_state import pair_optimizer
-from kerasguard.pairing import Pairing
-from kerasguard.plans import Policy, RepairPlan, Rule, fold
-from kerasguard.repairs import Step
+from kerasguard.planning.cast_loss import Loss
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding
+from kerasguard.planning.gc_pause import uncollected
+from kerasguard.planning.operations import Step
+from kerasguard.planning.plan import Policy, RepairPlan, Rule, fold
 from kerasguard.rules import all_rules
 from kerasguard.tensors import Table, TensorRecord
 

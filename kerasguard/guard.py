@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kerasguard.attempt import Restored, attempt
-from kerasguard.plans import Policy, RepairPlan
-from kerasguard.recording import Recorded, record, save
+from kerasguard.loader.attempt import Restored, attempt
+from kerasguard.loader.sources import PathLike, Source
+from kerasguard.planning.plan import Policy, RepairPlan
+from kerasguard.recorder.recording import Recorded, record, save
 from kerasguard.report import Report
-from kerasguard.sidecar import ManifestPolicy
-from kerasguard.sources import PathLike, Source
+from kerasguard.storage.sidecar import ManifestPolicy
 
 if TYPE_CHECKING:
-    from kerasguard.prepared import Rate
+    from kerasguard.loader.prepared import Rate
 
 __all__ = [
     "Recorded",

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from kerasguard.plans import RepairPlan
+    from kerasguard.planning.plan import RepairPlan
 
 __all__ = ["SCHEMA", "Outcome", "Report", "Written", "printable"]
 

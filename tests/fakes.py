@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kerasguard.elements import Array
-from kerasguard.repairs import spec_of
+from kerasguard.planning.operations import spec_of
 from kerasguard.tensors import TensorSpec
 
 __all__ = ["DictSource"]

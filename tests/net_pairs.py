@@ -27,12 +27,12 @@ from typing import Any
 from nets import Laid, Net, laid_out
 
 from kerasguard.diagnose import diagnose
-from kerasguard.findings import Severity
 from kerasguard.formats.keras_paths import natural
-from kerasguard.losses import Loss
 from kerasguard.manifest import Manifest
-from kerasguard.plans import RepairPlan
-from kerasguard.repairs import Step
+from kerasguard.planning.cast_loss import Loss
+from kerasguard.planning.findings import Severity
+from kerasguard.planning.operations import Step
+from kerasguard.planning.plan import RepairPlan
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = ["VIEWS", "Pair", "Verdict", "judged", "only_renamed", "told", "trace", "truth"]

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasguard import sidecar
 from kerasguard.manifest import FileRecord, Manifest
+from kerasguard.storage import sidecar
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 

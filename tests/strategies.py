@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from kerasguard.manifest import FileRecord, Manifest, MemberRecord
-from kerasguard.repairs import Cast, Flip, Op, Pick, Reshape, Sum, Transpose
+from kerasguard.planning.operations import Cast, Flip, Op, Pick, Reshape, Sum, Transpose
 from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int32", "uint8", "bool")

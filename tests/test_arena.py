@@ -16,13 +16,13 @@ from format_files import CONFIG, hdf5, zipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kerasguard.arena import Arena, Loaded, file_records, skeleton_differences
 from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import CorruptCheckpointError, ManifestError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
-from kerasguard.opened import OpenedFile
-from kerasguard.repairs import spec_of
+from kerasguard.planning.operations import spec_of
+from kerasguard.storage.arena import Arena, Loaded, file_records, skeleton_differences
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, Table, TensorRecord
 
 Written = tuple[Path, list[TensorRecord]]

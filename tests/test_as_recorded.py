@@ -13,9 +13,10 @@ from format_files import CONFIG, hdf5, zipped
 from tf_bundles import write_bundle
 
 import kerasguard as kg
-from kerasguard import inspecting, sidecar
-from kerasguard.as_recorded import as_recorded
+from kerasguard.checkpoints import inspect
 from kerasguard.manifest import Manifest
+from kerasguard.storage import sidecar
+from kerasguard.storage.as_recorded import as_recorded
 
 GENERATOR = np.random.default_rng(5)
 TENSORS = {
@@ -71,7 +72,7 @@ def manifest_of(path: Path) -> Manifest:
 def test_both_ways_tell_the_same_of_an_intact_checkpoint(recorded: Path) -> None:
     manifest = manifest_of(recorded)
     assert as_recorded(recorded, manifest)
-    full = inspecting._compared(recorded, recorded, manifest)
+    full = inspect._compared(recorded, recorded, manifest)
     assert kg.verify(recorded) == full
     assert {finding.code for finding in full.findings} == {"KG301"}
 

@@ -21,9 +21,9 @@ IMAGES = {"filters": 2, "kernel_size": [2, 2], "data_format": "channels_first"}
 
 @pytest.fixture(autouse=True)
 def _nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kerasguard.integrations import keras_build
+    from kerasguard.models import build
 
-    monkeypatch.setattr(keras_build, "build", lambda *_, **__: pytest.fail("a model was built"))
+    monkeypatch.setattr(build, "build", lambda *_, **__: pytest.fail("a model was built"))
 
 
 def file(folder: Path, version: str, *layers: Any, calls: bool = False) -> Path:

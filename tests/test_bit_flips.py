@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import kerasguard as kg
-from kerasguard import errors, guard, sidecar
-from kerasguard.as_recorded import as_recorded
+from kerasguard import errors, guard
+from kerasguard.storage import sidecar
+from kerasguard.storage.as_recorded import as_recorded
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 FLIPS = 2000

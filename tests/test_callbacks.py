@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import kerasguard as kg
-from kerasguard import sidecar
 from kerasguard.callbacks import WeightManifestCallback, _is_chief
 from kerasguard.manifest import Manifest
+from kerasguard.storage import sidecar
 
 pytestmark = pytest.mark.keras
 
@@ -243,12 +243,12 @@ def test_backup_and_restore_still_restores_also_from_its_copy(tmp_path: Path) ->
 def test_recording_failures_do_not_end_a_training_unless_strict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kerasguard import guard
+    from kerasguard.recorder import recording
 
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("kerasguard has a bad day")
 
-    monkeypatch.setattr(guard, "save", fail)
+    monkeypatch.setattr(recording, "save", fail)
     with pytest.warns(UserWarning, match="saved, but not recorded"):
         fit(new_model(), WeightManifestCallback(), checkpoints(tmp_path), epochs=1)
     assert (tmp_path / "1.keras").exists()

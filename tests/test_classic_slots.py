@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from kerasguard.classic_slots import in_blocks, is_classic
-from kerasguard.optimizer_state import pair_optimizer
+from kerasguard.identity.classic_slots import in_blocks, is_classic
+from kerasguard.identity.optimizer_state import pair_optimizer
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 WEIGHTS = {"a/kernel": (4, 4), "b/kernel": (4, 4)}  # of one shape: nothing but the place tells

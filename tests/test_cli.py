@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -14,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from kerasguard import cli, errors
-from kerasguard.cli import main
+from kerasguard import errors
+from kerasguard.cli import program
+from kerasguard.cli.program import main
 from kerasguard.report import Report
 
 Captured = pytest.CaptureFixture[str]
@@ -67,11 +69,14 @@ def _fresh(*arguments: str) -> tuple[int, float, set[str], str]:
 def _guard(monkeypatch: pytest.MonkeyPatch, **functions: Callable[..., Any]) -> None:
     """Put functions in the place of the pipelines."""
     import kerasguard
+    from kerasguard import checkpoints
 
     fake = SimpleNamespace(**functions)
-    for home in ("guard", "inspecting"):
-        monkeypatch.setitem(sys.modules, f"kerasguard.{home}", fake)
-        monkeypatch.setattr(kerasguard, home, fake, raising=False)
+    for package, home in ((kerasguard, "guard"), (checkpoints, "inspect")):
+        name = f"{package.__name__}.{home}"
+        importlib.import_module(name)  # what is faked exists
+        monkeypatch.setitem(sys.modules, name, fake)
+        monkeypatch.setattr(package, home, fake)
 
 
 def _raising(error: Exception) -> Callable[..., Any]:
@@ -85,14 +90,14 @@ def _raising(error: Exception) -> Callable[..., Any]:
 @pytest.mark.parametrize("verb", ["inspect", "verify"])
 def test_looking_at_a_file_imports_no_framework(recorded: Path, verb: str) -> None:
     code, _, modules, _ = _fresh(verb, str(recorded))
-    assert code == cli.OK
+    assert code == program.OK
     assert not modules & {*FRAMEWORKS}
     assert verb == "inspect" or not modules & {"numpy", "h5py"}
 
 
 @pytest.mark.keras
 def test_an_intact_checkpoint_is_exit_code_0(recorded: Path, capsys: Captured) -> None:
-    assert main(["verify", str(recorded)]) == cli.OK
+    assert main(["verify", str(recorded)]) == program.OK
     assert "as recorded" in capsys.readouterr().out
 
 
@@ -101,7 +106,7 @@ def test_a_changed_checkpoint_is_exit_code_1_and_named(copy: Path, capsys: Captu
     content = bytearray(copy.read_bytes())
     content[-40] ^= 1
     copy.write_bytes(content)
-    assert main(["verify", str(copy)]) in (cli.DIFFERS, cli.UNREADABLE)
+    assert main(["verify", str(copy)]) in (program.DIFFERS, program.UNREADABLE)
     captured = capsys.readouterr()
     assert copy.name in captured.out + captured.err
 
@@ -109,14 +114,14 @@ def test_a_changed_checkpoint_is_exit_code_1_and_named(copy: Path, capsys: Captu
 @pytest.mark.keras
 def test_a_checkpoint_without_manifest_is_exit_code_4(copy: Path, capsys: Captured) -> None:
     copy.with_name(f"{copy.name}.manifest.json").unlink()
-    assert main(["verify", str(copy)]) == cli.NO_MANIFEST
+    assert main(["verify", str(copy)]) == program.NO_MANIFEST
     captured = capsys.readouterr()
     assert "no manifest" in captured.out + captured.err
 
 
 @pytest.mark.keras
 def test_inspect_lists_every_tensor(recorded: Path, capsys: Captured) -> None:
-    assert main(["inspect", str(recorded)]) == cli.OK
+    assert main(["inspect", str(recorded)]) == program.OK
     text = capsys.readouterr().out
     assert "keras_zip" in text
     assert "layers/dense/vars/0" in text
@@ -127,7 +132,7 @@ def test_inspect_lists_every_tensor(recorded: Path, capsys: Captured) -> None:
 @pytest.mark.keras
 @pytest.mark.parametrize("verb", ["inspect", "verify", "plan"])
 def test_json_is_one_document_on_stdout(recorded: Path, verb: str, capsys: Captured) -> None:
-    assert main([verb, str(recorded), "--json"]) == cli.OK
+    assert main([verb, str(recorded), "--json"]) == program.OK
     captured = capsys.readouterr()
     data = json.loads(captured.out)
     assert (data["schema"], data["command"], data["exit_code"]) == ("kerasguard/cli/1", verb, 0)
@@ -146,8 +151,9 @@ def test_plan_takes_the_model_that_a_function_returns(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    assert main(["plan", str(recorded), "--model", "mine_of_test_cli:fits"]) == cli.OK
-    assert main(["plan", str(recorded), "--model", "mine_of_test_cli:wider"]) == cli.UNREPAIRABLE
+    assert main(["plan", str(recorded), "--model", "mine_of_test_cli:fits"]) == program.OK
+    wider = main(["plan", str(recorded), "--model", "mine_of_test_cli:wider"])
+    assert wider == program.UNREPAIRABLE
     assert "KG203" in capsys.readouterr().out
 
 
@@ -156,7 +162,7 @@ def test_a_missing_file_is_exit_code_3_with_one_line(
     verb: str, tmp_path: Path, capsys: Captured
 ) -> None:
     path = tmp_path / "nothing.keras"
-    assert main([verb, str(path)]) == cli.UNREADABLE
+    assert main([verb, str(path)]) == program.UNREADABLE
     captured = capsys.readouterr()
     assert captured.out == ""
     assert str(path) in captured.err
@@ -167,16 +173,16 @@ def test_a_missing_file_is_exit_code_3_with_one_line(
 def test_what_is_no_checkpoint_is_exit_code_3(verb: str, tmp_path: Path, capsys: Captured) -> None:
     path = tmp_path / "picture.keras"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
-    assert main([verb, str(path)]) == cli.UNREADABLE
+    assert main([verb, str(path)]) == program.UNREADABLE
     assert "picture.keras" in capsys.readouterr().err
 
 
 def test_an_error_is_a_json_document_too(tmp_path: Path, capsys: Captured) -> None:
     path = tmp_path / "nothing.keras"
-    assert main(["verify", str(path), "--json"]) == cli.UNREADABLE
+    assert main(["verify", str(path), "--json"]) == program.UNREADABLE
     data = json.loads(capsys.readouterr().out)
     assert data["error"]["type"] == "CheckpointNotFoundError"
-    assert data["exit_code"] == cli.UNREADABLE
+    assert data["exit_code"] == program.UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -202,7 +208,7 @@ def test_an_error_is_a_json_document_too(tmp_path: Path, capsys: Captured) -> No
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
-    assert main(arguments) == cli.USAGE
+    assert main(arguments) == program.USAGE
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err
@@ -211,18 +217,18 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> N
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (errors.ManifestMissingError("none"), cli.NO_MANIFEST),
-        (errors.ManifestError("cut"), cli.UNREADABLE),
-        (errors.UnsupportedManifestError("newer"), cli.UNREADABLE),
-        (errors.CorruptCheckpointError("a.keras", "truncated"), cli.UNREADABLE),
-        (errors.UnrepairableError("2 of 3", Report("plan", "a", "b")), cli.UNREPAIRABLE),
-        (errors.ArchitectureError("unknown class"), cli.UNREPAIRABLE),
-        (errors.ModelError("never built"), cli.USAGE),
-        (errors.OutputError("a.keras", "exists"), cli.USAGE),
-        (errors.MissingPackageError("MLflow is not installed"), cli.USAGE),
-        (PermissionError(13, "Permission denied", "a.keras"), cli.UNREADABLE),
-        (ZeroDivisionError("a bug"), cli.INTERNAL),
-        (RecursionError("a bug"), cli.INTERNAL),
+        (errors.ManifestMissingError("none"), program.NO_MANIFEST),
+        (errors.ManifestError("cut"), program.UNREADABLE),
+        (errors.UnsupportedManifestError("newer"), program.UNREADABLE),
+        (errors.CorruptCheckpointError("a.keras", "truncated"), program.UNREADABLE),
+        (errors.UnrepairableError("2 of 3", Report("plan", "a", "b")), program.UNREPAIRABLE),
+        (errors.ArchitectureError("unknown class"), program.UNREPAIRABLE),
+        (errors.ModelError("never built"), program.USAGE),
+        (errors.OutputError("a.keras", "exists"), program.USAGE),
+        (errors.MissingPackageError("MLflow is not installed"), program.USAGE),
+        (PermissionError(13, "Permission denied", "a.keras"), program.UNREADABLE),
+        (ZeroDivisionError("a bug"), program.INTERNAL),
+        (RecursionError("a bug"), program.INTERNAL),
     ],
 )
 def test_every_error_has_its_exit_code_and_no_traceback(
@@ -238,7 +244,7 @@ def test_every_error_has_its_exit_code_and_no_traceback(
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     _guard(monkeypatch, verify=_raising(ZeroDivisionError("a bug")))
-    assert main(["verify", "a.keras", "--debug"]) == cli.INTERNAL
+    assert main(["verify", "a.keras", "--debug"]) == program.INTERNAL
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -266,16 +272,16 @@ def test_repair_writes_once_and_says_what_it_did(
     copy: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     out = tmp_path / "new.keras"
-    assert main(["repair", str(copy), str(out), "--dry-run", "--json"]) == cli.OK
+    assert main(["repair", str(copy), str(out), "--dry-run", "--json"]) == program.OK
     assert json.loads(capsys.readouterr().out)["report"]["ok"]
     assert not out.exists()
-    assert main(["repair", str(copy), str(out)]) == cli.OK
+    assert main(["repair", str(copy), str(out)]) == program.OK
     assert "read back with Keras alone: 2 tensors" in capsys.readouterr().out
-    assert main(["verify", str(out)]) == cli.OK
-    assert main(["repair", str(copy), str(out)]) == cli.USAGE
+    assert main(["verify", str(out)]) == program.OK
+    assert main(["repair", str(copy), str(out)]) == program.USAGE
     assert "exists and is not overwritten" in capsys.readouterr().err
-    assert main(["repair", str(copy), str(copy), "--overwrite"]) == cli.USAGE
-    assert main(["diff", str(copy), str(out)]) == cli.OK
+    assert main(["repair", str(copy), str(copy), "--overwrite"]) == program.USAGE
+    assert main(["diff", str(copy), str(out)]) == program.OK
     assert "hold the same" in capsys.readouterr().out
 
 
@@ -296,12 +302,12 @@ def test_repair_takes_custom_objects_by_reference(
     import layers_of_test_cli  # type: ignore[import-not-found]
 
     keras.Sequential([keras.Input((3,)), layers_of_test_cli.Same()]).save("old.keras")
-    assert main(["repair", "old.keras", "new.keras"]) == cli.UNREPAIRABLE
+    assert main(["repair", "old.keras", "new.keras"]) == program.UNREPAIRABLE
     assert 'custom_objects={"Same": Same}' in capsys.readouterr().err
     for number, told in enumerate(("everything", "Same", "Same")):
         reference = f"{'Same=' * (number == 2)}layers_of_test_cli:{told}"
         arguments = ["old.keras", f"new{number}.keras", "--custom-objects", reference]
-        assert main(["repair", *arguments]) == cli.OK
+        assert main(["repair", *arguments]) == program.OK
 
 
 @pytest.mark.keras
@@ -313,20 +319,20 @@ def test_diff_lists_what_differs_and_is_exit_code_1(
     other = tmp_path / "other.keras"
     inputs = keras.Input((3,))
     keras.Model(inputs, keras.layers.Dense(4, name="head")(inputs), name="small").save(other)
-    assert main(["diff", str(copy), str(other)]) == cli.DIFFERS
+    assert main(["diff", str(copy), str(other)]) == program.DIFFERS
     assert "head/kernel" in capsys.readouterr().out
-    assert main(["diff", str(copy), str(tmp_path / "nothing.keras")]) == cli.UNREADABLE
+    assert main(["diff", str(copy), str(tmp_path / "nothing.keras")]) == program.UNREADABLE
 
 
 @pytest.mark.keras
 def test_report_writes_a_page_and_takes_no_other_files_place(copy: Path, capsys: Captured) -> None:
     page = copy.with_name(f"{copy.name}.html")
-    assert main(["report", str(copy)]) == cli.OK
+    assert main(["report", str(copy)]) == program.OK
     assert "as recorded" in page.read_text("utf-8")
-    assert main(["report", str(copy)]) == cli.USAGE
-    assert main(["report", str(copy), "--plan", "--overwrite"]) == cli.OK
+    assert main(["report", str(copy)]) == program.USAGE
+    assert main(["report", str(copy), "--plan", "--overwrite"]) == program.OK
     assert "can be restored" in page.read_text("utf-8")
-    assert main(["report", str(copy), str(copy.parent / "no" / "page.html")]) == cli.USAGE
+    assert main(["report", str(copy), str(copy.parent / "no" / "page.html")]) == program.USAGE
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -334,22 +340,22 @@ def test_report_writes_a_page_and_takes_no_other_files_place(copy: Path, capsys:
 def test_scan_lists_a_folder_and_its_worst_state_is_the_exit_code(
     copy: Path, capsys: Captured
 ) -> None:
-    assert main(["scan", str(copy.parent), "--json"]) == cli.OK
+    assert main(["scan", str(copy.parent), "--json"]) == program.OK
     (found,) = json.loads(capsys.readouterr().out)["checkpoints"]
     assert (found["format"], found["state"]) == ("keras_zip", "intact")
     shutil.copy(copy, copy.with_name("unrecorded.keras"))
-    assert main(["scan", str(copy.parent)]) == cli.OK
+    assert main(["scan", str(copy.parent)]) == program.OK
     copy.with_name("unrecorded.keras.manifest.json").write_text("{}")
-    assert main(["scan", str(copy.parent)]) == cli.UNREADABLE
+    assert main(["scan", str(copy.parent)]) == program.UNREADABLE
     assert "unreadable" in capsys.readouterr().out
-    assert main(["scan", str(copy.parent / "nothing")]) == cli.UNREADABLE
+    assert main(["scan", str(copy.parent / "nothing")]) == program.UNREADABLE
 
 
 def test_the_new_ways_of_looking_import_no_framework(repository: Path) -> None:
     path = str(repository / "tests/golden/saved_model/tf2.0.4-mlp")
     for arguments in (["diff", path, path], ["scan", path]):
         code, _, modules, _ = _fresh(*arguments)
-        assert code == cli.OK
+        assert code == program.OK
         assert not modules & {*FRAMEWORKS}
 
 
@@ -357,24 +363,24 @@ def test_the_new_ways_of_looking_import_no_framework(repository: Path) -> None:
 def test_doctor_tells_versions_backend_and_shortcuts(capsys: Captured) -> None:
     import keras
 
-    assert main(["doctor", "--json"]) == cli.OK
+    assert main(["doctor", "--json"]) == program.OK
     told = json.loads(capsys.readouterr().out)
     assert told["versions"]["keras"] == keras.__version__
     assert told["keras"]["backend"] == keras.backend.backend()
     assert told["shortcuts"]["Sequential.add"] is True
     assert set(told["mlflow"]) & {"problem", "tracking_uri"}
-    assert main(["doctor"]) == cli.OK
+    assert main(["doctor"]) == program.OK
     assert keras.__version__ in capsys.readouterr().out
 
 
 def test_explain_lists_all_codes_and_tells_one(capsys: Captured) -> None:
-    assert main(["explain"]) == cli.OK
+    assert main(["explain"]) == program.OK
     assert "KG201" in capsys.readouterr().out
-    assert main(["explain", "kg201"]) == cli.OK
+    assert main(["explain", "kg201"]) == program.OK
     text = capsys.readouterr().out
     assert text.startswith("KG201: ")
     assert "When the repair is exact" in text
-    assert main(["explain", "KG201", "--json"]) == cli.OK
+    assert main(["explain", "KG201", "--json"]) == program.OK
     assert json.loads(capsys.readouterr().out)["explanation"]["code"] == "KG201"
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from surveyed import surveyed
 
-from kerasguard import durable, sidecar
-from kerasguard.commit import Stage, staged
+from kerasguard.storage import durable, sidecar
+from kerasguard.storage.commit import Stage, staged
 
 Writer = Callable[[Path], None]
 
@@ -479,7 +479,7 @@ def test_a_staging_folder_of_a_living_process_is_left_alone(tmp_path: Path) -> N
 
 def test_a_staging_folder_of_a_dead_process_is_removed_by_the_next_save(tmp_path: Path) -> None:
     code = (
-        "import os; from kerasguard.commit import staged;"
+        "import os; from kerasguard.storage.commit import staged;"
         f"context = staged({str(tmp_path / 'm.keras')!r}); stage = context.__enter__();"
         "stage.path.write_bytes(b'half'); os.kill(os.getpid(), 9)"
     )

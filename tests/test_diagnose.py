@@ -10,10 +10,10 @@ import pytest
 from faults import FAULTS, Case
 
 from kerasguard.diagnose import diagnose
-from kerasguard.findings import Severity
-from kerasguard.losses import Loss
-from kerasguard.plans import Policy, RepairPlan
-from kerasguard.repairs import Cast, Step, Transpose
+from kerasguard.planning.cast_loss import Loss
+from kerasguard.planning.findings import Severity
+from kerasguard.planning.operations import Cast, Step, Transpose
+from kerasguard.planning.plan import Policy, RepairPlan
 from kerasguard.rules import all_rules
 
 

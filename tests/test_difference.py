@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tables import Layer, table
 
-from kerasguard.difference import Change, compare
+from kerasguard.checkpoints.difference import Change, compare
 from kerasguard.tensors import Table, TensorSpec
 
 LAYERS = (Layer("body"), Layer("head"))

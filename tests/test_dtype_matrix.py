@@ -11,9 +11,9 @@ from tables import Layer, table
 
 from kerasguard.diagnose import diagnose
 from kerasguard.elements import Array, numpy_dtype
-from kerasguard.losses import cast_loss
-from kerasguard.plans import Policy, RepairPlan
-from kerasguard.repairs import Safety
+from kerasguard.planning.cast_loss import cast_loss
+from kerasguard.planning.operations import Safety
+from kerasguard.planning.plan import Policy, RepairPlan
 from kerasguard.tensors import Table, TensorSpec
 
 DTYPES = (

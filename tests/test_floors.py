@@ -12,10 +12,10 @@ import pytest
 # Each foreign library and the modules that may import it, anywhere in their text.
 HOMES = {
     "h5py": {"kerasguard/formats/"},
-    "keras": {"kerasguard/integrations/", "kerasguard/callbacks.py", "kerasguard/patch.py"},
-    "mlflow": {"kerasguard/integrations/mlflow_tracking.py"},
-    "rich": {"kerasguard/console.py"},
-    "tensorflow": {"kerasguard/integrations/"},
+    "keras": {"kerasguard/models/", "kerasguard/callbacks.py"},
+    "mlflow": {"kerasguard/tracking/mlflow_tracking.py"},
+    "rich": {"kerasguard/cli/console.py"},
+    "tensorflow": {"kerasguard/models/"},
 }
 
 

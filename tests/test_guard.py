@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import kerasguard as kg
-from kerasguard import errors, guard, inspecting, sidecar
-from kerasguard.as_recorded import as_recorded
-from kerasguard.integrations import keras_assign, keras_variables
+from kerasguard import errors, guard
+from kerasguard.checkpoints import inspect
+from kerasguard.models import assign, variables
+from kerasguard.storage import sidecar
+from kerasguard.storage.as_recorded import as_recorded
 
 pytestmark = pytest.mark.keras
 FORMATS = ("m.keras", "m.weights.h5", "m.weights.json", "folder")
@@ -80,7 +82,7 @@ def test_a_recorded_checkpoint_is_as_recorded(name: str, saved: dict[str, Path])
     manifest = sidecar.read(saved[name])
     assert manifest is not None
     assert as_recorded(saved[name], manifest)  # so that this is the quick way, and this the other:
-    assert inspecting._compared(saved[name], saved[name], manifest) == report
+    assert inspect._compared(saved[name], saved[name], manifest) == report
     kernel = manifest.table.tensors["layers/dense/vars/0"]
     assert (kernel.name, kernel.variable, kernel.trainable) == ("body/kernel", "kernel", True)
     assert manifest.table.layers["layers/dense"].class_name == "Dense"
@@ -331,7 +333,7 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
     model.set_weights([w + 1 for w in model.get_weights()])
     before = [w.copy() for w in model.get_weights()]
     calls = [0]
-    real = keras_variables.write
+    real = variables.write
 
     def failing(variable: Any, array: Any) -> None:
         calls[0] += 1
@@ -339,7 +341,7 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
             raise OSError(5, "Input/output error")
         real(variable, array)
 
-    monkeypatch.setattr(keras_assign.keras_variables, "write", failing)
+    monkeypatch.setattr(assign.variables, "write", failing)
     if step >= len(before):
         kg.load(saved["m.keras"], model)
         return
@@ -351,10 +353,10 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
 @pytest.mark.parametrize(
     "place",
     [
-        "kerasguard.opened.OpenedFile.scatter",
-        "kerasguard.reading.Arena.wait",
-        "kerasguard.repairs.Step.apply",
-        "kerasguard.prepared.diagnose",
+        "kerasguard.storage.opened_file.OpenedFile.scatter",
+        "kerasguard.loader.reading.Arena.wait",
+        "kerasguard.planning.operations.Step.apply",
+        "kerasguard.loader.prepared.diagnose",
     ],
 )
 def test_a_failure_before_assigning_leaves_the_model_unchanged(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tables import Layer, by_name, table
 
-from kerasguard.identity import pair
+from kerasguard.identity.pair import pair
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 

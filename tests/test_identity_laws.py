@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tables import Layer, table
 
 from kerasguard.diagnose import diagnose
-from kerasguard.identity import pair
+from kerasguard.identity.pair import pair
 from kerasguard.tensors import Table
 
 names = st.sampled_from(["a", "b", "v2_a", "a_old", "c", "", "", ""])

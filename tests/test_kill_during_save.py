@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from kerasguard import companion, sidecar
 from kerasguard.manifest import Manifest
+from kerasguard.storage import companion, sidecar
 
 pytestmark = pytest.mark.keras
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kerasguard.elements import digest, dtype_name, numpy_dtype
 from kerasguard.errors import ManifestError
 from kerasguard.manifest import Manifest
-from kerasguard.repairs import Concat, Op, Step, op_from_dict, op_to_dict, spec_of
+from kerasguard.planning.operations import Concat, Op, Step, op_from_dict, op_to_dict, spec_of
 from kerasguard.tensors import _ITEMSIZES, TensorSpec
 
 

@@ -89,7 +89,7 @@ def test_imaginary_models_are_laid_out_as_keras_lays_them_out(family: str) -> No
     pytest.importorskip("keras")
     from net_models import built
 
-    from kerasguard.integrations.keras_model import model_table
+    from kerasguard.models.live_model import model_table
 
     for net in variants(family):
         mine = laid_out(net).table

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, CorruptCheckpointError
-from kerasguard.opened import OpenedFile, first_bytes
+from kerasguard.storage.opened_file import OpenedFile, first_bytes
 
 DATA = bytes(range(256)) * 300
 

@@ -16,10 +16,10 @@ import tensorflow as tf
 from keras.saving import save_model as save_model_imported_early
 
 import kerasguard as kg
-from kerasguard import guard, sidecar
 from kerasguard.errors import PatchError
-from kerasguard.patch import Context, arm, disarm
-from kerasguard.patch import patch as patch_function
+from kerasguard.recorder import recording
+from kerasguard.recorder.patching import Context, arm, disarm
+from kerasguard.storage import sidecar
 
 pytestmark = pytest.mark.keras
 
@@ -56,11 +56,11 @@ def model() -> keras.Model:
 
 
 class Spy:
-    """Counts what reaches `guard.save` and lets it through."""
+    """Counts what reaches `recording.save` and lets it through."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Path, Any, dict[str, Any]]] = []
-        self.save = guard.save
+        self.save = recording.save
 
     def __call__(self, write: Any, path: Path, model: Any, **options: Any) -> Any:
         self.calls.append((path, model, options))
@@ -74,7 +74,7 @@ class Spy:
 @pytest.fixture
 def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
     spy = Spy()
-    monkeypatch.setattr(guard, "save", spy)
+    monkeypatch.setattr(recording, "save", spy)
     return spy
 
 
@@ -389,7 +389,7 @@ def test_where_recording_fails_the_save_has_happened_and_a_warning_tells(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("kerasguard has a bad day")
 
-    monkeypatch.setattr(guard, "save", fail)
+    monkeypatch.setattr(recording, "save", fail)
     with kg.patched(), pytest.warns(UserWarning, match="saved, but not recorded.*bad day"):
         model.save(tmp_path / "m.keras")
     assert sidecar.read(tmp_path / "m.keras") is None, "the old manifest is of the old file"
@@ -400,12 +400,12 @@ def test_where_recording_fails_the_save_has_happened_and_a_warning_tells(
 def test_where_our_shortcut_fails_keras_walks_as_slowly_as_ever(
     tmp_path: Path, model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kerasguard.integrations import keras_fast_walk
+    from kerasguard.models import fast_walk
 
     def fail(kind: str) -> None:
         raise RuntimeError(f"this Keras knows no {kind}")
 
-    monkeypatch.setattr(keras_fast_walk, "attribute_skipset", fail)
+    monkeypatch.setattr(fast_walk, "attribute_skipset", fail)
     with kg.patched(), pytest.warns(UserWarning, match="not recorded: this Keras knows no"):
         model.save(tmp_path / "m.keras")
     keras.models.load_model(tmp_path / "m.keras")
@@ -417,14 +417,14 @@ def test_strict_raises_where_recording_fails_and_the_save_has_happened(
 ) -> None:
     def fail(write: Any, path: Path, model: Any, **_: Any) -> None:
         if when == "after":
-            from kerasguard.commit import staged
+            from kerasguard.storage.commit import staged
 
             with staged(path) as stage:
                 stage.write(write)
                 raise RuntimeError("a bad day")
         raise RuntimeError("a bad day")
 
-    monkeypatch.setattr(guard, "save", fail)
+    monkeypatch.setattr(recording, "save", fail)
     with kg.patched(strict=True), pytest.raises(RuntimeError, match="a bad day"):
         model.save(tmp_path / "m.keras")
     keras.models.load_model(tmp_path / "m.keras")
@@ -537,15 +537,6 @@ def test_a_path_like_object_is_handed_on_as_a_path(
         model.save(PathLike())
     assert spy.paths == ["mödel.keras"]
     assert sidecar.read(tmp_path / "mödel.keras") is not None
-
-
-def test_kg_patch_stays_a_function_whoever_imports_its_module() -> None:
-    import kerasguard.patch
-
-    kerasguard.patch()
-    assert saving_functions() != STOCK
-    patch_function()
-    kerasguard.unpatch()
 
 
 def test_what_keras_writes_is_the_same_byte_for_byte(tmp_path: Path) -> None:

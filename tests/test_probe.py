@@ -12,8 +12,9 @@ keras = pytest.importorskip("keras")
 from keras_zoo import MARKS  # noqa: E402  needs keras
 
 import kerasguard as kg  # noqa: E402
-from kerasguard import errors, sidecar  # noqa: E402
-from kerasguard.integrations import keras_probe  # noqa: E402
+from kerasguard import errors  # noqa: E402
+from kerasguard.models import live_probe  # noqa: E402
+from kerasguard.storage import sidecar  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers
@@ -71,7 +72,7 @@ def test_inputs_fit_what_consumes_them() -> None:
     number = layers.Embedding(7, 2)(layers.Reshape((-1,))(ids))
     pooled = [layers.GlobalAveragePooling1D()(part) for part in (text, number)]
     model = keras.Model([words, ids], layers.Concatenate()(pooled))
-    told, kept = keras_probe.make(model, True)
+    told, kept = live_probe.make(model, True)
     assert told["inputs"][0]["words"][:2] == ["[UNK]", "q"]
     assert told["inputs"][1] == {
         "shape": [2, 16], "dtype": "float32", "low": 0.0, "high": 7.0, "whole": True,
@@ -82,7 +83,7 @@ def test_inputs_fit_what_consumes_them() -> None:
 
 def test_a_sequential_and_what_it_embeds_can_be_probed() -> None:
     model = keras.Sequential([keras.Input((3,)), layers.Embedding(5, 2), layers.Flatten()])
-    told, kept = keras_probe.make(model, "layers")
+    told, kept = live_probe.make(model, "layers")
     assert told["inputs"][0]["high"] == 5.0
     assert [layer["name"] for layer in told["layers"]] == [layer.name for layer in model.layers]
     assert kept["probe/output/0"].shape == (2, 6)
@@ -102,7 +103,7 @@ def test_a_probe_changes_neither_seeds_nor_states() -> None:
     model = keras.Model(inputs, layers.GRU(2, stateful=True)(Noisy()(inputs)))
     model(np.ones((3, 2, 4)))
     before = [np.array(v) for v in (*model.variables, *model.layers[-1].states)]
-    first, second = (keras_probe.make(model, True)[1] for _ in range(2))
+    first, second = (live_probe.make(model, True)[1] for _ in range(2))
     assert np.array_equal(first["probe/output/0"], second["probe/output/0"])
     after = [np.array(v) for v in (*model.variables, *model.layers[-1].states)]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
@@ -113,7 +114,7 @@ def test_a_model_that_never_does_the_same_gets_no_probe(tmp_path: Path) -> None:
     noise = np.random.default_rng()
     model = keras.Model(inputs, layers.Lambda(lambda x: x + noise.normal())(inputs))
     with pytest.raises(errors.ModelError, match="each time"):
-        keras_probe.make(model, True)
+        live_probe.make(model, True)
     with (
         kg.patched(probe=True),
         pytest.warns(UserWarning, match="recorded without a probe"),

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.report import Outcome, Report, printable
 
 HOSTILE = "head/\x1b[31m<script>alert(1)</script>\r\u202e"

@@ -10,7 +10,7 @@ import h5py
 import pytest
 
 from kerasguard import guard
-from kerasguard.scanning import Found, scan
+from kerasguard.checkpoints.scan import Found, scan
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from surveyed import surveyed
 
-from kerasguard import sidecar
 from kerasguard.errors import ManifestError, UnsupportedManifestError
+from kerasguard.storage import sidecar
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_manifest_cannot_make_us_read_files_elsewhere(checkpoint: Path) -> Non
 def test_reading_a_manifest_imports_no_framework(checkpoint: Path) -> None:
     sidecar.write(checkpoint, surveyed(checkpoint))
     code = (
-        "import sys; from pathlib import Path; from kerasguard import sidecar;"
+        "import sys; from pathlib import Path; from kerasguard.storage import sidecar;"
         f"assert sidecar.read(Path({str(checkpoint)!r})).format == 'bytes';"
         "assert not {'tensorflow', 'keras', 'mlflow', 'h5py'} & set(sys.modules)"
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasguard.strict_json import strict_json
+from kerasguard.storage.strict_json import strict_json
 
 VALUES = st.recursive(
     st.none()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tables import Layer, table
 
-from kerasguard.graph import Graph
-from kerasguard.identity import pair
-from kerasguard.suspicions import Side, suspicions
-from kerasguard.units import units
+from kerasguard.identity.contradictions import Side, suspicions
+from kerasguard.identity.graph import Graph
+from kerasguard.identity.pair import pair
+from kerasguard.identity.units import units
 
 
 def side(layers: list[Layer], *, told: bool = True) -> Side:

@@ -10,14 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kerasguard.blueprint.nodes import (
-    History,
-    call_of,
-    free_name,
-    history_of,
-    layers_of,
-    tensor,
-)
+from kerasguard.blueprint.nodes import History, call_of, free_name, history_of, layers_of, tensor
 from kerasguard.blueprint.objects import Json, keras_object, name_of, replace_all
 
 __all__ = ["Layout", "Moved"]

@@ -19,7 +19,7 @@ from kerasguard.blueprint.objects import (
     short_name,
 )
 from kerasguard.blueprint.writer import Writer
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 
 __all__ = ["Blueprint", "Migration"]
 

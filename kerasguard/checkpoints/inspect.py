@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from kerasguard import sidecar
-from kerasguard.as_recorded import as_recorded
-from kerasguard.draft import Draft
+from kerasguard.identity.pairing import Pairing
+from kerasguard.loader.sources import PathLike, at_hand, report_of
 from kerasguard.manifest import Manifest
-from kerasguard.pairing import Pairing
-from kerasguard.plans import RepairPlan, fold
-from kerasguard.repairs import Step
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.operations import Step
+from kerasguard.planning.plan import RepairPlan, fold
 from kerasguard.report import Report
 from kerasguard.rules import value_rules
-from kerasguard.sources import PathLike, at_hand, report_of
+from kerasguard.storage import sidecar
+from kerasguard.storage.as_recorded import as_recorded
 from kerasguard.tensors import Table
 
 __all__ = ["inspect", "verify"]
@@ -72,7 +72,7 @@ def verify(path: PathLike) -> Report:
 
 def _compared(path: PathLike, local: Path, manifest: Manifest | None) -> Report:
     """Read the checkpoint as what it is, to tell what differs, or what it is without a manifest."""
-    from kerasguard.reading import Reading
+    from kerasguard.loader.reading import Reading
 
     with Reading(local, manifest or "ignore") as reading:
         stored = reading.finish()

@@ -12,19 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasguard.attempt import Attempt, Restored, attempt
-from kerasguard.commit import Stage, staged
 from kerasguard.errors import OutputError, UnrepairableError
-from kerasguard.explain import explanations
-from kerasguard.plans import Policy
-from kerasguard.recording import survey_checkpoint
+from kerasguard.explanations import explanations
+from kerasguard.loader.attempt import Attempt, Restored, attempt
+from kerasguard.loader.sources import PathLike
+from kerasguard.planning.plan import Policy
+from kerasguard.recorder.patched_save import unrecorded
+from kerasguard.recorder.recording import survey_checkpoint
 from kerasguard.report import Report, Written
-from kerasguard.saving import unrecorded
-from kerasguard.sidecar import ManifestPolicy, place_of
-from kerasguard.sources import PathLike
+from kerasguard.storage.commit import Stage, staged
+from kerasguard.storage.sidecar import ManifestPolicy, place_of
 
 if TYPE_CHECKING:
-    from kerasguard.prepared import Rate
+    from kerasguard.loader.prepared import Rate
 
 __all__ = ["repair"]
 
@@ -103,16 +103,16 @@ def repair(
 
 def _planned(found: Attempt, out: Path) -> Report:
     """The report with what makes each change right, and with what Keras will need."""
-    from kerasguard.integrations import keras_model, keras_stock
+    from kerasguard.models import live_model, stock
 
     known = explanations()
     codes = sorted({finding.code for finding in found.decided.findings})
-    architecture = keras_model.architecture(found.prepared.target.model)
+    architecture = live_model.architecture(found.prepared.target.model)
     return found.report(
         action="repair",
         evidence={code: known[code].exact for code in codes if code in known},
-        blocked=tuple(keras_stock.obstacles(architecture)),
-        written=Written(str(out), keras_stock.needs(architecture or {})),
+        blocked=tuple(stock.obstacles(architecture)),
+        written=Written(str(out), stock.needs(architecture or {})),
     )
 
 
@@ -124,7 +124,7 @@ def _write(
     progress: Progress,
 ) -> Written:
     """Write the model, have Keras read it back, record it, and put it in its place."""
-    from kerasguard.integrations import keras_stock
+    from kerasguard.models import stock
 
     model, report = restored.model, restored.report
     planned = report.written or Written(str(stage.given))
@@ -137,8 +137,8 @@ def _write(
     if checkpoint is None:
         raise OutputError(stage.given, "Keras wrote nothing")
     progress("reading it back with Keras alone")
-    supplied = keras_stock.supply(planned.needs, custom_objects)
-    difference, proof = keras_stock.read_back(checkpoint, model, supplied)
+    supplied = stock.supply(planned.needs, custom_objects)
+    difference, proof = stock.read_back(checkpoint, model, supplied)
     if difference:
         report = replace(report, blocked=(difference,))
         raise UnrepairableError(report.text, report)

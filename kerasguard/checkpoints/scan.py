@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasguard import inspecting, sidecar
+from kerasguard.checkpoints import inspect
 from kerasguard.errors import KerasguardError, UnknownFormatError
 from kerasguard.formats import FORMATS
+from kerasguard.storage import sidecar
 
 __all__ = ["Found", "scan"]
 
@@ -96,11 +97,11 @@ def _kind(place: Path) -> str:
 def _found(place: Path, kind: str, *, verify: bool) -> Found:
     try:
         if sidecar.read(place) is None:
-            inspecting.inspect(place)  # that it can be read is part of the answer
+            inspect.inspect(place)  # that it can be read is part of the answer
             return Found(str(place), kind, "unrecorded")
         if not verify:
             return Found(str(place), kind, "recorded")
-        report = inspecting.verify(place)
+        report = inspect.verify(place)
     except UnknownFormatError:
         return Found(str(place), kind, "unreadable", "changed while it was looked at")
     except (KerasguardError, OSError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasguard import errors
-from kerasguard.console import Output
+from kerasguard.cli.console import Output
 
 if TYPE_CHECKING:
     from kerasguard.manifest import Manifest
@@ -32,7 +32,7 @@ class UsageError(Exception):
 
 def inspect(options: argparse.Namespace, out: Output) -> int:
     """List the tensors of a checkpoint."""
-    from kerasguard import inspecting
+    from kerasguard.checkpoints import inspect as inspecting
 
     manifest = inspecting.inspect(options.path)
     out.document(OK, path=options.path, manifest=manifest.to_dict())
@@ -62,7 +62,7 @@ def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
 
 def verify(options: argparse.Namespace, out: Output) -> int:
     """Compare a checkpoint with its manifest."""
-    from kerasguard import inspecting
+    from kerasguard.checkpoints import inspect as inspecting
 
     found = inspecting.verify(options.path)
     code = _code_of(found)
@@ -84,7 +84,7 @@ def plan(options: argparse.Namespace, out: Output) -> int:
 
 def repair(options: argparse.Namespace, out: Output) -> int:
     """Write a checkpoint anew, as one that Keras alone loads."""
-    from kerasguard import repairing
+    from kerasguard.checkpoints import repair as repairing
 
     done = repairing.repair(
         options.path,
@@ -103,8 +103,8 @@ def repair(options: argparse.Namespace, out: Output) -> int:
 
 def diff(options: argparse.Namespace, out: Output) -> int:
     """Tell what differs between two checkpoints."""
-    from kerasguard.difference import compare
-    from kerasguard.reading import Reading
+    from kerasguard.checkpoints.difference import compare
+    from kerasguard.loader.reading import Reading
 
     tables = []
     for path in (options.first, options.second):
@@ -122,14 +122,14 @@ def diff(options: argparse.Namespace, out: Output) -> int:
 
 def report(options: argparse.Namespace, out: Output) -> int:
     """Write a page about a checkpoint: its verification, or with `--plan` a dry run."""
-    from kerasguard import pages
+    from kerasguard.cli import pages
 
     if options.plan or options.model:
         from kerasguard import guard
 
         found = guard.preview(options.path, _model(options), **_choices(options))
     else:
-        from kerasguard import inspecting
+        from kerasguard.checkpoints import inspect as inspecting
 
         found = inspecting.verify(options.path)
     place = pages.write(options.out or f"{options.path}.html", found, overwrite=options.overwrite)
@@ -141,7 +141,7 @@ def report(options: argparse.Namespace, out: Output) -> int:
 
 def scan(options: argparse.Namespace, out: Output) -> int:
     """List the checkpoints below a folder."""
-    from kerasguard import scanning
+    from kerasguard.checkpoints import scan as scanning
 
     rows = []
     for found in scanning.scan(options.folder, verify=not options.quick):
@@ -161,7 +161,7 @@ def scan(options: argparse.Namespace, out: Output) -> int:
 
 def doctor(_: argparse.Namespace, out: Output) -> int:
     """Tell what kerasguard works with here."""
-    from kerasguard.doctor import examine
+    from kerasguard.cli.doctor import examine
 
     found = examine()
     code = USAGE if "problem" in found["keras"] else OK
@@ -234,7 +234,7 @@ def _their_code(what: str) -> Iterator[None]:
 
 def explain(options: argparse.Namespace, out: Output) -> int:
     """Tell what a code means, or list all codes."""
-    from kerasguard.explain import explanations
+    from kerasguard.explanations import explanations
 
     known = explanations()
     if options.code is None:

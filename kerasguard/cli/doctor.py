@@ -52,7 +52,7 @@ def _version(package: str) -> str | None:
 def _keras() -> tuple[dict[str, Any], dict[str, bool]]:
     try:
         keras = importlib.import_module("keras")
-        from kerasguard.integrations import keras_fast_build, keras_placeholders
+        from kerasguard.models import fast_build, placeholders
     except Exception as error:  # noqa: BLE001  # a broken installation is what is asked about
         return {"problem": f"{type(error).__name__}: {error}"}, {}
     told = {
@@ -60,7 +60,7 @@ def _keras() -> tuple[dict[str, Any], dict[str, bool]]:
         "floatx": keras.config.floatx(),
         "dtype_policy": keras.config.dtype_policy().name,
     }
-    return told, {**keras_placeholders.shortcuts(), **keras_fast_build.shortcuts()}
+    return told, {**placeholders.shortcuts(), **fast_build.shortcuts()}
 
 
 def _mlflow() -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kerasguard import durable
 from kerasguard.errors import OutputError
 from kerasguard.report import Report
+from kerasguard.storage import durable
 
 __all__ = ["write"]
 

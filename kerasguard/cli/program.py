@@ -19,9 +19,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from kerasguard import commands, errors
-from kerasguard.commands import DIFFERS, NO_MANIFEST, OK, UNREADABLE, UNREPAIRABLE, USAGE
-from kerasguard.console import Output
+from kerasguard import errors
+from kerasguard.cli import commands
+from kerasguard.cli.commands import DIFFERS, NO_MANIFEST, OK, UNREADABLE, UNREPAIRABLE, USAGE
+from kerasguard.cli.console import Output
 from kerasguard.report import printable
 
 __all__ = [

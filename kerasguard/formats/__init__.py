@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownFormatError
-from kerasguard.findings import listed
 from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
@@ -18,7 +17,8 @@ from kerasguard.formats.saved_model import SavedModel
 from kerasguard.formats.sharded_h5 import ShardedH5
 from kerasguard.formats.tf_checkpoint import TFCheckpoint
 from kerasguard.formats.weights_h5 import WeightsH5
-from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
+from kerasguard.planning.findings import listed
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile, first_bytes
 
 __all__ = ["FORMATS", "open_checkpoint"]
 

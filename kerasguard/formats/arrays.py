@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError
-from kerasguard.opened import Checkpoint, OpenedFile
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = ["Arrays"]

@@ -10,14 +10,9 @@ from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
-from kerasguard.formats.keras_weights import (
-    KerasWeights,
-    WeightsFile,
-    parse_config,
-    parse_versions,
-)
+from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, safe_asset
-from kerasguard.opened import Checkpoint, OpenedFile
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = ["KerasDirectory"]

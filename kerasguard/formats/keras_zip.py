@@ -10,15 +10,10 @@ from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
-from kerasguard.formats.keras_weights import (
-    KerasWeights,
-    WeightsFile,
-    parse_config,
-    parse_versions,
-)
+from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
-from kerasguard.opened import Checkpoint, OpenedFile
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = ["KerasZip", "safe_asset"]

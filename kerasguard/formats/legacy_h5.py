@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
-from kerasguard.formats.hdf5 import Hdf5File, root_attributes
+from kerasguard.formats.hdf5.file import Hdf5File, root_attributes
 from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
 from kerasguard.layouts.names import split_weight_name
 from kerasguard.layouts.origin import layer_configs
-from kerasguard.opened import Checkpoint, OpenedFile
-from kerasguard.strict_json import strict_json
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord
 
 if TYPE_CHECKING:
-    from kerasguard.formats.hdf5_dataset import StoredDataset
+    from kerasguard.formats.hdf5.dataset import StoredDataset
 
 __all__ = ["LegacyH5"]
 

@@ -14,17 +14,22 @@ from typing import Any, ClassVar, TypeVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
-from kerasguard.formats.exported_table import exported_table, is_exported
-from kerasguard.formats.keras_metadata import Metadata, plain, read_metadata, read_program
-from kerasguard.formats.lookup_tables import Vocabulary, vocabularies
-from kerasguard.formats.object_layers import ELEMENT, Told
-from kerasguard.formats.object_table import ObjectTable, object_table
-from kerasguard.formats.protobuf_wire import WireError
-from kerasguard.formats.saver_table import saver_table
-from kerasguard.formats.stored_tables import stored_vocabulary
-from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.formats.tensorflow.exported_table import exported_table, is_exported
+from kerasguard.formats.tensorflow.keras_metadata import (
+    Metadata,
+    plain,
+    read_metadata,
+    read_program,
+)
+from kerasguard.formats.tensorflow.lookup_tables import Vocabulary, vocabularies
+from kerasguard.formats.tensorflow.object_layers import ELEMENT, Told
+from kerasguard.formats.tensorflow.object_table import ObjectTable, object_table
+from kerasguard.formats.tensorflow.protobuf_wire import WireError
+from kerasguard.formats.tensorflow.saver_table import saver_table
+from kerasguard.formats.tensorflow.stored_tables import stored_vocabulary
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.formats.tf_checkpoint import object_graph
-from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile, first_bytes
 from kerasguard.tensors import Table
 
 __all__ = ["SavedModel"]

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
-from kerasguard.opened import Checkpoint, OpenedFile, first_bytes
-from kerasguard.strict_json import strict_json
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile, first_bytes
+from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
 
 __all__ = ["ShardedH5"]

@@ -15,15 +15,15 @@ from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
-from kerasguard.formats.object_graph import Node, parse
-from kerasguard.formats.object_layers import CONTAINERS, Told
-from kerasguard.formats.object_table import ObjectTable, object_table
-from kerasguard.formats.protobuf_wire import WireError
-from kerasguard.formats.saver_table import saver_table
-from kerasguard.formats.sorted_table import is_table
-from kerasguard.formats.tensor_bundle import Bundle
-from kerasguard.opened import Checkpoint, OpenedFile
-from kerasguard.strict_json import strict_json
+from kerasguard.formats.tensorflow.object_graph import Node, parse
+from kerasguard.formats.tensorflow.object_layers import CONTAINERS, Told
+from kerasguard.formats.tensorflow.object_table import ObjectTable, object_table
+from kerasguard.formats.tensorflow.protobuf_wire import WireError
+from kerasguard.formats.tensorflow.saver_table import saver_table
+from kerasguard.formats.tensorflow.sorted_table import is_table
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
 
 __all__ = ["TFCheckpoint", "checkpoint_prefix", "object_graph"]

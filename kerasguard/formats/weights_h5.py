@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kerasguard.elements import Array
-from kerasguard.formats.hdf5 import is_hdf5, root_attributes
+from kerasguard.formats.hdf5.file import is_hdf5, root_attributes
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
-from kerasguard.opened import Checkpoint, OpenedFile
+from kerasguard.storage.opened_file import Checkpoint, OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = ["WeightsH5"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
-from kerasguard.opened import OpenedFile
+from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = ["Member", "ZipArchive", "joined_crc32", "looks_like_zip"]
 

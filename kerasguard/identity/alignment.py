@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kerasguard.graph import Graph, Seen
+from kerasguard.identity.graph import Graph, Seen
 
 __all__ = ["Alignment", "align"]
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-from kerasguard.evidence import namesakes
-from kerasguard.graph import Graph, Seen
-from kerasguard.pairing import Doubt
+from kerasguard.identity.evidence import namesakes
+from kerasguard.identity.graph import Graph, Seen
+from kerasguard.identity.pairing import Doubt
+from kerasguard.identity.units import Unit
 from kerasguard.tensors import Table, auto_named
-from kerasguard.units import Unit
 
 __all__ = ["Side", "suspicions"]
 

@@ -9,8 +9,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from kerasguard.identity.units import Unit, alike, fits
 from kerasguard.tensors import LayerRecord, Table, auto_named
-from kerasguard.units import Unit, alike, fits
 
 __all__ = [
     "IDLE",

@@ -6,9 +6,9 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from kerasguard.evidence import container
-from kerasguard.pairing import Doubt
-from kerasguard.units import Unit, alike
+from kerasguard.identity.evidence import container
+from kerasguard.identity.pairing import Doubt
+from kerasguard.identity.units import Unit, alike
 
 __all__ = ["remaining"]
 

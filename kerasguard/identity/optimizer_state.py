@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from kerasguard.classic_slots import in_blocks, is_classic
+from kerasguard.identity.classic_slots import in_blocks, is_classic
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["pair_optimizer"]

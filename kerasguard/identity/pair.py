@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from kerasguard.alignment import Alignment, align
-from kerasguard.evidence import (
+from kerasguard.identity.alignment import Alignment, align
+from kerasguard.identity.contradictions import Side, suspicions
+from kerasguard.identity.evidence import (
     addressed,
     given_keys,
     given_names,
@@ -22,12 +23,11 @@ from kerasguard.evidence import (
     same_layers,
     same_shapes,
 )
-from kerasguard.graph import Graph
-from kerasguard.leftovers import remaining
-from kerasguard.pairing import Doubt, Evidence, Pairing
-from kerasguard.suspicions import Side, suspicions
+from kerasguard.identity.graph import Graph
+from kerasguard.identity.leftovers import remaining
+from kerasguard.identity.pairing import Doubt, Evidence, Pairing
+from kerasguard.identity.units import Unit, fits, members, units
 from kerasguard.tensors import Table
-from kerasguard.units import Unit, fits, members, units
 
 __all__ = ["pair"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from kerasguard.units import Unit
+    from kerasguard.identity.units import Unit
 
 __all__ = ["Doubt", "Evidence", "Pairing"]
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kerasguard.spelling import same_variable
+from kerasguard.identity.variable_names import same_variable
 from kerasguard.tensors import Table, TensorRecord, auto_named, snake_case
 
 __all__ = ["Unit", "alike", "fits", "members", "units"]

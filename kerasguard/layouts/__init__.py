@@ -4,12 +4,7 @@ Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` 
 """
 
 from kerasguard.layouts.batch_statistics import without_statistics
-from kerasguard.layouts.defaults import (
-    changed_defaults,
-    likely_writer,
-    other_function,
-    other_masks,
-)
+from kerasguard.layouts.defaults import changed_defaults, likely_writer, other_function, other_masks
 from kerasguard.layouts.dict_order import unsorted_dicts
 from kerasguard.layouts.layer import legacy_steps
 from kerasguard.layouts.local_layers import as_dense

@@ -9,7 +9,7 @@ It rotated depthwise and separable kernels itself, so these are left alone.
 from __future__ import annotations
 
 from kerasguard.layouts.origin import Ordering, Origin
-from kerasguard.repairs import Flip, Op, Reshape, Transpose
+from kerasguard.planning.operations import Flip, Op, Reshape, Transpose
 from kerasguard.tensors import TensorSpec
 
 __all__ = ["fitting", "kernel_layouts"]

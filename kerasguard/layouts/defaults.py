@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from kerasguard.findings import Finding, Severity
 from kerasguard.layouts.pairing import model_groups
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
 __all__ = ["changed_defaults", "likely_writer", "other_function", "other_masks"]

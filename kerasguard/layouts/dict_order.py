@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
 __all__ = ["unsorted_dicts"]

@@ -10,7 +10,7 @@ from kerasguard.layouts.leaf import Leaf, leaf_steps
 from kerasguard.layouts.names import expected_parts
 from kerasguard.layouts.nested import splits
 from kerasguard.layouts.origin import Ordering, Origin
-from kerasguard.repairs import Step
+from kerasguard.planning.operations import Step
 from kerasguard.tensors import LayerRecord, TensorRecord
 
 __all__ = ["Ways", "in_order", "layer_ways", "leaves_of", "legacy_steps"]

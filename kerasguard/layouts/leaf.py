@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kerasguard.identity.variable_names import same_variable
 from kerasguard.layouts.convolution import kernel_layouts
 from kerasguard.layouts.locally_connected import local_bias, local_kernel
 from kerasguard.layouts.origin import Ordering, Origin
 from kerasguard.layouts.recurrent import cudnn_steps, gate_steps
-from kerasguard.repairs import Op, Step
-from kerasguard.spelling import same_variable
+from kerasguard.planning.operations import Op, Step
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["Leaf", "leaf_steps", "local_steps", "match_variables"]

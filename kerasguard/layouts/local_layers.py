@@ -13,7 +13,7 @@ from typing import Any
 from kerasguard.layouts.leaf import local_steps, match_variables
 from kerasguard.layouts.locally_connected import CLASSES
 from kerasguard.layouts.origin import Origin
-from kerasguard.repairs import Op, Step
+from kerasguard.planning.operations import Op, Step
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 __all__ = ["as_dense"]

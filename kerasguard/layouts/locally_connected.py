@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kerasguard.repairs import Op, Pick, Reshape, Transpose
+from kerasguard.planning.operations import Op, Pick, Reshape, Transpose
 from kerasguard.tensors import TensorSpec
 
 __all__ = ["CLASSES", "local_bias", "local_kernel"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kerasguard.repairs import Step
+from kerasguard.identity.units import units
+from kerasguard.planning.operations import Step
 from kerasguard.tensors import Table
-from kerasguard.units import units
 
 __all__ = ["restore_older_paths"]
 

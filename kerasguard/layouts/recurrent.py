@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from kerasguard.layouts.convolution import kernel_layouts
 from kerasguard.layouts.origin import Ordering, Origin
-from kerasguard.repairs import Concat, Op, Reshape, Step, Sum, Transpose
+from kerasguard.planning.operations import Concat, Op, Reshape, Step, Sum, Transpose
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["cudnn_steps", "gate_steps"]

@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kerasguard.findings import Finding, Severity
 from kerasguard.layouts.defaults import changed_defaults
 from kerasguard.layouts.layer import Ways, layer_ways
 from kerasguard.layouts.origin import Ordering, Origin, layer_configs
 from kerasguard.layouts.pairing import Group, Pairs, pairings, stored_groups
-from kerasguard.repairs import Safety, Step
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Safety, Step
 from kerasguard.tensors import Table
 
 __all__ = ["CODES", "restore_table"]

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, get_args
 from kerasguard.arguments import check_choice
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
-from kerasguard.garbage import uncollected
-from kerasguard.plans import Policy, RepairPlan
-from kerasguard.probing import probed
-from kerasguard.reading import Reading
+from kerasguard.loader.probe_check import probed
+from kerasguard.loader.reading import Reading
+from kerasguard.loader.sources import Source, at_hand, named, report_of
+from kerasguard.planning.gc_pause import uncollected
+from kerasguard.planning.plan import Policy, RepairPlan
 from kerasguard.report import Outcome, Report
-from kerasguard.sidecar import ManifestPolicy
-from kerasguard.sources import Source, at_hand, named, report_of
+from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table
 
 if TYPE_CHECKING:
-    from kerasguard.prepared import Prepared, Rate
+    from kerasguard.loader.prepared import Prepared, Rate
 
 __all__ = ["Attempt", "Restored", "attempt"]
 
@@ -81,7 +81,7 @@ class Attempt:
 
     def run(self, repair: Policy, **more: Any) -> Restored:
         """Assign everything; raises as `restore`."""
-        from kerasguard.integrations import tf_distribute
+        from kerasguard.models import tf_distribute
 
         reading, decided, target = self.reading, self.decided, self.prepared.target
         report = self.report(**{"action": "restore", **more})
@@ -120,8 +120,8 @@ def attempt(
     """
     check_choice("manifest", manifest, get_args(ManifestPolicy))
     # Here, so that whoever only looks at a file does not wait for every migration's import.
-    from kerasguard.integrations import tf_distribute
-    from kerasguard.restoring import prepare
+    from kerasguard.loader.build_model import prepare
+    from kerasguard.models import tf_distribute
 
     with (
         at_hand(path, manifest) as (local, found),

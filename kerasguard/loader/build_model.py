@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerasguard.errors import ArchitectureError, ModelError
-from kerasguard.findings import Finding, Severity
 from kerasguard.layouts import likely_writer, other_function, other_masks
+from kerasguard.loader.prepared import Prepared
+from kerasguard.loader.reading import Reading
 from kerasguard.migrations import migrate
 from kerasguard.migrations.adapted_boundaries import summaries, with_boundaries
 from kerasguard.migrations.adapted_shapes import with_sizes
 from kerasguard.migrations.compile_arguments import compile_config_from
 from kerasguard.migrations.shared_axes import with_shared_axes
 from kerasguard.migrations.stored_graph import both_ways, graph_is_run, graph_refused
-from kerasguard.prepared import Prepared
-from kerasguard.reading import Reading
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
 __all__ = ["prepare"]
@@ -35,30 +35,30 @@ def prepare(
         ModelError: the caller's model was never built.
         ArchitectureError: no model can be built from the checkpoint.
     """
-    from kerasguard.integrations import keras_assign, keras_environment, keras_unbuilt
+    from kerasguard.models import assign, environment, unbuilt
 
-    keras_environment.require_keras_3()
+    environment.require_keras_3()
     if model is None:
         return _rebuilt(reading, custom_objects or {}, compile=compile, allow_graph=allow_graph)
     recorded = reading.manifest.architecture if reading.manifest else None
-    keras_unbuilt.build_parts(model, _shapes(reading.table), recorded)
+    unbuilt.build_parts(model, _shapes(reading.table), recorded)
     if not getattr(model, "built", True):
         raise ModelError(
             f"model {model.name!r} was never built, so its weights do not exist yet; call it "
             "on data or call model.build(input_shape) first"
         )
     if compile:
-        keras_environment.build_optimizer(model)
-        keras_environment.build_metrics(model, _metrics(reading))
+        environment.build_optimizer(model)
+        environment.build_metrics(model, _metrics(reading))
     writer = likely_writer(reading.table, reading.writer())
     findings = (
-        *other_function(keras_environment.layers_with_hard_sigmoid(model), writer),
-        *other_masks(keras_environment.layers_with_several_masks(model), writer),
+        *other_function(environment.layers_with_hard_sigmoid(model), writer),
+        *other_masks(environment.layers_with_several_masks(model), writer),
     )
     return Prepared(
-        keras_assign.Sink(model),
+        assign.Sink(model),
         findings,
-        unbuilt=keras_unbuilt.unbuilt(model),
+        unbuilt=unbuilt.unbuilt(model),
         custom_objects=custom_objects or {},
     )
 
@@ -97,7 +97,7 @@ def _rebuilt(
 
 def _program(reading: Reading, reason: str) -> Prepared:
     """The SavedModel's own graph as the model; it is not run before all is verified."""
-    from kerasguard.integrations import tf_graph
+    from kerasguard.models import tf_graph
 
     recorded = {r.name: r.sha256 for r in (reading.manifest.files if reading.manifest else ())}
     checkpoint = reading.checkpoint
@@ -117,36 +117,29 @@ def _built(
     *,
     compile: bool,  # noqa: A002
 ) -> Prepared:
-    from kerasguard.integrations import (
-        keras_assign,
-        keras_build,
-        keras_custom,
-        keras_environment,
-        keras_fast_build,
-        keras_unbuilt,
-    )
+    from kerasguard.models import assign, build, custom, environment, fast_build, unbuilt
 
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
     stored, adapted, taken = _adapted(found, reading)
     training = stored.pop("training_config", None)
-    known = keras_environment.registered_names() | set(custom_objects)
-    with keras_fast_build.less_work():
+    known = environment.registered_names() | set(custom_objects)
+    with fast_build.less_work():
         migrated, findings = migrate(stored, reading.config_writer(), known=frozenset(known))
     changed = migrated != stored
     _refuse(reading, findings)
-    migrated = keras_custom.without_untaken_defaults(migrated, custom_objects)
-    built = keras_build.build(migrated, custom_objects=custom_objects, compile=compile)
-    keras_unbuilt.build_parts(built.model, _shapes(reading.table), stored)
+    migrated = custom.without_untaken_defaults(migrated, custom_objects)
+    built = build.build(migrated, custom_objects=custom_objects, compile=compile)
+    unbuilt.build_parts(built.model, _shapes(reading.table), stored)
     if training and compile:
         findings = (*findings, *_compiled(built.model, training, custom_objects))
-    keras_environment.build_metrics(built.model, _metrics(reading))
+    environment.build_metrics(built.model, _metrics(reading))
     return Prepared(
-        keras_assign.Sink(built.model),
+        assign.Sink(built.model),
         (*adapted, *findings),
         built,
         taken=taken,
-        unbuilt=keras_unbuilt.unbuilt(built.model),
+        unbuilt=unbuilt.unbuilt(built.model),
         migrated=bool(changed),
         spelt_out=bool(stored.get("config")),
         custom_objects=custom_objects,
@@ -179,10 +172,10 @@ def _compiled(
     model: Any, training: Mapping[str, Any], custom_objects: Mapping[str, Any]
 ) -> list[Finding]:
     """Compile a model as a legacy file says; a finding where that cannot be done."""
-    from kerasguard.integrations import keras_build
+    from kerasguard.models import build
 
     try:
-        reason = keras_build.compile_model(model, compile_config_from(training), custom_objects)
+        reason = build.compile_model(model, compile_config_from(training), custom_objects)
     except ValueError as error:
         reason = str(error)
     if not reason:

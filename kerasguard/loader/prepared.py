@@ -6,16 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from kerasguard.comparable import (
-    ADDRESSED,
-    is_older,
-    stored_ends,
-    stored_layer,
-    unadapted,
-    unlike_saved,
-)
 from kerasguard.diagnose import diagnose
-from kerasguard.findings import Finding
 from kerasguard.layouts import (
     as_dense,
     changed_defaults,
@@ -25,9 +16,18 @@ from kerasguard.layouts import (
     unsorted_dicts,
     without_statistics,
 )
-from kerasguard.plans import Policy, RepairPlan
-from kerasguard.reading import Reading
-from kerasguard.repairs import Op, Step
+from kerasguard.loader.reading import Reading
+from kerasguard.loader.stored_configs import (
+    ADDRESSED,
+    is_older,
+    stored_ends,
+    stored_layer,
+    unadapted,
+    unlike_saved,
+)
+from kerasguard.planning.findings import Finding
+from kerasguard.planning.operations import Op, Step
+from kerasguard.planning.plan import Policy, RepairPlan
 from kerasguard.rules.learning_rate import learning_rate
 from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
@@ -177,24 +177,24 @@ class Prepared:
 
     def _as_today(self, stored: Table, reading: Reading) -> dict[str, LayerRecord]:
         """The stored layers as this Keras makes them: options and classes may have other names."""
-        from kerasguard.integrations import keras_graph, keras_walk
+        from kerasguard.models import live_graph, walk
 
         config = reading.architecture()
         model = config and stored_layer(config, reading.config_writer(), self.custom_objects)
         if not model:
             return _undigested(stored.layers)
-        visits = list(keras_walk.walk(model))
-        axes = keras_graph.axis_spellings(
+        visits = list(walk.walk(model))
+        axes = live_graph.axis_spellings(
             (v.object for v in self.target.visits), channels_first=False
         )
-        made = keras_graph.records_of(visits, axes)
+        made = live_graph.records_of(visits, axes)
         weighty = {r.layer for r in stored.tensors.values() if r.role == "weight"}
         same = weighty & stored.layers.keys() <= made.keys()
         return made if same else _undigested(stored.layers)
 
     def _stored_digests(self, reading: Reading) -> Iterator[tuple[str, str]]:
         """By layer, the digest of the config that the checkpoint has of it beside its weights."""
-        from kerasguard.integrations import keras_graph
+        from kerasguard.models import live_graph
 
         told = getattr(reading.checkpoint, "layer_configs", None)
         configs: Mapping[str, Any] = told() if told else {}
@@ -202,14 +202,14 @@ class Prepared:
             return
         # Kernels are the same for both orders of axes, so the order is no difference here.
         first = {k for k, c in configs.items() if _data_format(c) == "channels_first"}
-        axes = keras_graph.axis_spellings(
+        axes = live_graph.axis_spellings(
             (v.object for v in self.target.visits), channels_first=bool(first)
         )
         for key, config in configs.items():
             if key in first:
                 config = {**config, "config": {**config["config"], "data_format": "channels_last"}}
             layer = stored_layer(config, reading.writer(), self.custom_objects)
-            yield key, "" if layer is None else keras_graph.layer_digest(layer, axes)
+            yield key, "" if layer is None else live_graph.layer_digest(layer, axes)
 
     def _doubts(
         self, reading: Reading, expected: Table, given: Sequence[Step | Finding] | None
@@ -247,14 +247,14 @@ class Prepared:
         fits = all(k in stored.tensors for k in weights)
         if fits and not version.startswith("2."):
             return None
-        from kerasguard.integrations import keras_attributes, keras_older_walk
+        from kerasguard.models import attributes, older_walk
 
         objects = reading.checkpoint.name in _OBJECTS
         paths = [k for k, r in stored.tensors.items() if r.role == "weight"]
         target = self.target
         if stored.addressing == "key":
-            for habits in keras_older_walk.habits_of(version):
-                found = keras_older_walk.older_keys(target.model, target.places, habits, paths)
+            for habits in older_walk.habits_of(version):
+                found = older_walk.older_keys(target.model, target.places, habits, paths)
                 if fits and all(old == new for old, new in found.items()):
                     return None
                 if (steps := restore_older_paths(stored, expected, found)) is not None:
@@ -263,7 +263,7 @@ class Prepared:
                 return None
         elif not objects or self.built is None:
             return None
-        found = keras_attributes.attribute_keys(target.model, target.places, paths)
+        found = attributes.attribute_keys(target.model, target.places, paths)
         return restore_older_paths(stored, expected, found)
 
     def finish(self, values: Mapping[str, Any]) -> None:

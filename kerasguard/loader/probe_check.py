@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kerasguard.findings import Finding, Severity
-from kerasguard.plans import RepairPlan
+from kerasguard.loader.reading import Reading
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.plan import RepairPlan
 from kerasguard.probe import sampled, tolerance
-from kerasguard.reading import Reading
 from kerasguard.rules.probe import probe
 
 __all__ = ["probed"]
@@ -25,7 +25,7 @@ def probed(
         reading: holds the recorded outputs.
         decided: tells what is known to differ.
     """
-    from kerasguard.integrations import keras_probe
+    from kerasguard.models import live_probe
 
     kept = reading.kept_values()
     inputs = [kept.get(one["kept"]) for one in told["inputs"] if "kept" in one]
@@ -34,7 +34,7 @@ def probed(
         yield _impossible("the recorded outputs lie in a companion that is missing or damaged")
         return
     try:
-        now = keras_probe.answer(
+        now = live_probe.answer(
             model,
             told,
             [array for array in inputs if array is not None],
@@ -43,7 +43,7 @@ def probed(
     except Exception as error:  # noqa: BLE001  # whatever the model raises, it does not compute
         yield _impossible(f"the model raises {type(error).__name__}: {error}")
         return
-    device = keras_probe.device()
+    device = live_probe.device()
     policy = model.dtype_policy
     accepted = tolerance(
         [told["compute_dtype"], str(getattr(policy, "compute_dtype", None) or "float32")],
@@ -69,9 +69,9 @@ def _causes(
             yield str(finding)[:160]
     manifest = reading.manifest
     if manifest is not None:
-        from kerasguard.integrations import keras_environment
+        from kerasguard.models import environment
 
-        for name, version in keras_environment.versions().items():
+        for name, version in environment.versions().items():
             before = manifest.versions.get(name)
             if before not in (None, version):
                 yield f"{name} was {before} and is {version}"

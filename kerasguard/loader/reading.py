@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kerasguard import companion, sidecar
-from kerasguard.arena import Arena, skeleton_differences
-from kerasguard.companion import Companion
 from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, ManifestMissingError
 from kerasguard.formats import open_checkpoint
-from kerasguard.losses import Loss, cast_loss
 from kerasguard.manifest import Manifest
-from kerasguard.opened import Checkpoint
-from kerasguard.repairs import Step
-from kerasguard.sidecar import ManifestPolicy
+from kerasguard.planning.cast_loss import Loss, cast_loss
+from kerasguard.planning.operations import Step
+from kerasguard.storage import companion, sidecar
+from kerasguard.storage.arena import Arena, skeleton_differences
+from kerasguard.storage.companion import Companion
+from kerasguard.storage.opened_file import Checkpoint
+from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Reading"]

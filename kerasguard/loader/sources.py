@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kerasguard.manifest import Manifest
 from kerasguard.report import Report
-from kerasguard.sidecar import ManifestPolicy
+from kerasguard.storage.sidecar import ManifestPolicy
 
 if TYPE_CHECKING:
     from kerasguard.elements import Array
-    from kerasguard.plans import RepairPlan
-    from kerasguard.reading import Reading
+    from kerasguard.loader.reading import Reading
+    from kerasguard.planning.plan import RepairPlan
 
 __all__ = ["PathLike", "Source", "at_hand", "named", "report_of"]
 
@@ -32,7 +32,7 @@ def at_hand(
     An MLflow URI is downloaded to a private folder, and its manifest found in the registry.
     """
     if isinstance(path, str) and path.startswith(("models:/", "runs:/", "mlflow-artifacts:/")):
-        from kerasguard.integrations import mlflow_models
+        from kerasguard.tracking import mlflow_models
 
         policy: Literal["auto", "ignore"] = "ignore" if manifest == "ignore" else "auto"
         with mlflow_models.resolve(path, manifest=policy) as download:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from kerasguard.architecture import config_digest, graph_ends, layer_configs, layer_records
-from kerasguard.draft import Draft
 from kerasguard.errors import ArchitectureError
-from kerasguard.findings import Finding, Severity
+from kerasguard.identity.pairing import Pairing
 from kerasguard.layouts import restore_table
+from kerasguard.loader.reading import Reading
 from kerasguard.migrations import migrate
-from kerasguard.pairing import Pairing
-from kerasguard.reading import Reading
-from kerasguard.repairs import Step
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Step
 from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import Ends, LayerRecord, Table
@@ -34,10 +34,10 @@ _PUT_BACK = frozenset({"vocabulary", "idf_weights", "bin_boundaries"})
 
 def is_older(reading: Reading) -> bool:
     """Whether another version of Keras wrote a file whose layers are spelled out."""
-    from kerasguard.integrations import keras_environment
+    from kerasguard.models import environment
 
     before = reading.writer().get("keras")
-    ours = keras_environment.versions()["keras"]
+    ours = environment.versions()["keras"]
     return reading.checkpoint.name in ADDRESSED and before not in (None, ours)
 
 
@@ -45,14 +45,14 @@ def stored_layer(
     config: Mapping[str, Any], writer: Mapping[str, str], custom_objects: Mapping[str, Any]
 ) -> Any:
     """The layer that a stored config describes; None where it cannot be made today."""
-    from kerasguard.integrations import keras_build, keras_environment
+    from kerasguard.models import build, environment
 
-    known = keras_environment.registered_names() | set(custom_objects)
+    known = environment.registered_names() | set(custom_objects)
     try:
         migrated, findings = migrate(config, writer, known=frozenset(known))
         if any(finding.severity is Severity.ERROR for finding in findings):
             return None
-        return keras_build.build(migrated, custom_objects=custom_objects, compile=False).model
+        return build.build(migrated, custom_objects=custom_objects, compile=False).model
     except ArchitectureError:
         return None
 
@@ -89,18 +89,18 @@ def unlike_saved(
         custom_objects: classes and functions that the stored configs name.
         visits: of the caller's model.
     """
-    from kerasguard.integrations import keras_graph, keras_model, keras_walk
+    from kerasguard.models import live_graph, live_model, walk
 
     config = reading.architecture()
     model = config and stored_layer(config, reading.config_writer(), custom_objects)
     if not config or not model:
         return
-    made = list(keras_walk.walk(model))
-    axes = keras_graph.axis_spellings((v.object for v in visits), channels_first=False)
+    made = list(walk.walk(model))
+    axes = live_graph.axis_spellings((v.object for v in visits), channels_first=False)
     table = replace(
-        keras_model.model_table(model, optimizer=False),
-        layers=keras_graph.records_of(made, axes),
-        ends=keras_graph.ends_of(made),
+        live_model.model_table(model, optimizer=False),
+        layers=live_graph.records_of(made, axes),
+        ends=live_graph.ends_of(made),
     )
     theirs = _fed(restore_table(stored, table, config, reading.writer()), table)
     pairs = {e: theirs[source] for source, e in _fed(given, expected).items() if source in theirs}
@@ -130,7 +130,7 @@ def unadapted(
         reading: of the checkpoint, which has its configs.
         visits: of the model.
     """
-    from kerasguard.integrations import keras_graph
+    from kerasguard.models import live_graph
 
     mine, other = dict(expected.layers), dict(stored.layers)
     adapted = _adapted(stored, reading) & mine.keys()
@@ -145,7 +145,7 @@ def unadapted(
         if key in configs and key in live:
             cls, config = configs[key]
             theirs = config_digest(cls, {k: v for k, v in config.items() if k not in _PUT_BACK})
-            ours = keras_graph.layer_digest(live[key], {}, _PUT_BACK)
+            ours = live_graph.layer_digest(live[key], {}, _PUT_BACK)
         mine[key] = replace(mine[key], config_digest=ours)
         other[key] = replace(other[key], config_digest=theirs)
     return replace(expected, layers=mine), replace(stored, layers=other)

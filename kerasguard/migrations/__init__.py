@@ -17,7 +17,6 @@ from typing import Any
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
 from kerasguard.errors import ArchitectureError
-from kerasguard.findings import Finding
 from kerasguard.migrations import (
     activation_functions,
     added_losses,
@@ -64,6 +63,7 @@ from kerasguard.migrations import (
     theano_padding,
     unknown_arguments,
 )
+from kerasguard.planning.findings import Finding
 
 __all__ = ["MIGRATIONS", "migrate"]
 

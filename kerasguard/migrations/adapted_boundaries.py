@@ -21,7 +21,7 @@ import numpy as np
 
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of, objects, replace_all
 from kerasguard.elements import Array
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
 __all__ = ["boundaries", "summaries", "with_boundaries"]

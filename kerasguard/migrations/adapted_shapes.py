@@ -20,7 +20,7 @@ from typing import Any
 
 from kerasguard.blueprint.nodes import is_graph, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, is_object, name_of, replace_all
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
 __all__ = ["with_sizes"]

@@ -21,8 +21,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from kerasguard.blueprint.axis_order import Layout, Moved
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.layouts import Layout, Moved
 from kerasguard.blueprint.nodes import calls_of, history_of, layers_of, tensors_in
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration

@@ -19,14 +19,7 @@ from typing import Any
 
 from kerasguard.blueprint.axis_operations import BATCH_FILLED
 from kerasguard.blueprint.graphs import remove_unused
-from kerasguard.blueprint.nodes import (
-    History,
-    call_of,
-    calls_of,
-    history_of,
-    layers_of,
-    tensor,
-)
+from kerasguard.blueprint.nodes import History, call_of, calls_of, history_of, layers_of, tensor
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 from kerasguard.blueprint.sizes import with_numbers
 from kerasguard.blueprint.working import Blueprint, Migration

@@ -20,13 +20,7 @@ import math
 from typing import Any
 
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.nodes import (
-    calls_of,
-    free_name,
-    history_of,
-    insert_before,
-    layers_of,
-)
+from kerasguard.blueprint.nodes import calls_of, free_name, history_of, insert_before, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration

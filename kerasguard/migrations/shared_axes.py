@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerasguard.blueprint.objects import class_of, config_of, is_object, name_of, replace_all
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
 __all__ = ["with_shared_axes"]

@@ -15,7 +15,7 @@ is run only where the caller says `allow_graph=True`.
 
 from __future__ import annotations
 
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 
 __all__ = ["both_ways", "graph_is_run", "graph_refused"]
 

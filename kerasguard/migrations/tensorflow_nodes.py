@@ -17,9 +17,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from kerasguard.blueprint.computations import Unsupported, install, plan
 from kerasguard.blueprint.nodes import calls_of, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of
-from kerasguard.blueprint.plans import Unsupported, install, plan
 from kerasguard.blueprint.shapes import rank_in
 from kerasguard.blueprint.working import Blueprint, Migration
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kerasguard.errors import RestoreError
-from kerasguard.integrations.keras_walk import Visit
+from kerasguard.models.walk import Visit
 from kerasguard.tensors import TensorRecord, TensorSpec
 
 __all__ = [

@@ -13,15 +13,16 @@ import numpy as np
 
 from kerasguard.elements import Array
 from kerasguard.errors import KerasguardError, RestoreError
-from kerasguard.integrations import keras_assets, keras_variables
-from kerasguard.integrations.keras_graph import ends_of, records_of
-from kerasguard.integrations.keras_journal import Journal
-from kerasguard.integrations.keras_model import places
-from kerasguard.integrations.keras_placeholders import skipped_of
-from kerasguard.integrations.keras_shortcuts import Variable
-from kerasguard.integrations.keras_unwritten import Hidden, hidden_state
-from kerasguard.integrations.keras_walk import Visit, walk
-from kerasguard.repairs import spec_of
+from kerasguard.models import assets as keras_assets
+from kerasguard.models import variables
+from kerasguard.models.journal import Journal
+from kerasguard.models.live_graph import ends_of, records_of
+from kerasguard.models.live_model import places
+from kerasguard.models.placeholders import skipped_of
+from kerasguard.models.shortcuts import Variable
+from kerasguard.models.unwritten import Hidden, hidden_state
+from kerasguard.models.walk import Visit, walk
+from kerasguard.planning.operations import spec_of
 from kerasguard.tensors import Table
 
 __all__ = ["Sink", "replica_differences"]
@@ -180,14 +181,14 @@ class Sink:
         for key in values:
             place, held = self.places.get(key), self.hidden.get(key)
             variable = place.variable if place is not None else held and held.holder
-            if isinstance(variable, Variable) and not keras_variables.same_on_replicas(variable):
+            if isinstance(variable, Variable) and not variables.same_on_replicas(variable):
                 raise RestoreError(f"{key}: replicas differ after assigning; {_UNCHANGED}")
 
     def _write(self, key: str, array: Array, journal: Journal) -> None:
         place = self.places[key]
         journal.variable(place.variable)
         with _named(place.record.label, "could not be assigned"):
-            keras_variables.write(place.variable, array)
+            variables.write(place.variable, array)
 
     def _put_back(self, held: Hidden, array: Array, journal: Journal) -> None:
         """Give the model what Keras had not written."""
@@ -272,7 +273,7 @@ def replica_differences(model: Any) -> tuple[str, ...]:
     return tuple(
         place.record.label
         for place in found
-        if place.variable is not None and not keras_variables.same_on_replicas(place.variable)
+        if place.variable is not None and not variables.same_on_replicas(place.variable)
     )
 
 

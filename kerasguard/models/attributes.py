@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kerasguard.integrations.keras_model import Place
+from kerasguard.models.live_model import Place
 
 __all__ = ["attribute_keys"]
 

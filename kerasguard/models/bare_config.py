@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasguard.architecture import counts
-from kerasguard.integrations.keras_patches import Patch, PatchSet
+from kerasguard.models.patches import Patch, PatchSet
 
 __all__ = ["bare_config"]
 

@@ -10,9 +10,9 @@ import keras
 
 from kerasguard.blueprint.objects import copied
 from kerasguard.errors import ArchitectureError
-from kerasguard.integrations.keras_fast_build import less_work
-from kerasguard.integrations.keras_placeholders import Skipped, skip_initialisers, wait
-from kerasguard.integrations.keras_shortcuts import sharing_scope
+from kerasguard.models.fast_build import less_work
+from kerasguard.models.placeholders import Skipped, skip_initialisers, wait
+from kerasguard.models.shortcuts import sharing_scope
 
 __all__ = ["Built", "build", "compile_model"]
 

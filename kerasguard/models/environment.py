@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from kerasguard.errors import ModelError
-from kerasguard.integrations import keras_assign, keras_variables
-from kerasguard.integrations.keras_slots import slots_of
-from kerasguard.integrations.keras_unwritten import metric_state
+from kerasguard.models import assign
+from kerasguard.models import variables as keras_variables
+from kerasguard.models.slots import slots_of
+from kerasguard.models.unwritten import metric_state
 
 __all__ = [
     "build_metrics",
@@ -66,7 +67,7 @@ def environment(model: Any) -> dict[str, Any]:
     replicas = 1
     if keras.backend.backend() == "tensorflow" and variables:
         replicas = len(keras_variables.components(variables[0]))
-    unequal = keras_assign.replica_differences(model) if replicas > 1 else ()
+    unequal = assign.replica_differences(model) if replicas > 1 else ()
     return {
         **({"unequal_replicas": list(unequal)} if unequal else {}),
         "dtype_policy": getattr(model.dtype_policy, "name", str(model.dtype_policy)),

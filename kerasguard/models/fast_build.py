@@ -20,8 +20,8 @@ from typing import Any
 
 import keras
 
-from kerasguard.garbage import uncollected
-from kerasguard.integrations.keras_patches import Patch, PatchSet
+from kerasguard.models.patches import Patch, PatchSet
+from kerasguard.planning.gc_pause import uncollected
 
 __all__ = ["less_work", "shortcuts"]
 

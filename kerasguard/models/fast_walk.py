@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kerasguard.integrations.keras_patches import Patch, PatchSet
-from kerasguard.integrations.keras_shortcuts import Variable, attribute_skipset
+from kerasguard.models.patches import Patch, PatchSet
+from kerasguard.models.shortcuts import Variable, attribute_skipset
 
 __all__ = ["fast_walk"]
 

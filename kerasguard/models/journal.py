@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasguard.errors import RestoreError
-from kerasguard.integrations import keras_variables
-from kerasguard.integrations.keras_shortcuts import Variable
+from kerasguard.models import variables
+from kerasguard.models.shortcuts import Variable
 
 __all__ = ["Journal"]
 
@@ -32,7 +32,7 @@ class Journal:
         """Remember a Keras or TensorFlow variable."""
         if self._keep and id(variable) not in self._known:
             self._known.add(id(variable))
-            self._undo.append(keras_variables.snapshot(variable))
+            self._undo.append(variables.snapshot(variable))
 
     def attribute(self, item: Any, name: str) -> None:
         """Remember one attribute of an object."""
@@ -48,7 +48,7 @@ class Journal:
         for variable in getattr(layer, "variables", ()):
             self.variable(variable)
         for value in attributes.values():
-            if isinstance(value, Variable) or keras_variables.is_tensorflow_variable(value):
+            if isinstance(value, Variable) or variables.is_tensorflow_variable(value):
                 self.variable(value)
         contents = [(value, _content(value)) for value in attributes.values()]
         self._undo.append(lambda: _refill(layer, attributes, contents))

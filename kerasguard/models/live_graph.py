@@ -13,9 +13,9 @@ from typing import Any
 import keras
 
 from kerasguard.architecture import config_digest, graph_digest, unique_name
-from kerasguard.integrations.keras_bare_config import bare_config
-from kerasguard.integrations.keras_fast_build import less_work
-from kerasguard.integrations.keras_shortcuts import (
+from kerasguard.models.bare_config import bare_config
+from kerasguard.models.fast_build import less_work
+from kerasguard.models.shortcuts import (
     Tensor,
     attribute_skipset,
     graph_calls,
@@ -23,7 +23,7 @@ from kerasguard.integrations.keras_shortcuts import (
     graph_outputs,
     object_type,
 )
-from kerasguard.integrations.keras_walk import Visit, walk
+from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import Ends, LayerRecord, Node, snake_case
 
 __all__ = ["axis_spellings", "ends_of", "is_graph", "layer_digest", "records_of"]

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from kerasguard.elements import digest
-from kerasguard.integrations.keras_graph import records_of
-from kerasguard.integrations.keras_shortcuts import Variable, sharing_scope
-from kerasguard.integrations.keras_slots import slots_of
-from kerasguard.integrations.keras_walk import Visit, walk
+from kerasguard.models.live_graph import records_of
+from kerasguard.models.shortcuts import Variable, sharing_scope
+from kerasguard.models.slots import slots_of
+from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = ["LiveModel", "Place", "architecture", "model_table", "places", "spec_of_value"]

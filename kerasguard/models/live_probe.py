@@ -15,12 +15,12 @@ import numpy as np
 
 from kerasguard.elements import Array
 from kerasguard.errors import ModelError
-from kerasguard.integrations.keras_journal import Journal
-from kerasguard.integrations.keras_patches import Patch, PatchSet
-from kerasguard.integrations.keras_probe_inputs import structured, told_of
-from kerasguard.integrations.keras_shortcuts import Variable
-from kerasguard.integrations.keras_unwritten import hidden_state
-from kerasguard.integrations.keras_walk import walk
+from kerasguard.models.journal import Journal
+from kerasguard.models.patches import Patch, PatchSet
+from kerasguard.models.probe_inputs import structured, told_of
+from kerasguard.models.shortcuts import Variable
+from kerasguard.models.unwritten import hidden_state
+from kerasguard.models.walk import walk
 from kerasguard.probe import compared, drawn, sampled, summary, tolerance
 
 __all__ = ["Answer", "Probe", "answer", "device", "make"]

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kerasguard.integrations.keras_model import Place, places
-from kerasguard.integrations.keras_walk import Habits, walk
+from kerasguard.models.live_model import Place, places
+from kerasguard.models.walk import Habits, walk
 
 __all__ = ["habits_of", "older_keys"]
 

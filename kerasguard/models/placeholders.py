@@ -24,8 +24,8 @@ import keras
 import numpy as np
 
 from kerasguard.elements import Array, numpy_dtype
-from kerasguard.integrations import keras_variables
-from kerasguard.integrations.keras_patches import Patch, PatchSet
+from kerasguard.models import variables as keras_variables
+from kerasguard.models.patches import Patch, PatchSet
 
 __all__ = ["Skipped", "shortcuts", "skip_initialisers", "skipped_of", "wait"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasguard.elements import Array
 from kerasguard.errors import ModelError
-from kerasguard.integrations.keras_shortcuts import graph_calls, object_type, sublayers
+from kerasguard.models.shortcuts import graph_calls, object_type, sublayers
 from kerasguard.probe import drawn
 
 __all__ = ["structured", "told_of"]

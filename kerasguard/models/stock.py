@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from kerasguard.elements import Array, digest
-from kerasguard.integrations.keras_model import places
-from kerasguard.integrations.keras_walk import walk
+from kerasguard.models.live_model import places
+from kerasguard.models.walk import walk
 
 __all__ = ["needs", "obstacles", "read_back", "supply"]
 

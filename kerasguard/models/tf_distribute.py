@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from kerasguard.errors import ModelError
-from kerasguard.integrations import keras_variables
+from kerasguard.models import variables
 
 __all__ = ["replica_count", "scope"]
 
@@ -52,5 +52,5 @@ def replica_count(model: Any) -> int:
     """How many copies of its weights a model holds; 1 for a model without weights."""
     if keras.backend.backend() != "tensorflow":
         return 1
-    counts = [len(keras_variables.components(v)) for v in model.variables[:1]]
+    counts = [len(variables.components(v)) for v in model.variables[:1]]
     return counts[0] if counts else 1

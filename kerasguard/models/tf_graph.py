@@ -18,7 +18,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, CheckpointError, CorruptCheckpointError, ModelError
-from kerasguard.opened import OpenedFile
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = ["GraphModel", "GraphSink"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.integrations.keras_custom import build_by_weights
+from kerasguard.models.custom import build_by_weights
 
 __all__ = ["build_parts", "unbuilt"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasguard.integrations.keras_shortcuts import Variable
-from kerasguard.integrations.keras_variables import is_tensorflow_variable
+from kerasguard.models.shortcuts import Variable
+from kerasguard.models.variables import is_tensorflow_variable
 
 __all__ = ["untracked"]
 

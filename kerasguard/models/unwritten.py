@@ -16,11 +16,11 @@ import numpy as np
 
 from kerasguard.architecture import unique_name
 from kerasguard.elements import Array
-from kerasguard.integrations import keras_variables
-from kerasguard.integrations.keras_model import Place, places, spec_of_value
-from kerasguard.integrations.keras_shortcuts import Variable, own_state, sublayers
-from kerasguard.integrations.keras_untracked import untracked
-from kerasguard.integrations.keras_walk import Visit, walk
+from kerasguard.models import variables
+from kerasguard.models.live_model import Place, places, spec_of_value
+from kerasguard.models.shortcuts import Variable, own_state, sublayers
+from kerasguard.models.untracked import untracked
+from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import Role, TensorRecord, TensorSpec, auto_named, snake_case
 
 __all__ = ["Hidden", "hidden_state", "metric_state", "unwritten"]
@@ -63,7 +63,7 @@ class Hidden:
         if not self.is_variable:
             setattr(self.holder, _BOUNDARIES, [float(value) for value in array])
         elif isinstance(self.holder, Variable):
-            keras_variables.write(self.holder, array)
+            variables.write(self.holder, array)
         else:
             self.holder.assign(array)
 

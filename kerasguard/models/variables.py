@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kerasguard.elements import Array
-from kerasguard.integrations.keras_shortcuts import Variable
+from kerasguard.models.shortcuts import Variable
 
 __all__ = [
     "ALIGNMENT",

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import keras
 
 from kerasguard.architecture import unique_name
-from kerasguard.integrations.keras_shortcuts import attribute_skipset, object_type, saveable_class
+from kerasguard.models.shortcuts import attribute_skipset, object_type, saveable_class
 from kerasguard.tensors import snake_case
 
 __all__ = ["Habits", "Visit", "walk"]

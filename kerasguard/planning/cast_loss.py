@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasguard.elements import Array, numpy_dtype
-from kerasguard.repairs import Cast
+from kerasguard.planning.operations import Cast
 
 __all__ = ["Loss", "cast_loss"]
 

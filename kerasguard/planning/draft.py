@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from kerasguard.identity.pairing import Pairing
 from kerasguard.manifest import Manifest
-from kerasguard.pairing import Pairing
-from kerasguard.repairs import Step
+from kerasguard.planning.operations import Step
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 if TYPE_CHECKING:
-    from kerasguard.losses import Loss
+    from kerasguard.planning.cast_loss import Loss
 
 __all__ = ["Draft"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from kerasguard.repairs import Safety, Step
+from kerasguard.planning.operations import Safety, Step
 
 __all__ = ["Finding", "Severity", "listed"]
 

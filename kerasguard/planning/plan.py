@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
-from kerasguard.repairs import Step
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Step
 
 __all__ = ["Policy", "RepairPlan", "Rule", "fold"]
 

@@ -1,8 +1,8 @@
 """One call of a function that saves a model: what is recorded of it, and nothing else changed.
 
-The wrapper hands Keras' own function another path to write to, by way of `guard.save`. Arguments,
-return value, prompts and exceptions stay those of the function; where recording fails, the save
-has happened all the same.
+The wrapper hands Keras' own function another path to write to, by way of `recording.save`.
+Arguments, return value, prompts and exceptions stay those of the function; where recording fails,
+the save has happened all the same.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasguard import durable, guard
-from kerasguard.commit import staged
+from kerasguard.recorder import recording
+from kerasguard.storage import durable
+from kerasguard.storage.commit import staged
 
 __all__ = ["Context", "recorded", "unrecorded"]
 
@@ -148,7 +149,7 @@ class _Save:
 
     def write(self, path: Path) -> Any:
         """Keras' own save, to `path`; a second attempt does without anything of ours."""
-        from kerasguard.integrations.keras_fast_walk import fast_walk
+        from kerasguard.models.fast_walk import fast_walk
 
         staged = str(path) if isinstance(self.filepath, str) else path
         self.bound.arguments["filepath"] = self.filepath if path == self.place else staged
@@ -167,7 +168,7 @@ class _Save:
         strict = any(context.strict for context in self.contexts)
         _thread.saving = True
         try:
-            guard.save(
+            recording.save(
                 self.write,
                 self.place,
                 self.model,

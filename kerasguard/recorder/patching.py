@@ -13,16 +13,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import sys
 import threading
-import types
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kerasguard.errors import PatchError
-from kerasguard.saving import Context, recorded
+from kerasguard.recorder.patched_save import Context, recorded
 
 __all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
 
@@ -160,7 +158,7 @@ def _armed(model: Any) -> list[Context]:
 
 
 def _context(strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any) -> Context:
-    from kerasguard.integrations.mlflow_tracking import observer_for
+    from kerasguard.tracking.mlflow_tracking import observer_for
 
     observer = observer_for(log_to_mlflow)
     observers = () if observer is None else (observer,)
@@ -209,13 +207,3 @@ def _contexts(model: Any) -> list[Context]:
         return []
     everyone = [c for c in (_state.everything, *_state.scopes) if c is not None]
     return [*everyone[:1], *_armed(model)]
-
-
-class _Callable(types.ModuleType):
-    """`kerasguard.patch` is this module's name, too: importing the module must not hide `patch`."""
-
-    def __call__(self, **options: Any) -> None:
-        patch(**options)
-
-
-sys.modules[__name__].__class__ = _Callable

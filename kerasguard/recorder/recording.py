@@ -16,16 +16,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kerasguard import companion, durable, sidecar
-from kerasguard.arena import Arena, file_digests, file_records
-from kerasguard.commit import staged
 from kerasguard.elements import count_nonfinite, digest
 from kerasguard.errors import KerasguardError
-from kerasguard.findings import listed
 from kerasguard.formats import open_checkpoint
-from kerasguard.keeping import Probing, if_the_same, keep, lost
 from kerasguard.manifest import Manifest
-from kerasguard.opened import Checkpoint
+from kerasguard.planning.findings import listed
+from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep, lost
+from kerasguard.storage import companion, durable, sidecar
+from kerasguard.storage.arena import Arena, file_digests, file_records
+from kerasguard.storage.commit import staged
+from kerasguard.storage.opened_file import Checkpoint
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Recorded", "record", "save", "survey_checkpoint"]
@@ -206,9 +206,9 @@ def _with_model(
     saved: bool,
 ) -> tuple[Manifest, bytes]:
     """Add what only the live model knows: names, graph, environment, what Keras did not write."""
-    from kerasguard.integrations import keras_environment, keras_model
+    from kerasguard.models import environment, live_model
 
-    live = keras_model.LiveModel.of(model)
+    live = live_model.LiveModel.of(model)
     known, table = live.table, manifest.table
     told, more = probe.made(live, table, saved=saved)
     kept = keep(live, checkpoint, table, manifest.checkpoint_id, more)
@@ -218,14 +218,14 @@ def _with_model(
     same_keys = any(key in known.tensors for key in table.tensors)
     architecture = None
     if checkpoint.architecture() is None:
-        architecture = keras_model.architecture(model)
+        architecture = live_model.architecture(model)
     manifest = replace(
         manifest,
         table=Table(tensors, known.layers if same_keys else table.layers, table.addressing),
         architecture=architecture,
-        model=keras_environment.describe(model),
-        optimizer=keras_environment.describe_optimizer(model),
-        environment=keras_environment.environment(model),
+        model=environment.describe(model),
+        optimizer=environment.describe_optimizer(model),
+        environment=environment.environment(model),
         probe=told,
     )
     return kept.described_in(manifest), kept.content

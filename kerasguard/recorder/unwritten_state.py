@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard import companion
 from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import ModelError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.opened import Checkpoint
+from kerasguard.storage import companion
+from kerasguard.storage.opened_file import Checkpoint
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 __all__ = ["Kept", "Probing", "if_the_same", "keep", "lost"]
@@ -62,7 +62,8 @@ def keep(
         checkpoint_id: names the companion.
         more: what belongs to a probe, by key.
     """
-    from kerasguard.integrations import keras_assets, keras_unwritten
+    from kerasguard.models import assets
+    from kerasguard.models import unwritten as keras_unwritten
 
     hidden = keras_unwritten.hidden_state(
         live.model,
@@ -79,9 +80,9 @@ def keep(
         if item.record.spec.dtype in companion.DTYPES:
             arrays[item.record.key] = item.read()
     if checkpoint.name not in _WHOLE:
-        files = keras_assets.adapted_files(live.visits)
+        files = assets.adapted_files(live.visits)
         if checkpoint.architecture() is None:  # else they are in the config
-            files |= keras_assets.given_files(live.visits)
+            files |= assets.given_files(live.visits)
         arrays |= _assets(files, records)
     for key, array in (more or {}).items():
         arrays[key] = array
@@ -144,7 +145,7 @@ class Probing:
         """The manifest's probe and its arrays; None where none is wanted or can be made."""
         if self.wanted is None or self.wanted is False:
             return None, {}
-        from kerasguard.integrations import keras_probe
+        from kerasguard.models import live_probe
 
         try:
             moved = [] if saved else live.strangers({r.digest for r in table.tensors.values()})
@@ -153,7 +154,7 @@ class Probing:
                     f"the model has changed since it was saved ({moved[0]} is not in the "
                     "checkpoint as it is now), so no probe can be made; record it after it is saved"
                 )
-            return keras_probe.make(live.model, self.wanted)
+            return live_probe.make(live.model, self.wanted)
         except ModelError as error:
             if self.strict:
                 raise

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kerasguard.draft import Draft
-    from kerasguard.findings import Finding
+    from kerasguard.planning.draft import Draft
+    from kerasguard.planning.findings import Finding
 
     Rules = tuple[Callable[[Draft], Iterator[Finding]], ...]
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import LayerRecord
 
 CODES = {"KG114": "a vocabulary lies under the key of another layer"}

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity, listed
-from kerasguard.repairs import Safety, Step
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.operations import Safety, Step
 
 CODES = {"KG105": "several stored layers fit, nothing decides between them"}
 

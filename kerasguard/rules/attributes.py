@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
-from kerasguard.repairs import Step
-from kerasguard.units import members
+from kerasguard.identity.units import members
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Step
 
 CODES = {"KG113": "a layer lies under another attribute or key than its position says"}
 

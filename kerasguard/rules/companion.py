@@ -5,7 +5,7 @@ missing or damaged.
 
 Why it happens: checkpoint and manifest were copied or renamed without it.
 
-Source: `kerasguard.companion`.
+Source: `kerasguard.storage.companion`.
 
 When the repair is exact: there is none; copy the companion too. Without it, seeds, metrics and
 states of recurrent layers start afresh (a warning); weights and vocabularies are an error.
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity, listed
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity, listed
 
 CODES = {"KG305": "the companion with what Keras did not write is not there"}
 

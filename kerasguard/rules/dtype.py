@@ -18,11 +18,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kerasguard.draft import Draft
 from kerasguard.elements import numpy_dtype
-from kerasguard.findings import Finding, Severity
-from kerasguard.losses import Loss
-from kerasguard.repairs import Cast, Safety
+from kerasguard.planning.cast_loss import Loss
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Cast, Safety
 
 CODES = {"KG202": "a stored tensor has another dtype than expected"}
 

@@ -13,7 +13,7 @@ keeps its rate, a model built from the checkpoint gets the stored one; `learning
 
 from __future__ import annotations
 
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 
 CODES = {"KG110": "the stored learning rate is not the compiled one"}
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
 
 CODES = {"KG101": "an expected tensor is not in the checkpoint"}
 

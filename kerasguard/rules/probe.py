@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kerasguard.elements import Array
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.probe import Difference, compared
 
 CODES = {

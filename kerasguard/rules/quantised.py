@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.identity.units import Unit
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorSpec
-from kerasguard.units import Unit
 
 CODES = {"KG207": "a layer is quantised on one side only, or in another way"}
 

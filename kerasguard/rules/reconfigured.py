@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kerasguard.draft import Draft
-from kerasguard.evidence import IDLE, placed, weightless
-from kerasguard.findings import Finding, Severity, listed
+from kerasguard.identity.evidence import IDLE, placed, weightless
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity, listed
 from kerasguard.tensors import LayerRecord, Table
 
 CODES = {"KG107": "a layer is configured differently than when it was saved"}

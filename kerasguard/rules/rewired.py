@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kerasguard.draft import Draft
-from kerasguard.evidence import IDLE, namesakes, same_layers, weightless
-from kerasguard.findings import Finding, Severity, listed
-from kerasguard.graph import Graph, Seen
+from kerasguard.identity.evidence import IDLE, namesakes, same_layers, weightless
+from kerasguard.identity.graph import Graph, Seen
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity, listed
 
 CODES = {"KG115": "layers are connected otherwise than when the model was saved"}
 

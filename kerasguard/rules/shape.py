@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
-from kerasguard.repairs import Reshape, Safety
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Reshape, Safety
 
 CODES = {"KG203": "a stored tensor has another shape than expected"}
 

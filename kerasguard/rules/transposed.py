@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
-from kerasguard.repairs import Safety, Transpose
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Safety, Transpose
 
 CODES = {"KG201": "the axes are in another order than expected"}
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasguard.draft import Draft
-from kerasguard.findings import Finding, Severity
+from kerasguard.planning.draft import Draft
+from kerasguard.planning.findings import Finding, Severity
 
 CODES = {"KG102": "a stored tensor that the model does not expect"}
 

@@ -22,7 +22,7 @@ from xxhash import xxh3_128, xxh3_128_hexdigest
 from kerasguard.elements import Array, count_nonfinite, numpy_dtype
 from kerasguard.errors import ManifestError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.opened import Archive, Checkpoint, OpenedFile
+from kerasguard.storage.opened_file import Archive, Checkpoint, OpenedFile
 from kerasguard.tensors import Extent, Table, TensorRecord
 
 __all__ = ["Arena", "Loaded", "file_digests", "file_records", "skeleton_differences"]

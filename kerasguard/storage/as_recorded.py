@@ -13,10 +13,10 @@ from pathlib import Path
 
 from xxhash import xxh3_128
 
-from kerasguard import companion, sidecar
 from kerasguard.errors import CheckpointError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.opened import OpenedFile
+from kerasguard.storage import companion, sidecar
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["as_recorded"]

@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from kerasguard import companion, durable, sidecar
 from kerasguard.manifest import Manifest
+from kerasguard.storage import companion, durable, sidecar
 
 __all__ = ["Stage", "staged"]
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_hexdigest
 
-from kerasguard import durable
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.opened import OpenedFile
-from kerasguard.strict_json import strict_json
+from kerasguard.storage import durable
+from kerasguard.storage.opened_file import OpenedFile
+from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, TensorSpec
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from kerasguard import durable
 from kerasguard.errors import CheckpointError, ManifestError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.opened import OpenedFile
+from kerasguard.storage import durable
+from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = [
     "PENDING_NAME",

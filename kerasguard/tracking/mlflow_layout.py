@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasguard.companion import SUFFIX as KEPT
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
-from kerasguard.sidecar import SUFFIX
+from kerasguard.storage.companion import SUFFIX as KEPT
+from kerasguard.storage.sidecar import SUFFIX
 
 __all__ = [
     "DIGEST_TAG",

@@ -17,30 +17,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasguard import companion, sidecar
 from kerasguard.errors import (
     CheckpointError,
     CheckpointNotFoundError,
     KerasguardError,
     ManifestError,
 )
-from kerasguard.integrations.mlflow_address import Address, is_mlflow_uri, parse
-from kerasguard.integrations.mlflow_layout import (
-    FOLDER,
-    MODEL_FILE,
-    companions,
-    files_of,
-    locate,
-)
-from kerasguard.integrations.mlflow_registry import (
+from kerasguard.manifest import Manifest
+from kerasguard.storage import companion, sidecar
+from kerasguard.tracking.mlflow_address import Address, is_mlflow_uri, parse
+from kerasguard.tracking.mlflow_layout import FOLDER, MODEL_FILE, companions, files_of, locate
+from kerasguard.tracking.mlflow_registry import (
     Subject,
     cross_check,
     in_run,
     read_manifest,
     subject_of,
 )
-from kerasguard.integrations.mlflow_tracking import require
-from kerasguard.manifest import Manifest
+from kerasguard.tracking.mlflow_tracking import require
 
 __all__ = ["Downloaded", "is_mlflow_uri", "resolve"]
 

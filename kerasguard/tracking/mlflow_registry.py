@@ -14,17 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasguard import sidecar
 from kerasguard.errors import CheckpointNotFoundError, ManifestError
-from kerasguard.integrations.mlflow_address import Address
-from kerasguard.integrations.mlflow_layout import (
-    DIGEST_TAG,
-    FOLDER,
-    artifact_name,
-    by_digest,
-    files_of,
-)
 from kerasguard.manifest import Manifest
+from kerasguard.storage import sidecar
+from kerasguard.tracking.mlflow_address import Address
+from kerasguard.tracking.mlflow_layout import DIGEST_TAG, FOLDER, artifact_name, by_digest, files_of
 
 __all__ = ["Subject", "cross_check", "in_run", "read_manifest", "subject_of"]
 

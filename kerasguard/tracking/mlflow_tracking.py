@@ -25,16 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from kerasguard.companion import located
 from kerasguard.errors import MissingPackageError
-from kerasguard.integrations.mlflow_layout import (
+from kerasguard.manifest import Manifest
+from kerasguard.storage.companion import located
+from kerasguard.tracking.mlflow_layout import (
     DIGEST_TAG,
     FOLDER,
     MANIFEST_TAG,
     artifact_name,
     by_digest,
 )
-from kerasguard.manifest import Manifest
 
 __all__ = [
     "MlflowObserver",

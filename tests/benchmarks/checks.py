@@ -64,16 +64,17 @@ class Clocks:
 
 def clocks() -> Clocks:
     """Clocks around every check of a load."""
-    from kerasguard import attempt, prepared, reading, restoring, sidecar
-    from kerasguard.integrations import keras_assets, keras_assign
+    from kerasguard.loader import attempt, build_model, prepared, reading
+    from kerasguard.models import assets, assign
+    from kerasguard.storage import sidecar
 
     made = Clocks()
     made.around(sidecar, "read", "manifest")
     made.around(reading, "skeleton_differences", "manifest")
-    made.around(restoring, "migrate", "migrations")
-    made.around(keras_assign, "records_of", "survey")
-    made.around(keras_assign, "hidden_state", "survey")
-    made.around(keras_assets, "vocabularies", "survey")
+    made.around(build_model, "migrate", "migrations")
+    made.around(assign, "records_of", "survey")
+    made.around(assign, "hidden_state", "survey")
+    made.around(assets, "vocabularies", "survey")
     made.around(prepared.Prepared, "diagnose", "rules")
     made.around(prepared.Prepared, "settled", "rules")
     made.around(reading.Reading, "finish", "")  # reads on: waiting for it is no check
@@ -84,7 +85,7 @@ def clocks() -> Clocks:
 def digests(path: Path) -> float:
     """Seconds that the digests of a checkpoint's tensors take."""
     from kerasguard.elements import digest
-    from kerasguard.reading import Reading
+    from kerasguard.loader.reading import Reading
 
     with Reading(path) as found:
         arrays = [found.values((step,))[step.target] for step in _plain(found.finish())]
@@ -95,7 +96,7 @@ def digests(path: Path) -> float:
 
 
 def _plain(table: Any) -> list[Any]:
-    from kerasguard.repairs import Step
+    from kerasguard.planning.operations import Step
 
     return [Step(key, (key,)) for key in table.tensors]
 

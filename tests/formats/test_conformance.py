@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasguard.arena import Arena, file_records
 from kerasguard.elements import digest
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
 from kerasguard.formats import FORMATS, open_checkpoint
-from kerasguard.opened import Checkpoint
-from kerasguard.repairs import spec_of
+from kerasguard.planning.operations import spec_of
+from kerasguard.storage.arena import Arena, file_records
+from kerasguard.storage.opened_file import Checkpoint
 
 pytestmark = [pytest.mark.keras, pytest.mark.parametrize("kind", FORMATS, ids=lambda k: k.name)]
 

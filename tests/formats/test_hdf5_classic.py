@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from kerasguard.errors import KerasguardError
-from kerasguard.formats.hdf5 import Hdf5File
-from kerasguard.formats.hdf5_classic import Unusual, classic_walk, root_names
-from kerasguard.formats.hdf5_headers import Headers
-from kerasguard.opened import OpenedFile
+from kerasguard.formats.hdf5.classic import Unusual, classic_walk, root_names
+from kerasguard.formats.hdf5.file import Hdf5File
+from kerasguard.formats.hdf5.headers import Headers
+from kerasguard.storage.opened_file import OpenedFile
 
 if TYPE_CHECKING:
     import h5py

@@ -21,11 +21,11 @@ from format_files import CONFIG, hdf5, zipped
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasguard.arena import file_records
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.formats.keras_zip import KerasZip, safe_asset
 from kerasguard.formats.zip_archive import ZipArchive, joined_crc32
+from kerasguard.storage.arena import file_records
 
 WEIGHTS = "model.weights.h5"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import kerasguard
-from kerasguard.formats.keras_metadata import read_program
-from kerasguard.formats.lookup_tables import Vocabulary, vocabularies
+from kerasguard.formats.tensorflow.keras_metadata import read_program
+from kerasguard.formats.tensorflow.lookup_tables import Vocabulary, vocabularies
 
 pytestmark = pytest.mark.keras
 

@@ -11,8 +11,8 @@ import pytest
 from tf_bundles import message, write_bundle
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, CorruptCheckpointError
-from kerasguard.formats.keras_metadata import plain, read_program
 from kerasguard.formats.saved_model import SavedModel
+from kerasguard.formats.tensorflow.keras_metadata import plain, read_program
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "saved_model"
 NAMES = sorted(file.stem for file in GOLDEN.glob("*.npz"))

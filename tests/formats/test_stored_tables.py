@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from kerasguard.formats.stored_tables import stored_vocabulary
-from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.formats.tensorflow.stored_tables import stored_vocabulary
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.tensors import TensorSpec
 
 

@@ -8,9 +8,9 @@ import pytest
 from tf_bundles import bundle_entry, masked_crc, message, number, table, write_bundle
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, UnknownFormatError
-from kerasguard.formats.protobuf_wire import WireError, fields, signed, varint
-from kerasguard.formats.sorted_table import unmasked
-from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields, signed, varint
+from kerasguard.formats.tensorflow.sorted_table import unmasked
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.tensors import Extent, TensorSpec
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "tf_checkpoint"

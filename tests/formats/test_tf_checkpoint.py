@@ -13,8 +13,8 @@ import pytest
 from tf_bundles import graph, message, write_bundle
 
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
-from kerasguard.formats.object_graph import parse, path, reach
-from kerasguard.formats.protobuf_wire import WireError
+from kerasguard.formats.tensorflow.object_graph import parse, path, reach
+from kerasguard.formats.tensorflow.protobuf_wire import WireError
 from kerasguard.formats.tf_checkpoint import TFCheckpoint, checkpoint_prefix
 from kerasguard.tensors import LayerRecord, Table, TensorRecord
 

@@ -14,8 +14,8 @@ tf = pytest.importorskip("tensorflow")
 from keras_zoo import MARKS, ZOO, aligned, scrambled, stored  # noqa: E402  needs keras
 
 from kerasguard.errors import RestoreError  # noqa: E402
-from kerasguard.integrations import keras_variables  # noqa: E402
-from kerasguard.integrations.keras_assign import Sink, replica_differences  # noqa: E402
+from kerasguard.models import variables as keras_variables  # noqa: E402
+from kerasguard.models.assign import Sink, replica_differences  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers

@@ -11,8 +11,8 @@ import pytest
 import kerasguard
 
 keras = pytest.importorskip("keras")
-from kerasguard.integrations.keras_assign import Sink  # noqa: E402  needs keras
-from kerasguard.integrations.keras_attributes import attribute_keys  # noqa: E402
+from kerasguard.models.assign import Sink  # noqa: E402  needs keras
+from kerasguard.models.attributes import attribute_keys  # noqa: E402
 
 pytestmark = pytest.mark.keras
 layers = keras.layers

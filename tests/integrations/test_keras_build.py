@@ -16,12 +16,12 @@ keras = pytest.importorskip("keras")
 from keras_zoo import MARKS, ZOO, scrambled, stored  # noqa: E402  needs keras
 
 from kerasguard.errors import ArchitectureError  # noqa: E402
-from kerasguard.integrations import keras_fast_build, keras_placeholders  # noqa: E402
-from kerasguard.integrations.keras_assign import Sink  # noqa: E402
-from kerasguard.integrations.keras_build import build  # noqa: E402
-from kerasguard.integrations.keras_model import architecture, model_table  # noqa: E402
-from kerasguard.integrations.keras_placeholders import skip_initialisers  # noqa: E402
-from kerasguard.integrations.keras_walk import walk  # noqa: E402
+from kerasguard.models import fast_build, placeholders  # noqa: E402
+from kerasguard.models.assign import Sink  # noqa: E402
+from kerasguard.models.build import build  # noqa: E402
+from kerasguard.models.live_model import architecture, model_table  # noqa: E402
+from kerasguard.models.placeholders import skip_initialisers  # noqa: E402
+from kerasguard.models.walk import walk  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers
@@ -213,7 +213,7 @@ def test_other_threads_are_not_affected() -> None:
     def elsewhere() -> None:
         made.append(keras.Sequential([keras.Input((3,)), layers.Dense(2, bias_initializer="ones")]))
 
-    with skip_initialisers() as skipped, keras_fast_build.less_work():
+    with skip_initialisers() as skipped, fast_build.less_work():
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join()
@@ -223,7 +223,7 @@ def test_other_threads_are_not_affected() -> None:
 
 def test_everything_is_as_before_after_a_build_even_if_it_fails() -> None:
     def state() -> list[Any]:
-        sets = [keras_placeholders._patches, *keras_fast_build._PATCHES]
+        sets = [placeholders._patches, *fast_build._PATCHES]
         found: list[Any] = [vars(p.owner)[p.name] for s in sets for p in s._patches]
         return [*found, gc.isenabled()]
 
@@ -236,7 +236,7 @@ def test_everything_is_as_before_after_a_build_even_if_it_fails() -> None:
     with pytest.raises(ArchitectureError, match="cannot build Sequential"):
         build(config)
     assert state() == before
-    assert keras_placeholders._current() is None
+    assert placeholders._current() is None
 
 
 def test_the_architecture_is_left_as_it_was() -> None:
@@ -248,7 +248,7 @@ def test_the_architecture_is_left_as_it_was() -> None:
 
 
 def test_where_keras_looks_otherwise_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = keras_placeholders._owner("_direct_assign")
+    owner = placeholders._owner("_direct_assign")
     monkeypatch.delattr(owner, "_direct_assign")
     with skip_initialisers() as skipped:
         variable = keras.Variable(keras.initializers.Ones(), (2,))
@@ -260,7 +260,7 @@ def test_where_keras_looks_otherwise_nothing_is_replaced(monkeypatch: pytest.Mon
 def test_a_layer_that_is_dropped_on_the_way_is_not_initialised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keras_placeholders, "_COLLECT_FROM", 1)
+    monkeypatch.setattr(placeholders, "_COLLECT_FROM", 1)
     model = keras.Sequential([keras.Input((4, 3)), layers.Bidirectional(layers.LSTM(2))])
     config = architecture(model)
     assert config is not None

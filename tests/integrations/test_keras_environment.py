@@ -7,9 +7,7 @@ import pytest
 keras = pytest.importorskip("keras")
 from keras_zoo import MARKS  # noqa: E402  needs keras
 
-from kerasguard.integrations.keras_environment import (  # noqa: E402
-    layers_with_several_masks,
-)
+from kerasguard.models.environment import layers_with_several_masks  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers

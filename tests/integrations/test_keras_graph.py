@@ -11,8 +11,8 @@ keras = pytest.importorskip("keras")
 from keras_zoo import MARKS, ZOO  # noqa: E402  needs keras
 
 from kerasguard.architecture import layer_records  # noqa: E402
-from kerasguard.integrations.keras_graph import layer_digest  # noqa: E402
-from kerasguard.integrations.keras_model import architecture, model_table  # noqa: E402
+from kerasguard.models.live_graph import layer_digest  # noqa: E402
+from kerasguard.models.live_model import architecture, model_table  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers

@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
 from keras_zoo import MARKS, ZOO  # noqa: E402  needs keras
 
-from kerasguard.integrations.keras_model import architecture, model_table  # noqa: E402
+from kerasguard.models.live_model import architecture, model_table  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers

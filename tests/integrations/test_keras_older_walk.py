@@ -13,9 +13,9 @@ from format_files import hdf5  # noqa: E402  needs h5py, which keras does too
 from keras_zoo import MARKS  # noqa: E402  needs keras
 
 import kerasguard as kg  # noqa: E402
-from kerasguard.integrations.keras_assign import Sink  # noqa: E402
-from kerasguard.integrations.keras_older_walk import habits_of, older_keys  # noqa: E402
-from kerasguard.integrations.keras_walk import walk  # noqa: E402
+from kerasguard.models.assign import Sink  # noqa: E402
+from kerasguard.models.older_walk import habits_of, older_keys  # noqa: E402
+from kerasguard.models.walk import walk  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers

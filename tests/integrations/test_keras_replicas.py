@@ -18,10 +18,10 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from kerasguard.errors import RestoreError
-from kerasguard.integrations import keras_variables
-from kerasguard.integrations.keras_assign import Sink, replica_differences
-from kerasguard.integrations.keras_build import build
-from kerasguard.integrations.keras_model import architecture, model_table
+from kerasguard.models import variables as keras_variables
+from kerasguard.models.assign import Sink, replica_differences
+from kerasguard.models.build import build
+from kerasguard.models.live_model import architecture, model_table
 
 def make():
     layers = keras.layers

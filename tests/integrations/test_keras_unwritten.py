@@ -12,10 +12,11 @@ keras = pytest.importorskip("keras")
 from keras_zoo import MARKS, ZOO, compiled  # noqa: E402  needs keras
 
 import kerasguard as kg  # noqa: E402
-from kerasguard import companion, errors, guard, sidecar  # noqa: E402
+from kerasguard import errors, guard  # noqa: E402
 from kerasguard.elements import numpy_dtype  # noqa: E402
-from kerasguard.integrations.keras_model import model_table  # noqa: E402
-from kerasguard.integrations.keras_unwritten import unwritten  # noqa: E402
+from kerasguard.models.live_model import model_table  # noqa: E402
+from kerasguard.models.unwritten import unwritten  # noqa: E402
+from kerasguard.storage import companion, sidecar  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers
@@ -253,8 +254,8 @@ def test_a_failed_restore_takes_hidden_state_back(
     def fail(*_: Any) -> None:
         raise ValueError("no")
 
-    monkeypatch.setattr("kerasguard.integrations.keras_assign.Sink._load_assets", fail)
-    monkeypatch.setattr("kerasguard.reading.Reading.assets", lambda _: {"a": b""})
+    monkeypatch.setattr("kerasguard.models.assign.Sink._load_assets", fail)
+    monkeypatch.setattr("kerasguard.loader.reading.Reading.assets", lambda _: {"a": b""})
     with pytest.raises(errors.RestoreError):
         kg.load(path, model)
     assert np.array_equal(model(x), before)

@@ -13,8 +13,8 @@ import pytest
 
 import kerasguard as kg
 from kerasguard.errors import KerasguardError, ManifestError
-from kerasguard.integrations import mlflow_tracking
 from kerasguard.manifest import Manifest
+from kerasguard.tracking import mlflow_tracking
 
 pytest_plugins = ("mlflow_store",)
 pytestmark = [

@@ -14,18 +14,18 @@ from types import ModuleType
 import pytest
 from recorded_events import Event, event, file_record, manifest_of
 
-from kerasguard import sidecar
 from kerasguard.errors import (
     CheckpointError,
     CheckpointNotFoundError,
     ManifestError,
     MissingPackageError,
 )
-from kerasguard.integrations import mlflow_tracking
-from kerasguard.integrations.mlflow_address import Address, is_mlflow_uri, parse
-from kerasguard.integrations.mlflow_layout import DIGEST_TAG, companions
-from kerasguard.integrations.mlflow_models import resolve
-from kerasguard.integrations.mlflow_tracking import MlflowObserver
+from kerasguard.storage import sidecar
+from kerasguard.tracking import mlflow_tracking
+from kerasguard.tracking.mlflow_address import Address, is_mlflow_uri, parse
+from kerasguard.tracking.mlflow_layout import DIGEST_TAG, companions
+from kerasguard.tracking.mlflow_models import resolve
+from kerasguard.tracking.mlflow_tracking import MlflowObserver
 
 pytest_plugins = ("mlflow_store",)
 pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default:::mlflow")]

@@ -22,10 +22,10 @@ import pytest
 from recorded_events import Event, event, file_record, manifest_of
 
 from kerasguard.errors import MissingPackageError
-from kerasguard.integrations import mlflow_tracking
-from kerasguard.integrations.mlflow_layout import by_digest
-from kerasguard.integrations.mlflow_tracking import LIMIT, MlflowObserver, observer_for
 from kerasguard.manifest import Manifest
+from kerasguard.tracking import mlflow_tracking
+from kerasguard.tracking.mlflow_layout import by_digest
+from kerasguard.tracking.mlflow_tracking import LIMIT, MlflowObserver, observer_for
 
 pytest_plugins = ("mlflow_store",)
 pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default:::mlflow")]
@@ -149,7 +149,7 @@ def test_auto_does_not_import_mlflow() -> None:
         import sys
         from pathlib import Path
         from recorded_events import Event, manifest_of
-        from kerasguard.integrations import mlflow_tracking
+        from kerasguard.tracking import mlflow_tracking
         observer = mlflow_tracking.observer_for("auto")
         observer(Event(Path("a.keras"), manifest_of((), 0)))
         assert observer.flush()
@@ -329,7 +329,7 @@ def test_a_script_that_ends_at_once_has_logged_its_manifest(
         import concurrent.futures, mlflow
         from pathlib import Path
         from recorded_events import event
-        from kerasguard.integrations.mlflow_tracking import MlflowObserver
+        from kerasguard.tracking.mlflow_tracking import MlflowObserver
         mlflow.set_tracking_uri({uri!r})
         real = mlflow.MlflowClient.log_text
         # As object stores upload: through an executor.

@@ -8,7 +8,7 @@ import pytest
 from kerasguard.elements import Array
 from kerasguard.layouts.convolution import kernel_layouts
 from kerasguard.layouts.origin import Origin
-from kerasguard.repairs import Step, spec_of
+from kerasguard.planning.operations import Step, spec_of
 from kerasguard.tensors import TensorSpec
 
 RNG = np.random.default_rng(0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kerasguard.findings import Severity
 from kerasguard.layouts import unsorted_dicts
+from kerasguard.planning.findings import Severity
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from kerasguard.layouts import as_dense
 from kerasguard.layouts.locally_connected import local_kernel
-from kerasguard.repairs import Step
+from kerasguard.planning.operations import Step
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 Json = dict[str, Any]

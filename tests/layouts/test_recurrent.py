@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kerasguard.elements import Array
 from kerasguard.layouts import legacy_steps
-from kerasguard.repairs import spec_of
+from kerasguard.planning.operations import spec_of
 from kerasguard.tensors import TensorRecord
 
 KERAS1 = {"keras": "1.2.2", "backend": "tensorflow"}

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from kerasguard.findings import Finding, Severity
 from kerasguard.layouts import restore_table
-from kerasguard.repairs import Step
+from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.operations import Step
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec, snake_case
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kerasguard.findings import Finding, Severity
 from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Finding, Severity
 
 Json = dict[str, Any]
 KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}

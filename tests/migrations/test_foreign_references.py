@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kerasguard.findings import Severity
 from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Severity
 
 WRITER = {"keras": "3.15.1", "format": "keras_zip"}
 

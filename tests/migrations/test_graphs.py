@@ -11,8 +11,8 @@ import pytest
 
 from kerasguard.blueprint.nodes import call_of, tensor
 from kerasguard.errors import ArchitectureError
-from kerasguard.findings import Severity
 from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Severity
 
 KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}
 IDS = np.array([[3, 1, 0, 0], [2, 0, 0, 0]])

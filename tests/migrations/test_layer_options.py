@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerasguard.findings import Severity
+from kerasguard.planning.findings import Severity
 
 KERAS1 = {"keras": "1.2.2", "backend": "theano", "format": "legacy_h5"}
 

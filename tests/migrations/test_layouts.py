@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerasguard.blueprint.layouts import Layout
-from kerasguard.findings import Severity
+from kerasguard.blueprint.axis_order import Layout
 from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Severity
 
 
 @pytest.mark.parametrize("layout", [Layout(3, 1), Layout(4, 1), Layout(5, 1), Layout(5, 2)])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kerasguard.blueprint.nodes import call_of, tensor
-from kerasguard.findings import Severity
 from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Severity
 
 KERAS2 = {"keras": "2.12.0", "format": "keras_zip"}
 KERAS3 = {"keras": "3.5.0", "format": "keras_zip"}

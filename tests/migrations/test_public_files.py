@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kerasguard.findings import Severity
 from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Severity
 
 # By what the caller must supply, or what Keras 3 cannot compute.
 REFUSED = {

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerasguard.findings import Severity
 from kerasguard.migrations import MIGRATIONS, migrate
+from kerasguard.planning.findings import Severity
 
 DENSE = {"class_name": "Dense", "config": {"name": "a", "units": 3, "batch_input_shape": [None, 4]}}
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerasguard.findings import Severity
 from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Severity
 
 KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}
 X = np.arange(24, dtype="float32").reshape(2, 3, 4) / 7 - 1.5

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from h5py import h5a, h5o, h5t
 
-from kerasguard.formats.hdf5_headers import ATTRIBUTE, Headers, parse_attribute
+from kerasguard.formats.hdf5.headers import ATTRIBUTE, Headers, parse_attribute
 
 __all__ = ["read_attribute", "text"]
 

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import NoReturn
 
-from kerasguard.formats.hdf5_dataset import FLOATS, StoredDataset, check_empty
-from kerasguard.formats.hdf5_headers import (
+from kerasguard.formats.hdf5.dataset import FLOATS, StoredDataset, check_empty
+from kerasguard.formats.hdf5.headers import (
     ATTRIBUTE,
     AttributeMessage,
     Headers,

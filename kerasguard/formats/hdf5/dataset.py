@@ -9,8 +9,8 @@ from typing import Any
 from h5py import h5d, h5s, h5t, h5z
 
 from kerasguard.elements import numpy_dtype
-from kerasguard.formats.hdf5_attributes import read_attribute, text
-from kerasguard.formats.hdf5_headers import Headers
+from kerasguard.formats.hdf5.attributes import read_attribute, text
+from kerasguard.formats.hdf5.headers import Headers
 from kerasguard.tensors import TensorSpec
 
 __all__ = ["FLOATS", "StoredDataset", "check_empty", "describe"]

@@ -23,11 +23,11 @@ from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
 from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
-from kerasguard.formats.hdf5_attributes import read_attribute, text
-from kerasguard.formats.hdf5_classic import Unusual, classic_walk, root_names
-from kerasguard.formats.hdf5_dataset import StoredDataset, describe
-from kerasguard.formats.hdf5_headers import Headers
-from kerasguard.opened import OpenedFile
+from kerasguard.formats.hdf5.attributes import read_attribute, text
+from kerasguard.formats.hdf5.classic import Unusual, classic_walk, root_names
+from kerasguard.formats.hdf5.dataset import StoredDataset, describe
+from kerasguard.formats.hdf5.headers import Headers
+from kerasguard.storage.opened_file import OpenedFile
 
 if TYPE_CHECKING:
     from typing_extensions import Self

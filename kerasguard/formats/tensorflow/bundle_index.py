@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
-from kerasguard.formats.protobuf_wire import WireError, fields, signed
-from kerasguard.formats.sorted_table import read_table
-from kerasguard.opened import OpenedFile
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields, signed
+from kerasguard.formats.tensorflow.sorted_table import read_table
+from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = ["BundleIndex", "Entry", "Slice", "read_index"]
 

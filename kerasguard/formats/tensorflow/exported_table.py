@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from kerasguard.formats.object_graph import Node
-from kerasguard.formats.object_table import ObjectTable
-from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.formats.tensorflow.object_graph import Node
+from kerasguard.formats.tensorflow.object_table import ObjectTable
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.tensors import LayerRecord, Role, Table, TensorRecord
 
 __all__ = ["exported_table", "is_exported"]

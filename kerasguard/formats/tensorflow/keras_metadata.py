@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kerasguard.formats.object_graph import Node, parse
-from kerasguard.formats.protobuf_wire import WireError, fields
-from kerasguard.strict_json import strict_json
+from kerasguard.formats.tensorflow.object_graph import Node, parse
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields
+from kerasguard.storage.strict_json import strict_json
 
 __all__ = ["Metadata", "Program", "plain", "read_metadata", "read_program"]
 

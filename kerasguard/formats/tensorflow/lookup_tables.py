@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from kerasguard.formats.object_graph import Node
-from kerasguard.formats.protobuf_wire import fields, signed, varint
+from kerasguard.formats.tensorflow.object_graph import Node
+from kerasguard.formats.tensorflow.protobuf_wire import fields, signed, varint
 
 __all__ = ["Vocabulary", "vocabularies"]
 

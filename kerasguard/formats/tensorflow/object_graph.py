@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from kerasguard.formats.protobuf_wire import WireError, fields
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields
 
 __all__ = ["Attribute", "Node", "Rank", "Reached", "Slot", "is_optimizer", "parse", "path", "reach"]
 

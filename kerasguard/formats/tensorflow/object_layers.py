@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kerasguard.formats.object_graph import Node
+from kerasguard.formats.tensorflow.object_graph import Node
 from kerasguard.tensors import LayerRecord
 
 __all__ = ["CONTAINERS", "ELEMENT", "INDEX", "Layers", "Told"]

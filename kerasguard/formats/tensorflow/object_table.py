@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from kerasguard.formats.object_graph import Node, Rank, Reached, path, reach
-from kerasguard.formats.object_layers import CONTAINERS, ELEMENT, INDEX, Layers, Told
 from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
-from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.formats.tensorflow.object_graph import Node, Rank, Reached, path, reach
+from kerasguard.formats.tensorflow.object_layers import CONTAINERS, ELEMENT, INDEX, Layers, Told
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.tensors import Role, Table, TensorRecord
 
 __all__ = ["ObjectTable", "object_table"]

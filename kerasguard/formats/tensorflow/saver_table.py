@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from kerasguard.formats.optimizer_slots import optimizer_layer
-from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = ["saver_table"]

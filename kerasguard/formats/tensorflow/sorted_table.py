@@ -12,8 +12,8 @@ from pathlib import Path
 import google_crc32c
 
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
-from kerasguard.formats.protobuf_wire import WireError, varint
-from kerasguard.opened import OpenedFile
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, varint
+from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = ["is_table", "read_table", "unmasked"]
 

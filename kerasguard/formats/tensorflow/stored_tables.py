@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kerasguard.formats.lookup_tables import Token, Vocabulary
-from kerasguard.formats.tensor_bundle import Bundle
+from kerasguard.formats.tensorflow.lookup_tables import Token, Vocabulary
+from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 
 __all__ = ["stored_vocabulary"]
 

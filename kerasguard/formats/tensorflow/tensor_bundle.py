@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CorruptCheckpointError
-from kerasguard.formats.bundle_index import Entry, Slice, read_index
-from kerasguard.formats.protobuf_wire import WireError, varint
-from kerasguard.formats.sorted_table import unmasked
-from kerasguard.opened import OpenedFile
+from kerasguard.formats.tensorflow.bundle_index import Entry, Slice, read_index
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, varint
+from kerasguard.formats.tensorflow.sorted_table import unmasked
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, TensorSpec
 
 __all__ = ["Bundle"]

@@ -1,0 +1,6 @@
+"""Live models: the one seam to Keras and TensorFlow.
+
+What a model holds (`live_model`, `walk`, `variables`), how one is built from a config (`build`),
+and how values get into it, all or none (`assign`). Decides nothing: which tensor is which and what
+may be repaired is settled on tables, in `identity/`, `rules/` and `planning/`.
+"""
