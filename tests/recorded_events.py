@@ -22,7 +22,7 @@ class Event:
 def event(path: Path, seed: int, *, beside: bool = True) -> Event:
     """Write a file that looks like a `.keras` file and record it; `seed` decides its weights."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"PK\x03\x04 weights of seed %d" % seed)
+    path.write_bytes(b"PK\x03\x04 config.json, weights of seed %d" % seed)
     files = (file_record(path, path.name),)
     made = Event(path, manifest_of(files, seed))
     if beside:

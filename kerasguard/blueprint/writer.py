@@ -19,14 +19,14 @@ class Writer:
         keras: version of Keras, `(2, 2, 4)`; what TensorFlow's own Keras calls `2.2.4-tf` too.
         tensorflow: version of TensorFlow; empty where the file does not tell.
         backend: `tensorflow`, `theano`, `cntk`, ...; empty where unknown.
-        format: name of the file format, `legacy_h5`; empty where unknown.
+        config: the form of the architecture, as in `Traits.config`; empty where unknown.
         text: the Keras version as the file has it.
     """
 
     keras: Version
     tensorflow: Version = ()
     backend: str = ""
-    format: str = ""
+    config: str = ""
     text: str = ""
 
     @staticmethod
@@ -36,10 +36,10 @@ class Writer:
         An HDF5 file without a Keras version was written by Keras 1 before 1.2; the other formats
         without one come from TensorFlow, whose Keras was a Keras 2 until TensorFlow 2.16.
         """
-        text, kind = told.get("keras", ""), told.get("format", "")
+        text, kind = told.get("keras", ""), told.get("config", "")
         tensorflow = _version(told.get("tensorflow", ""))
         if not text:
-            text = "1" if kind == "legacy_h5" else "3" if tensorflow >= (2, 16) else "2"
+            text = "1" if kind == "legacy" else "3" if tensorflow >= (2, 16) else "2"
         return Writer(_version(text), tensorflow, told.get("backend", ""), kind, text)
 
     @property

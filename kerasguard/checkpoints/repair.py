@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasguard.errors import OutputError, UnrepairableError
 from kerasguard.explanations import explanations
+from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.loader.attempt import Attempt, Restored, attempt
 from kerasguard.loader.sources import PathLike
 from kerasguard.planning.plan import Policy
@@ -149,7 +150,7 @@ def _write(
 
 def _check_free(out: Path, *, overwrite: bool) -> None:
     """Refuse, before the long work, what could not be written in the end."""
-    if out.suffix != ".keras":
+    if out.suffix not in KerasZip.traits.suffixes:
         raise OutputError(out, "a repaired checkpoint is a .keras file; give it that ending")
     if out.is_dir():
         raise OutputError(out, "is a folder; name a file")

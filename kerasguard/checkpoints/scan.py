@@ -10,16 +10,12 @@ from typing import Any, Literal
 
 from kerasguard.checkpoints import inspect
 from kerasguard.errors import KerasguardError, UnknownFormatError
-from kerasguard.formats import FORMATS
+from kerasguard.formats import candidates, recognised
 from kerasguard.storage import sidecar
 
 __all__ = ["Found", "scan"]
 
 State = Literal["intact", "differs", "unrecorded", "recorded", "unreadable"]
-
-# Whole folders that are one checkpoint; nothing below them is one of its own.
-_FOLDERS = ("keras_directory", "saved_model")
-_INDEX = ".index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +63,15 @@ def scan(folder: str | os.PathLike[str], *, verify: bool = True) -> Iterator[Fou
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
     for here, folders, names in os.walk(root):
         place = Path(here)
-        kind = _kind(place)
-        if kind in _FOLDERS:
+        kind = recognised(place)
+        if kind is not None and kind.traits.folder:
             folders.clear()
-            yield place, kind
+            yield place, kind.name
             continue
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        bundles = {name.removesuffix(_INDEX) for name in names if name.endswith(_INDEX)}
-        parts = _shards(names)
-        for name in sorted({*names, *bundles} - parts):
-            data = any(name.startswith(f"{b}.data-") or name == f"{b}{_INDEX}" for b in bundles)
-            if name.endswith(sidecar.SUFFIX) or data or name == "checkpoint":
-                continue
-            found = _kind(place / name)
-            if found:
-                yield place / name, found
-
-
-def _shards(names: list[str]) -> set[str]:
-    """The files that belong to the lists of shards among `names`."""
-    stems = [name.removesuffix(".weights.json") for name in names if name.endswith(".weights.json")]
-    return {n for n in names for s in stems if n.startswith(f"{s}_") and n.endswith(".weights.h5")}
-
-
-def _kind(place: Path) -> str:
-    return next((kind.name for kind in FORMATS if kind.recognises(place)), "")
+        for name in candidates(names):
+            if kind := recognised(place / name):
+                yield place / name, kind.name
 
 
 def _found(place: Path, kind: str, *, verify: bool) -> Found:

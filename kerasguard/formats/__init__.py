@@ -1,12 +1,14 @@
 """One file per checkpoint format; recognised by content, never by name.
 
 `FORMATS` is the registry, in the order in which they are asked. A new format is one file with a
-class that satisfies `Checkpoint`, one entry here, and its place in the conformance test.
+class that satisfies `Checkpoint`, one entry here, and its place in the conformance test. What
+others want to know of a format is in its `Traits`; nobody outside this folder asks for its name.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownFormatError
@@ -18,9 +20,11 @@ from kerasguard.formats.sharded_h5 import ShardedH5
 from kerasguard.formats.tf_checkpoint import TFCheckpoint
 from kerasguard.formats.weights_h5 import WeightsH5
 from kerasguard.planning.findings import listed
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile, first_bytes
+from kerasguard.storage import companion, sidecar
+from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.storage.opened_file import OpenedFile, first_bytes
 
-__all__ = ["FORMATS", "open_checkpoint"]
+__all__ = ["FORMATS", "candidates", "open_checkpoint", "parts_of", "recognised"]
 
 FORMATS: tuple[type[Checkpoint], ...] = (
     KerasZip,
@@ -74,10 +78,37 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         CheckpointError: it cannot be opened.
     """
     place = Path(path)
-    for kind in FORMATS:
-        if kind.recognises(place):
-            return kind(place)
-    raise _unknown(place)
+    kind = recognised(place)
+    if kind is None:
+        raise _unknown(place)
+    return kind(place)
+
+
+def recognised(path: Path) -> type[Checkpoint] | None:
+    """The format of what lies at `path`; None where it is no checkpoint or cannot be read."""
+    return next((kind for kind in FORMATS if kind.recognises(path)), None)
+
+
+def candidates(names: Collection[str]) -> list[str]:
+    """What may be a checkpoint of its own among the files of one folder.
+
+    Args:
+        names: of all files in the folder.
+
+    Returns:
+        Their names in order, without parts of other checkpoints (shards, data files, companions,
+        manifests), and the names of checkpoints that are no files, such as a TF prefix.
+    """
+    parts = [kind.parts(names) for kind in FORMATS]
+    wholes = {name for found in parts for name in found if name}
+    owned = {part for found in parts for group in found.values() for part in group}
+    beside = {n for n in names if n.endswith(sidecar.SUFFIX) or companion.checkpoint_of(n)}
+    return sorted({*names, *wholes} - owned - beside)
+
+
+def parts_of(name: str, siblings: Collection[str]) -> set[str]:
+    """Those of `siblings` that are parts of the checkpoint `name`; manifest and companion aside."""
+    return {part for kind in FORMATS for part in kind.parts(siblings).get(name, ())}
 
 
 def _unknown(path: Path) -> CheckpointError:

@@ -13,7 +13,8 @@ import numpy as np
 
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = ["Arrays"]
@@ -30,6 +31,7 @@ class Arrays(Checkpoint):
     """
 
     name: ClassVar[str] = "arrays"
+    traits: ClassVar[Traits] = Traits("variables")
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self.path = Path("arrays in memory")
@@ -85,10 +87,6 @@ class Arrays(Checkpoint):
 
     def writer(self) -> dict[str, str]:
         """Nothing is known."""
-        return {}
-
-    def assets(self) -> Mapping[str, bytes]:
-        """None."""
         return {}
 
     def close(self) -> None:

@@ -12,7 +12,8 @@ from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, safe_asset
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = ["KerasDirectory"]
@@ -31,6 +32,7 @@ class KerasDirectory(Checkpoint):
     """
 
     name: ClassVar[str] = "keras_directory"
+    traits: ClassVar[Traits] = Traits("walk", config="keras3", complete=True, folder=True)
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

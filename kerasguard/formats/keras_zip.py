@@ -13,7 +13,8 @@ from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = ["KerasZip", "safe_asset"]
@@ -34,6 +35,7 @@ class KerasZip(Checkpoint):
     """
 
     name: ClassVar[str] = "keras_zip"
+    traits: ClassVar[Traits] = Traits("walk", config="keras3", complete=True, suffixes=(".keras",))
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

@@ -20,7 +20,8 @@ from kerasguard.formats.hdf5.file import Hdf5File, root_attributes
 from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
 from kerasguard.layouts.names import split_weight_name
 from kerasguard.layouts.origin import layer_configs
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord
 
@@ -44,6 +45,7 @@ class LegacyH5(Checkpoint):
     """
 
     name: ClassVar[str] = "legacy_h5"
+    traits: ClassVar[Traits] = Traits("order", config="legacy", suffixes=(".h5", ".hdf5"))
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

@@ -29,7 +29,8 @@ from kerasguard.formats.tensorflow.saver_table import saver_table
 from kerasguard.formats.tensorflow.stored_tables import stored_vocabulary
 from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.formats.tf_checkpoint import object_graph
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile, first_bytes
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.tensors import Table
 
 __all__ = ["SavedModel"]
@@ -57,6 +58,7 @@ class SavedModel(Checkpoint):
     """
 
     name: ClassVar[str] = "saved_model"
+    traits: ClassVar[Traits] = Traits("objects", config="tensorflow", program=True, folder=True)
 
     def __init__(self, path: Path) -> None:
         self.path = path.parent if path.name == _PROGRAM else path
@@ -152,10 +154,6 @@ class SavedModel(Checkpoint):
             "backend": "tensorflow",
             **told,
         }
-
-    def assets(self) -> Mapping[str, bytes]:
-        """None: a SavedModel's assets belong to its graph, not to layers."""
-        return {}
 
     def close(self) -> None:
         """Close all files; a second call does nothing."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile, first_bytes
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
 
 __all__ = ["ShardedH5"]
 
 _MAX_INDEX = 64 << 20
+# A recorded save beside an older one adds a token, so that neither overwrites the other's.
+_SHARD = re.compile(r"(?P<base>.+)_\d+(-[0-9a-f]{8})?\.weights\.h5", re.DOTALL)
 _COPY_ALL = "copy the index and all of its shards again, together"
 
 
@@ -31,6 +34,7 @@ class ShardedH5(Checkpoint):
     """
 
     name: ClassVar[str] = "sharded_h5"
+    traits: ClassVar[Traits] = Traits("walk", suffixes=(".weights.json",))
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -55,6 +59,16 @@ class ShardedH5(Checkpoint):
             return False
         return b'"weight_map"' in first_bytes(path, _MAX_INDEX)
 
+    @classmethod
+    def parts(cls, names: Collection[str]) -> dict[str, set[str]]:
+        """The shards of every index among `names`, as Keras and kerasguard name them."""
+        found: dict[str, set[str]] = {}
+        for name in names:
+            index = f"{match['base']}.weights.json" if (match := _SHARD.fullmatch(name)) else ""
+            if index in names:
+                found.setdefault(index, set()).add(name)
+        return found
+
     def files(self) -> Mapping[str, OpenedFile]:
         """The index and the shards."""
         return dict(self._files)
@@ -75,10 +89,6 @@ class ShardedH5(Checkpoint):
 
     def writer(self) -> dict[str, str]:
         """Keras writes no version into these files."""
-        return {}
-
-    def assets(self) -> Mapping[str, bytes]:
-        """None of them."""
         return {}
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ that leads to it; *name-based* ones (`tf.train.Saver`) know only names of variab
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,8 @@ from kerasguard.formats.tensorflow.protobuf_wire import WireError
 from kerasguard.formats.tensorflow.saver_table import saver_table
 from kerasguard.formats.tensorflow.sorted_table import is_table
 from kerasguard.formats.tensorflow.tensor_bundle import Bundle
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
 
@@ -31,6 +32,8 @@ __all__ = ["TFCheckpoint", "checkpoint_prefix", "object_graph"]
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _CONFIG = "OBJECT_CONFIG_JSON"
 _DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
+# In a folder: which of its checkpoints is the latest.
+_LATEST, _INDEX = "checkpoint", ".index"
 _LONGEST_STATE = 1 << 20
 
 
@@ -41,17 +44,17 @@ def checkpoint_prefix(path: Path) -> Path | None:
     where there is no index.
     """
     if path.is_dir():
-        prefix = _latest(path / "checkpoint")
-    elif path.name == "checkpoint" and path.is_file():
+        prefix = _latest(path / _LATEST)
+    elif path.name == _LATEST and path.is_file():
         prefix = _latest(path)
-    elif path.suffix == ".index":
+    elif path.suffix == _INDEX:
         prefix = path.with_suffix("")
     elif not path.exists():
         prefix = path
     else:
         prefix = path.with_name(_DATA_FILE.sub("", path.name))
         prefix = prefix if prefix != path else None
-    if prefix is None or not is_table(prefix.with_name(f"{prefix.name}.index")):
+    if prefix is None or not is_table(prefix.with_name(f"{prefix.name}{_INDEX}")):
         return None
     return prefix
 
@@ -79,6 +82,7 @@ class TFCheckpoint(Checkpoint):
     """
 
     name: ClassVar[str] = "tf_checkpoint"
+    traits: ClassVar[Traits] = Traits("objects")
 
     def __init__(self, path: Path) -> None:
         prefix = checkpoint_prefix(path)
@@ -101,6 +105,16 @@ class TFCheckpoint(Checkpoint):
             return checkpoint_prefix(Path(path)) is not None
         except OSError:
             return False
+
+    @classmethod
+    def parts(cls, names: Collection[str]) -> dict[str, set[str]]:
+        """Index and data files of every prefix; the list that names the latest is nobody's own."""
+        found = {n.removesuffix(_INDEX): {n} for n in names if n.endswith(_INDEX)}
+        for name in names:
+            prefix = _DATA_FILE.sub("", name)
+            if prefix != name and prefix in found:
+                found[prefix].add(name)
+        return {**found, "": {_LATEST} & {*names}}
 
     def files(self) -> Mapping[str, OpenedFile]:
         """The index and the data files, by name."""
@@ -145,10 +159,6 @@ class TFCheckpoint(Checkpoint):
         edges = {name for node in self._nodes for name, _ in node.children}
         new = bool(edges & {*CONTAINERS, "_kernel"})
         return {"keras": "3" if new else "2", "backend": "tensorflow"}
-
-    def assets(self) -> Mapping[str, bytes]:
-        """None: the format has no place for them."""
-        return {}
 
     def close(self) -> None:
         """Close all files; a second call does nothing."""

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from kerasguard.elements import Array
 from kerasguard.formats.hdf5.file import is_hdf5, root_attributes
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
-from kerasguard.storage.opened_file import Checkpoint, OpenedFile
+from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = ["WeightsH5"]
@@ -29,6 +30,7 @@ class WeightsH5(Checkpoint):
     """
 
     name: ClassVar[str] = "weights_h5"
+    traits: ClassVar[Traits] = Traits("walk", suffixes=(".weights.h5",))
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -59,10 +61,6 @@ class WeightsH5(Checkpoint):
     def writer(self) -> dict[str, str]:
         """Keras writes no version into these files; what other writers put at the root."""
         return self._weights.versions()
-
-    def assets(self) -> Mapping[str, bytes]:
-        """None of them."""
-        return {}
 
     def close(self) -> None:
         """Close the file."""

@@ -75,7 +75,7 @@ def _rebuilt(
     allow_graph: bool,
 ) -> Prepared:
     """A model of layers where the file allows one, else its program if the caller allows it."""
-    program = reading.checkpoint.name == "saved_model"
+    program = reading.traits.program
     if reading.architecture() is None:
         if not program:
             raise ArchitectureError(

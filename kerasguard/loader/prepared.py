@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -18,7 +18,6 @@ from kerasguard.layouts import (
 )
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.stored_configs import (
-    ADDRESSED,
     is_older,
     stored_ends,
     stored_layer,
@@ -33,7 +32,6 @@ from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
 __all__ = ["Prepared", "Rate"]
 
-_OBJECTS = ("tf_checkpoint", "saved_model")
 Rate = Literal["auto", "stored", "compiled"]
 
 
@@ -124,7 +122,7 @@ class Prepared:
         self, stored: Table, reading: Reading, expected: Table
     ) -> tuple[Table, dict[str, tuple[Op, ...]]]:
         """The stored table with layers as today's compute them, and what is done for it first."""
-        if self.built is None or reading.checkpoint.name == "legacy_h5":
+        if self.built is None or reading.traits.keys == "order":
             return stored, {}
         stored = without_statistics(stored, expected)
         return as_dense(stored, expected, reading.checkpoint.architecture(), reading.writer())
@@ -166,7 +164,7 @@ class Prepared:
 
         Only where the names are those of the architecture that the model was built from.
         """
-        if self.built is None or reading.checkpoint.name not in ADDRESSED:
+        if self.built is None or reading.traits.keys != "walk":
             return layers
         ours = _by_name(self.target.table.layers.values())
         theirs = _by_name(layers.values())
@@ -196,8 +194,7 @@ class Prepared:
         """By layer, the digest of the config that the checkpoint has of it beside its weights."""
         from kerasguard.models import live_graph
 
-        told = getattr(reading.checkpoint, "layer_configs", None)
-        configs: Mapping[str, Any] = told() if told else {}
+        configs = reading.checkpoint.layer_configs()
         if not configs:
             return
         # Kernels are the same for both orders of axes, so the order is no difference here.
@@ -215,15 +212,14 @@ class Prepared:
         self, reading: Reading, expected: Table, given: Sequence[Step | Finding] | None
     ) -> Iterator[Finding]:
         """What old files leave open of the caller's model, or tell of it beside the tensors."""
-        configs: Callable[[], object] = getattr(reading.checkpoint, "layer_configs", dict)
-        bare = ("tf_checkpoint", "weights_h5", "sharded_h5")
-        if self.built is None and reading.checkpoint.name in bare and not configs():
+        bare = not reading.traits.config and not reading.checkpoint.layer_configs()
+        if self.built is None and bare:
             writer = likely_writer(reading.table, reading.writer())
             if "keras" in writer:
                 yield from changed_defaults(expected, writer)
-        if reading.checkpoint.name in ADDRESSED and not given:
+        if reading.traits.keys == "walk" and not given:
             yield from unsorted_dicts(expected, reading.table, reading.writer())
-        if self.built is None and reading.checkpoint.name == "legacy_h5" and given:
+        if self.built is None and reading.traits.keys == "order" and given:
             visits = self.target.visits
             stored = _own(reading.table, reading)
             yield from unlike_saved(expected, stored, given, reading, self.custom_objects, visits)
@@ -235,7 +231,7 @@ class Prepared:
         if self.as_stored:
             return [Step(key, (key,)) for key in stored.tensors]
         mine, theirs = _without(expected, self.target.hidden), _own(stored, reading)
-        if reading.checkpoint.name != "legacy_h5":
+        if reading.traits.keys != "order":
             return self._older_paths(theirs, mine, reading)
         told = None if self.built is None else reading.checkpoint.architecture()
         return restore_table(theirs, mine, told, reading.writer())
@@ -243,13 +239,13 @@ class Prepared:
     def _older_paths(self, stored: Table, expected: Table, reading: Reading) -> list[Step] | None:
         """Steps by the paths of an older walk, or of attributes, which nest as objects do."""
         weights = [k for k, r in expected.tensors.items() if r.role == "weight"]
-        version = reading.writer().get("keras", "") if reading.checkpoint.name in ADDRESSED else ""
+        version = reading.writer().get("keras", "") if reading.traits.keys == "walk" else ""
         fits = all(k in stored.tensors for k in weights)
         if fits and not version.startswith("2."):
             return None
         from kerasguard.models import attributes, older_walk
 
-        objects = reading.checkpoint.name in _OBJECTS
+        objects = reading.traits.keys == "objects"
         paths = [k for k, r in stored.tensors.items() if r.role == "weight"]
         target = self.target
         if stored.addressing == "key":

@@ -20,8 +20,8 @@ from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.operations import Step
 from kerasguard.storage import companion, sidecar
 from kerasguard.storage.arena import Arena, skeleton_differences
+from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.companion import Companion
-from kerasguard.storage.opened_file import Checkpoint
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
 
@@ -91,6 +91,11 @@ class Reading:
             self._companion = None
 
     @property
+    def traits(self) -> Traits:
+        """What the checkpoint's format says of itself."""
+        return self.checkpoint.traits
+
+    @property
     def recorded(self) -> bool:
         """Whether a manifest vouches for what is read."""
         return self.manifest is not None
@@ -98,8 +103,7 @@ class Reading:
     def _problems(self) -> tuple[str, ...]:
         """Damage outside the tensors: against the manifest, else what the container tells."""
         if self.manifest is None:
-            check = getattr(self.checkpoint, "verify_container", None)
-            return tuple(check()) if check else ()
+            return tuple(self.checkpoint.verify_container())
         return tuple(
             f"{name}: bytes outside the tensors differ from the manifest; the file changed after "
             "it was recorded: take it from a copy, or load what is there by "
@@ -201,9 +205,9 @@ class Reading:
         return self.manifest.architecture if self.manifest else None
 
     def config_writer(self) -> dict[str, str]:
-        """Versions of what wrote the architecture; a manifest spells it as a `.keras` file does."""
+        """Versions of what wrote the architecture, and its form; in a manifest it is Keras 3's."""
         theirs = self.checkpoint.architecture() is not None
-        return self.writer() if theirs else {**self.writer(), "format": "keras_zip"}
+        return {**self.writer(), "config": self.traits.config if theirs else "keras3"}
 
     def writer(self) -> dict[str, str]:
         """Versions of what wrote the checkpoint; the manifest knows more than the file."""

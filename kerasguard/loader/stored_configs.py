@@ -23,10 +23,7 @@ from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import Ends, LayerRecord, Table
 
-__all__ = ["ADDRESSED", "is_older", "stored_ends", "stored_layer", "unadapted", "unlike_saved"]
-
-ADDRESSED = ("keras_zip", "keras_directory", "weights_h5", "sharded_h5")
-"""Formats that keep every layer under a key of its own, and their configs in today's form."""
+__all__ = ["is_older", "stored_ends", "stored_layer", "unadapted", "unlike_saved"]
 
 # Entries of a layer's config that are assets or states where `adapt` found them.
 _PUT_BACK = frozenset({"vocabulary", "idf_weights", "bin_boundaries"})
@@ -38,7 +35,7 @@ def is_older(reading: Reading) -> bool:
 
     before = reading.writer().get("keras")
     ours = environment.versions()["keras"]
-    return reading.checkpoint.name in ADDRESSED and before not in (None, ours)
+    return reading.traits.keys == "walk" and before not in (None, ours)
 
 
 def stored_layer(

@@ -124,7 +124,8 @@ def migrate(
 
     Args:
         architecture: `{"class_name": ..., "config": ...}` as the file has it; stays as it is.
-        writer: what the file tells of its writer: `keras`, `tensorflow`, `backend`, `format`.
+        writer: what the file tells of its writer: `keras`, `tensorflow`, `backend`, and the
+            `config`'s form.
         known: names of the classes, functions and Lambda layers that the caller supplies
             (the keys of `custom_objects`, and what is registered with Keras).
 

@@ -191,7 +191,7 @@ def _ends(value: Any, offsets: dict[str, int], functional: set[str]) -> Any:
 
 
 def _applies(writer: Writer) -> bool:
-    return writer.before_keras3 or writer.format == "legacy_h5"
+    return writer.before_keras3 or writer.config == "legacy"
 
 
 MIGRATION = Migration("KG406", "Keras 1 and 2, HDF5 of Keras 3", _applies, rewrite)

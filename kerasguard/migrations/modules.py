@@ -46,7 +46,7 @@ _GRAPH = ("name", "trainable", "layers", "input_layers", "output_layers")
 
 def _has_modules(writer: Writer) -> bool:
     """Whether it is a `.keras` file of Keras 3, which needs no change."""
-    return not writer.before_keras3 and writer.format.startswith("keras_")
+    return not writer.before_keras3 and writer.config == "keras3"
 
 
 def rewrite(blueprint: Blueprint) -> None:

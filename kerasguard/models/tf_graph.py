@@ -7,6 +7,7 @@ so that nothing that replaces the folder meanwhile is ever run.
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from kerasguard.tensors import Table
 
 __all__ = ["GraphModel", "GraphSink"]
 
-_PROGRAM = "saved_model.pb"
+_PROGRAM = os.fsdecode(tf.compat.v1.saved_model.constants.SAVED_MODEL_FILENAME_PB)
 _NO_CONFIG = (
     "the model is a stored TensorFlow graph without layers, so it has no config and cannot be "
     "saved by Keras; keep the SavedModel it came from"

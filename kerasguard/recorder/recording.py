@@ -24,8 +24,8 @@ from kerasguard.planning.findings import listed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep, lost
 from kerasguard.storage import companion, durable, sidecar
 from kerasguard.storage.arena import Arena, file_digests, file_records
+from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import staged
-from kerasguard.storage.opened_file import Checkpoint
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Recorded", "record", "save", "survey_checkpoint"]

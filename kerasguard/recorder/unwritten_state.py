@@ -16,15 +16,10 @@ from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import ModelError
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.storage import companion
-from kerasguard.storage.opened_file import Checkpoint
+from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 __all__ = ["Kept", "Probing", "if_the_same", "keep", "lost"]
-
-# Formats that Keras 3 writes and that hold the model's config and the files of its layers.
-_WHOLE = ("keras_zip", "keras_directory")
-# Whose keys are those of the live model, so that what is missing in them can be told.
-_ADDRESSED = (*_WHOLE, "weights_h5", "sharded_h5")
 
 
 @dataclass(frozen=True)
@@ -69,17 +64,17 @@ def keep(
         live.model,
         live.visits,
         live.places,
-        written=table.tensors if checkpoint.name in _ADDRESSED else None,
-        boundaries=checkpoint.name not in _WHOLE,
+        written=table.tensors if checkpoint.traits.keys == "walk" else None,
+        boundaries=not checkpoint.traits.complete,
     )
-    legacy = {id(v) for v in live.model.weights} if checkpoint.name == "legacy_h5" else set()
+    legacy = {id(v) for v in live.model.weights} if checkpoint.traits.keys == "order" else set()
     hidden = [h for h in hidden if id(h.holder) not in legacy and h.known]
     records = {item.record.key: item.record for item in hidden}
     arrays: dict[str, Array] = {}
     for item in hidden:
         if item.record.spec.dtype in companion.DTYPES:
             arrays[item.record.key] = item.read()
-    if checkpoint.name not in _WHOLE:
+    if not checkpoint.traits.complete:
         files = assets.adapted_files(live.visits)
         if checkpoint.architecture() is None:  # else they are in the config
             files |= assets.given_files(live.visits)

@@ -22,7 +22,8 @@ from xxhash import xxh3_128, xxh3_128_hexdigest
 from kerasguard.elements import Array, count_nonfinite, numpy_dtype
 from kerasguard.errors import ManifestError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.storage.opened_file import Archive, Checkpoint, OpenedFile
+from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, Table, TensorRecord
 
 __all__ = ["Arena", "Loaded", "file_digests", "file_records", "skeleton_differences"]
@@ -182,7 +183,7 @@ def file_records(
     extents = _by_file(table)
     files = checkpoint.files()
     with file_digests(checkpoint) if digests is None else nullcontext(digests) as whole:
-        members = checkpoint.member_records() if isinstance(checkpoint, Archive) else ()
+        members = checkpoint.member_records()
         return tuple(
             FileRecord(
                 name,

@@ -34,6 +34,7 @@ __all__ = [
     "SUFFIX",
     "Companion",
     "described",
+    "checkpoint_of",
     "located",
     "name_of",
     "pack",
@@ -77,6 +78,12 @@ def name_of(checkpoint: str, checkpoint_id: str) -> str:
     return f"{checkpoint}.companion-{checkpoint_id[:8]}{SUFFIX}"
 
 
+def checkpoint_of(name: str) -> str:
+    """The name of the checkpoint beside which a save left a companion of this name; else empty."""
+    match = _NAME.fullmatch(name)
+    return match["of"] if match else ""
+
+
 def located(checkpoint: Path, name: str) -> Path:
     """Where the companion of a checkpoint lies that may have been renamed, both in the same way."""
     match = _NAME.fullmatch(name)
@@ -99,8 +106,7 @@ def retire(checkpoint: Path, manifest: Manifest | None) -> None:
     """
     keep = manifest.companion.name if manifest is not None and manifest.companion else None
     for path in checkpoint.parent.iterdir():
-        match = _NAME.fullmatch(path.name)
-        if match and match["of"] == checkpoint.name and path.name != keep:
+        if checkpoint_of(path.name) == checkpoint.name and path.name != keep:
             path.unlink(missing_ok=True)
 
 

@@ -1,7 +1,6 @@
 """A checkpoint's files, opened once: what is hashed is what is loaded.
 
-`OpenedFile` is the only way in which a format touches a file; `Checkpoint` is what every class
-in `formats` offers.
+`OpenedFile` is the only way in which a format touches a file.
 """
 
 from __future__ import annotations
@@ -11,22 +10,19 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError, CorruptCheckpointError
-from kerasguard.manifest import MemberRecord
-from kerasguard.tensors import Table, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from kerasguard.elements import Array
 
-__all__ = ["Archive", "Checkpoint", "OpenedFile", "first_bytes"]
+__all__ = ["OpenedFile", "first_bytes"]
 
 # One read: large enough to cost no time by itself, small enough to stay in the cache.
 _PIECE = 1 << 20
@@ -191,65 +187,6 @@ class _Window(io.RawIOBase):
         self._file.read_into(view, self._offset + self._position)
         self._position += len(view)
         return len(view)
-
-
-class Checkpoint(Protocol):
-    """What every format offers; also a `TensorSource`.
-
-    Recognising is by content. Opening opens each file once and parses no more than it must;
-    `table()` finds all tensors and reads none.
-    """
-
-    name: ClassVar[str]
-    path: Path
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether the content at `path` is of this format; never raises for what lies there."""
-
-    def __init__(self, path: Path) -> None: ...
-
-    def files(self) -> Mapping[str, OpenedFile]:
-        """Every file of the checkpoint by its name relative to the checkpoint's folder."""
-
-    def table(self) -> Table:
-        """All tensors and layers that the files tell of, without digests."""
-
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Spec of every tensor by key."""
-        return {key: record.spec for key, record in self.table().tensors.items()}
-
-    def read(self, key: str) -> Array:
-        """One tensor, little-endian and C-ordered, as its spec says."""
-
-    def architecture(self) -> dict[str, Any] | None:
-        """The stored Keras config as parsed JSON, not migrated; None where there is none."""
-
-    def writer(self) -> dict[str, str]:
-        """Versions that the files tell of their writer: `keras`, `backend`, ..."""
-
-    def assets(self) -> Mapping[str, bytes]:
-        """Further files that layers asked to be kept, by their path inside `assets/`."""
-
-    def close(self) -> None:
-        """Close all files; a second call does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-@runtime_checkable
-class Archive(Protocol):
-    """A checkpoint inside one archive file, which tells of its own members' integrity."""
-
-    def member_records(self) -> tuple[MemberRecord, ...]:
-        """Size, CRC-32 and SHA-256 of every member; reads them all."""
-
-    def verify_container(self) -> list[str]:
-        """What the archive's own checksums find, a line each; reads every member."""
 
 
 def first_bytes(path: Path, count: int) -> bytes:

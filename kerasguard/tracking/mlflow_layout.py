@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
-from kerasguard.storage.companion import SUFFIX as KEPT
+from kerasguard.formats import FORMATS, candidates, parts_of, recognised
+from kerasguard.storage import companion
 from kerasguard.storage.sidecar import SUFFIX
 
 __all__ = [
@@ -29,9 +30,8 @@ DIGEST_TAG = "kerasguard.weights_digest"
 MANIFEST_TAG = "kerasguard.manifest"
 MODEL_FILE = "MLmodel"
 _FLAVORS = ("keras", "tensorflow")
-# Names that the two flavors give what they save, the newest first.
-_MODELS = ("model.keras", "model", "model.h5", "model.weights.h5")
-_SHARDS = ".weights.json"
+# The name that the two flavors give what they save, with the ending of its format or without.
+_MODEL = "model"
 
 
 def artifact_name(checkpoint: str) -> str:
@@ -56,20 +56,18 @@ def by_digest(files: Iterable[tuple[int, str]]) -> str:
 
 
 def companions(name: str, siblings: Iterable[str]) -> list[str]:
-    """Those of `siblings` that belong to the checkpoint `name`: its manifest, companion, shards."""
-    kept = r"\.companion-[0-9a-f]{8}\.safetensors"
-    own = [rf"{re.escape(name)}({re.escape(SUFFIX)}|{kept}|\.index|\.data-\d+-of-\d+)"]
-    if name.endswith(_SHARDS):
-        own.append(rf"{re.escape(name.removesuffix(_SHARDS))}_\d+\.weights\.h5")
-    return sorted(s for s in siblings if re.fullmatch("|".join(own), s))
+    """Those of `siblings` that belong to the checkpoint `name`: its manifest, companion, parts."""
+    names = set(siblings)
+    beside = {n for n in names if n == f"{name}{SUFFIX}" or companion.checkpoint_of(n) == name}
+    return sorted(beside | parts_of(name, names))
 
 
 def files_of(checkpoint: Path) -> list[Path]:
     """The files that a checkpoint consists of, manifest and companion not among them."""
     if checkpoint.is_dir():
         return sorted(path for path in checkpoint.rglob("*") if path.is_file())
-    names = companions(checkpoint.name, (path.name for path in checkpoint.parent.iterdir()))
-    together = [checkpoint.with_name(name) for name in names if not name.endswith((SUFFIX, KEPT))]
+    siblings = {path.name for path in checkpoint.parent.iterdir()}
+    together = [checkpoint.with_name(n) for n in sorted(parts_of(checkpoint.name, siblings))]
     return [checkpoint, *together] if checkpoint.is_file() else together
 
 
@@ -89,7 +87,7 @@ def locate(place: Path, uri: str, model: Mapping[str, Any] | None) -> Path:
         return place
     if model is not None:
         return _in_model(place, uri, model)
-    if _is_checkpoint(place):
+    if recognised(place):
         return place
     found = sorted(_checkpoints(place))
     if len(found) == 1:
@@ -116,44 +114,28 @@ def _in_model(folder: Path, uri: str, model: Mapping[str, Any]) -> Path:
         raise CheckpointError(uri, f"its {MODEL_FILE} points out of the model's folder: {data!r}")
     if "saved_model_dir" in flavor and base.is_dir():
         return base
-    found = [base / name for name in _MODELS if (base / name).exists()]
+    models = [f"{_MODEL}{suffix}" for kind in FORMATS for suffix in kind.traits.suffixes or ("",)]
+    found = [base / name for name in models if (base / name).exists()]
     if not found:
+        expected = ", ".join(dict.fromkeys(models))
         raise CheckpointNotFoundError(
-            uri, f"its folder {data}/ holds none of {', '.join(_MODELS)}, only {_names(base)}"
+            uri, f"its folder {data}/ holds none of {expected}, only {_names(base)}"
         )
     return found[0]
 
 
 def _checkpoints(folder: Path) -> Iterator[Path]:
     """Checkpoints anywhere below `folder`; what lies inside one is not another."""
-    for path in sorted(folder.iterdir()):
+    inside = sorted(folder.iterdir())
+    for path in inside:
         if path.is_dir():
-            if _is_checkpoint(path):
+            if recognised(path):
                 yield path
             else:
                 yield from _checkpoints(path)
-        elif path.name.endswith(".index"):
-            yield path.with_suffix("")
-        elif path.name.endswith(_SHARDS) or (_has_content(path) and not _is_shard(path)):
-            yield path
-
-
-def _is_checkpoint(folder: Path) -> bool:
-    """SavedModel, `.keras` folder, or a folder that tf.train wrote its state file into."""
-    if (folder / "config.json").is_file() and any(folder.glob("model.weights.*")):
-        return True
-    return any((folder / name).is_file() for name in ("saved_model.pb", "checkpoint"))
-
-
-def _has_content(path: Path) -> bool:
-    """Whether the first bytes are a zip's or an HDF5 file's; the name may be anything."""
-    with path.open("rb") as file:
-        return file.read(8).startswith((b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"))
-
-
-def _is_shard(path: Path) -> bool:
-    found = re.fullmatch(r"(.+)_\d+\.weights\.h5", path.name)
-    return found is not None and path.with_name(found[1] + _SHARDS).is_file()
+    for name in candidates([path.name for path in inside if not path.is_dir()]):
+        if recognised(folder / name):
+            yield folder / name
 
 
 def _names(folder: Path) -> str:

@@ -298,7 +298,10 @@ def test_a_folder_of_several_checkpoints_asks_which(
     [
         (("ckpt-3.index", "ckpt-3.data-00000-of-00001"), "ckpt-3"),
         (("x.weights.json", "x_00000.weights.h5", "x_00001.weights.h5"), "x.weights.json"),
-        (("net.keras/config.json", "net.keras/model.weights.h5"), "net.keras"),
+        (
+            tuple(f"net.keras/{n}" for n in ("config.json", "metadata.json", "model.weights.h5")),
+            "net.keras",
+        ),
         (("net/saved_model.pb", "net/variables/variables.index"), "net"),
     ],
 )
@@ -310,7 +313,7 @@ def test_a_checkpoint_of_several_files_comes_whole(
     for i, name in enumerate(files):
         path = tmp_path / "many" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"%d" % i * (i + 1) * 100)
+        path.write_bytes(b"\x08%d" % i * (i + 1) * 100)
         records.append(file_record(path, name.removeprefix(f"{address}/")))
     saved = Event(tmp_path / "many" / address, manifest_of(tuple(records), 1))
     (tmp_path / "many" / "other.txt").write_text("not part of it")

@@ -11,7 +11,7 @@ from kerasguard.migrations import migrate
 from kerasguard.planning.findings import Finding, Severity
 
 Json = dict[str, Any]
-KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}
+KERAS2 = {"keras": "2.11.0", "config": "legacy"}
 
 
 class Migrated:

@@ -9,7 +9,7 @@ import pytest
 from kerasguard.migrations import migrate
 from kerasguard.planning.findings import Severity
 
-WRITER = {"keras": "3.15.1", "format": "keras_zip"}
+WRITER = {"keras": "3.15.1", "config": "keras3"}
 
 
 def model(**layer: Any) -> dict[str, Any]:

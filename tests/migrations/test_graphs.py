@@ -14,7 +14,7 @@ from kerasguard.errors import ArchitectureError
 from kerasguard.migrations import migrate
 from kerasguard.planning.findings import Severity
 
-KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}
+KERAS2 = {"keras": "2.11.0", "config": "legacy"}
 IDS = np.array([[3, 1, 0, 0], [2, 0, 0, 0]])
 
 
@@ -190,7 +190,7 @@ def test_models_that_a_merge_joins_become_a_graph_with_their_inputs(
     }
     last = {"class_name": "Dense", "config": {"name": "last", "output_dim": 1}}
     old = {"class_name": "Sequential", "config": [merge, last]}
-    new, findings = migrate(old, {"keras": "1.2.2", "backend": "theano", "format": "legacy_h5"})
+    new, findings = migrate(old, {"keras": "1.2.2", "backend": "theano", "config": "legacy"})
     assert not [f for f in findings if f.severity is Severity.ERROR]
     model = build(new)
     assert len(model.inputs) == 2
@@ -215,7 +215,7 @@ def test_models_that_a_merge_joins_may_start_with_a_merge_and_have_no_names(
         row(dense(n, batch_input_shape=[None, size])) for n, size in (("a", 1), ("b", 2), ("c", 3))
     )
     old = row(merge("outer", row(merge("inner", a, b), dense("d")), c), dense("e"))
-    new, findings = migrate(old, {"keras": "1.2.2", "backend": "tensorflow", "format": "legacy_h5"})
+    new, findings = migrate(old, {"keras": "1.2.2", "backend": "tensorflow", "config": "legacy"})
     assert not [f for f in findings if f.severity is Severity.ERROR]
     model = build(new)
     assert [x.shape for x in model.inputs] == [(None, 1), (None, 2), (None, 3)]
@@ -225,9 +225,9 @@ def test_models_that_a_merge_joins_may_start_with_a_merge_and_have_no_names(
 def test_a_merge_whose_mode_is_a_function_is_a_lambda_that_the_caller_supplies() -> None:
     config = {"name": "m", "mode": ["4wEA", None, None], "mode_type": "lambda", "arguments": {}}
     old = {"class_name": "Sequential", "config": [{"class_name": "Merge", "config": config}]}
-    _, findings = migrate(old, {"keras": "1.2.2", "format": "legacy_h5"})
+    _, findings = migrate(old, {"keras": "1.2.2", "config": "legacy"})
     assert [f.code for f in findings if f.severity is Severity.ERROR] == ["KG421", "KG425"]
-    new, findings = migrate(old, {"keras": "1.2.2", "format": "legacy_h5"}, frozenset({"m"}))
+    new, findings = migrate(old, {"keras": "1.2.2", "config": "legacy"}, frozenset({"m"}))
     assert not [f for f in findings if f.severity is Severity.ERROR]
     assert new["config"]["layers"][0]["class_name"] == "Lambda"
 
@@ -285,7 +285,7 @@ def test_a_cropping_that_leaves_nothing_is_a_slice(
 def test_compile_arguments_that_were_not_given_get_their_defaults() -> None:
     old = graph(start("x", 3), layer("Dense", "d", "x", units=1), outputs="d", inputs="x")
     old["compile_config"] = {"optimizer": "adam", "loss": "mse", "steps_per_execution": None}
-    new, _ = migrate(old, {"keras": "2.13.1", "format": "keras_zip"})
+    new, _ = migrate(old, {"keras": "2.13.1", "config": "keras3"})
     assert new["compile_config"]["steps_per_execution"] == 1
     assert new["compile_config"]["jit_compile"] is False
 
@@ -309,7 +309,7 @@ def test_losses_and_schedules_of_keras_2_12_are_written_as_today(
         "loss": {"module": "keras.losses", "class_name": "Huber", "config": huber},
         "metrics": [{**function, "module": "keras.losses", "config": "mean_absolute_error"}],
     }
-    new, _ = migrate(old, {"keras": "2.12.0", "format": "keras_zip"})
+    new, _ = migrate(old, {"keras": "2.12.0", "config": "keras3"})
     assert new["compile_config"]["metrics"] == ["mean_absolute_error"]
     model = build(new)
     assert float(model.optimizer.learning_rate) == 0.5
@@ -341,14 +341,14 @@ def test_a_file_of_keras_3_is_left_as_it_is() -> None:
         "class_name": "Sequential",
         "config": {"name": "s", "layers": [dense]},
     }
-    assert migrate(old, {"keras": "3.15.1", "format": "keras_zip"}) == (old, ())
+    assert migrate(old, {"keras": "3.15.1", "config": "keras3"}) == (old, ())
 
 
 def test_a_class_that_a_file_of_keras_3_does_not_hold_is_asked_for() -> None:
     mine = layer("Scale", "mine") | {"module": None, "registered_name": "zoo>Scale"}
     config = {"name": "s", "layers": [mine]}
     old = {"module": "keras", "class_name": "Sequential", "config": config}
-    writer = {"keras": "3.15.1", "format": "keras_zip"}
+    writer = {"keras": "3.15.1", "config": "keras3"}
     _, findings = migrate(old, writer)
     assert any('custom_objects={"zoo>Scale": Scale}' in str(f) for f in findings)
     assert not migrate(old, writer, frozenset({"zoo>Scale"}))[1]
@@ -359,7 +359,7 @@ def test_an_operation_in_an_hdf5_file_of_keras_3_gets_its_module() -> None:
     relu = layer("Relu", "relu") | {"inbound_nodes": [call_of(tensor("d"))]}
     first = layer("InputLayer", "x", batch_shape=[None, 3], dtype="float32")
     old = graph(first, dense, relu, outputs="relu", inputs="x")
-    new, findings = migrate(old, {"keras": "3.15.1", "format": "legacy_h5"})
+    new, findings = migrate(old, {"keras": "3.15.1", "config": "legacy"})
     assert not [f for f in findings if f.severity is Severity.ERROR]
     assert [x["module"] for x in new["config"]["layers"]] == [
         "keras.layers",

@@ -23,7 +23,7 @@ def test_the_old_function_is_made_of_layers_that_every_keras_3_has(migrated: Any
 
 def test_keras_3_keeps_its_own_function(migrated: Any) -> None:
     layer = {"class_name": "Dense", "config": {"units": 2, "activation": "hard_sigmoid"}}
-    found = migrated(layer, writer={"keras": "3.15.1", "format": "keras_zip"})
+    found = migrated(layer, writer={"keras": "3.15.1", "config": "keras3"})
     assert found.config["activation"] == "hard_sigmoid"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kerasguard.planning.findings import Severity
 
-KERAS1 = {"keras": "1.2.2", "backend": "theano", "format": "legacy_h5"}
+KERAS1 = {"keras": "1.2.2", "backend": "theano", "config": "legacy"}
 
 # layer, shape of the input, code of the migration, arguments that must be gone, and new ones
 CASES: list[tuple[str, dict[str, Any], tuple[int, ...], str, set[str], dict[str, Any]]] = [
@@ -253,7 +253,7 @@ def test_a_random_crop_of_tensorflow_2_4_resizes_before_it_cuts(
     cut: tuple[tuple[int, int], tuple[int, int]],
 ) -> None:
     layer = {"class_name": "RandomCrop", "config": {"height": 5, "width": 4, "seed": None}}
-    writer = {"keras": "2.4.0", "format": "legacy_h5"}
+    writer = {"keras": "2.4.0", "config": "legacy"}
     found = migrated(layer, (*image, 1), writer=writer)
     assert (found.config["height"], found.config["width"]) == covering
     model = build(found.new)
@@ -286,7 +286,7 @@ def test_the_size_that_keras_1_was_told_decides_what_a_transposed_convolution_ad
     kernel = {"nb_filter": 4, "nb_row": 3, "nb_col": 3, "subsample": [2, 2]}
     more = {"border_mode": padding, "output_shape": [None, size, size, 4], "dim_ordering": "tf"}
     layer = {"class_name": "Deconvolution2D", "config": {**kernel, **more}}
-    writer = {"keras": "1.2.2", "format": "legacy_h5", "backend": "tensorflow"}
+    writer = {"keras": "1.2.2", "config": "legacy", "backend": "tensorflow"}
     found = migrated(layer, (9, 9, 3), writer=writer)
     assert found.config.get("output_padding") == added
     assert build(found.new).output_shape == (None, size, size, 4)
@@ -296,7 +296,7 @@ def test_a_size_that_no_transposed_convolution_makes_is_refused(migrated: Any) -
     kernel = {"nb_filter": 4, "nb_row": 2, "nb_col": 2, "subsample": [3, 3]}
     more = {"border_mode": "same", "output_shape": [None, 25, 27, 4], "dim_ordering": "tf"}
     layer = {"class_name": "Deconvolution2D", "config": {**kernel, **more}}
-    writer = {"keras": "1.2.2", "format": "legacy_h5", "backend": "tensorflow"}
+    writer = {"keras": "1.2.2", "config": "legacy", "backend": "tensorflow"}
     errors = migrated(layer, (9, 9, 3), writer=writer).errors
     assert [e.code for e in errors] == ["KG404"]
 

@@ -10,8 +10,8 @@ from kerasguard.blueprint.nodes import call_of, tensor
 from kerasguard.migrations import migrate
 from kerasguard.planning.findings import Severity
 
-KERAS2 = {"keras": "2.12.0", "format": "keras_zip"}
-KERAS3 = {"keras": "3.5.0", "format": "keras_zip"}
+KERAS2 = {"keras": "2.12.0", "config": "keras3"}
+KERAS3 = {"keras": "3.5.0", "config": "keras3"}
 
 
 def model(*, today: bool) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_a_policy_of_keras_3_under_a_version_of_keras_2_is_refused() -> None:
 @pytest.mark.parametrize("today", [True, False])
 def test_a_file_that_tells_no_version_is_what_its_config_shows(today: bool) -> None:
     """The function is the old one in a config of Keras 2, today's in one of Keras 3."""
-    new, findings = migrate(model(today=today), {"format": "keras_zip"})
+    new, findings = migrate(model(today=today), {"config": "keras3"})
     assert not [f for f in findings if f.severity is Severity.ERROR]
     activation = new["config"]["layers"][1]["config"]["activation"]
     assert (activation == "hard_sigmoid") == today

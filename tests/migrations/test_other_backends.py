@@ -11,8 +11,8 @@ import pytest
 from kerasguard.migrations import migrate
 
 Json = dict[str, Any]
-THEANO = {"keras": "2.0.9", "backend": "theano", "format": "legacy_h5"}
-KERAS1 = {"keras": "1.2.2", "backend": "tensorflow", "format": "legacy_h5"}
+THEANO = {"keras": "2.0.9", "backend": "theano", "config": "legacy"}
+KERAS1 = {"keras": "1.2.2", "backend": "tensorflow", "config": "legacy"}
 
 
 def test_layers_of_keras_1_that_do_not_tell_their_axes_have_those_of_the_others() -> None:

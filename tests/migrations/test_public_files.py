@@ -35,7 +35,7 @@ def architectures(folder: Path) -> Iterator[tuple[str, dict[str, Any], dict[str,
             told = {
                 k: _text(file.attrs[k]) for k in ("keras_version", "backend") if k in file.attrs
             }
-            writer = {"format": "legacy_h5", "backend": told.get("backend", "")}
+            writer = {"config": "legacy", "backend": told.get("backend", "")}
             if "keras_version" in told:
                 writer["keras"] = told["keras_version"]
             yield path.name, json.loads(_text(file.attrs["model_config"])), writer

@@ -29,13 +29,13 @@ def test_every_migration_has_a_code_of_its_own_and_tells_its_story() -> None:
 def test_the_stored_architecture_is_left_as_it_was() -> None:
     old = {"class_name": "Sequential", "config": [copy.deepcopy(DENSE)]}
     before = json.dumps(old)
-    migrate(old, {"keras": "2.0.5", "format": "legacy_h5"})
+    migrate(old, {"keras": "2.0.5", "config": "legacy"})
     assert json.dumps(old) == before
 
 
 def test_a_bare_list_of_layers_becomes_a_config_with_an_input_layer() -> None:
     new, findings = migrate(
-        {"class_name": "Sequential", "config": [DENSE]}, {"keras": "2.0.5", "format": "legacy_h5"}
+        {"class_name": "Sequential", "config": [DENSE]}, {"keras": "2.0.5", "config": "legacy"}
     )
     first, second = new["config"]["layers"]
     assert new["config"]["name"] == "sequential"
@@ -117,7 +117,7 @@ def test_a_graph_in_a_sequential_of_keras_3_gives_one_tensor(build: Callable[...
     (graph,) = (x["config"] for x in old["config"]["layers"] if "output_layers" in x["config"])
     for key in ("input_layers", "output_layers"):
         graph[key] = graph[key] if isinstance(graph[key][0], list) else [graph[key]]
-    writer = {"keras": "3.8.0", "format": "legacy_h5"}
+    writer = {"keras": "3.8.0", "config": "legacy"}
     new, findings = migrate(old, writer)
     assert [f.code for f in findings] == ["KG406", "KG406"]
     assert build(new).output_shape == (None, 2)

@@ -11,7 +11,7 @@ import pytest
 from kerasguard.migrations import migrate
 from kerasguard.planning.findings import Severity
 
-KERAS2 = {"keras": "2.11.0", "format": "legacy_h5"}
+KERAS2 = {"keras": "2.11.0", "config": "legacy"}
 X = np.arange(24, dtype="float32").reshape(2, 3, 4) / 7 - 1.5
 SLICE = {"start": None, "stop": None, "step": None}
 

@@ -1,0 +1,109 @@
+"""What a format is stands on the format: nobody outside `formats/` asks for its name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kerasguard.formats import FORMATS, candidates, parts_of
+from kerasguard.formats.arrays import Arrays
+
+# Where bytes and names on the disk are the subject.
+HOMES = ("kerasguard/formats/", "kerasguard/storage/")
+NAMES = {kind.name for kind in (*FORMATS, Arrays)}
+CLASSES = {kind.__name__ for kind in (*FORMATS, Arrays)}
+SUFFIXES = {suffix for kind in FORMATS for suffix in kind.traits.suffixes}
+MARKS = (b"PK\3\4", b"PK\5\6", b"\x89HDF", "saved_model.pb", ".index", ".data-")
+
+
+def test_nobody_outside_formats_decides_by_a_formats_name(repository: Path) -> None:
+    assert not [
+        f"{place}:{node.lineno} {node.value!r}"
+        for place, tree in _outside(repository)
+        for node in _code_constants(tree)
+        if node.value in NAMES or node.value in SUFFIXES
+    ]
+
+
+def test_nobody_outside_formats_asks_which_class_a_checkpoint_is(repository: Path) -> None:
+    imported = {
+        (place, alias.name)
+        for place, tree in _outside(repository)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if (node.module or "").startswith("kerasguard.formats") and alias.name in CLASSES
+    }
+    # Arrays in memory have no path to be recognised by, and a repair is written as `.keras`.
+    assert imported == {
+        ("kerasguard/loader/sources.py", "Arrays"),
+        ("kerasguard/checkpoints/repair.py", "KerasZip"),
+    }
+
+
+def test_marks_of_formats_are_known_to_formats_and_storage_only(repository: Path) -> None:
+    assert not [
+        f"{place}:{node.lineno} {node.value!r}"
+        for place, tree in _outside(repository)
+        for node in _code_constants(tree)
+        if isinstance(node.value, (str, bytes))
+        and any(type(mark) is type(node.value) and mark in node.value for mark in MARKS)
+    ]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_says_what_it_is(kind: type) -> None:
+    assert kind.traits.keys in ("walk", "order", "objects", "variables")  # type: ignore[attr-defined]
+    assert kind.parts([]).get("x", set()) == set()  # type: ignore[attr-defined]
+
+
+def test_parts_are_no_checkpoints_of_their_own() -> None:
+    names = [
+        "a.keras",
+        "a.keras.manifest.json",
+        "a.keras.companion-0123abcd.safetensors",
+        "big.weights.json",
+        "big_00000.weights.h5",
+        "big_00001-0123abcd.weights.h5",
+        "other_00000.weights.h5",
+        "checkpoint",
+        "ckpt-1.data-00000-of-00002",
+        "ckpt-1.data-00001-of-00002",
+        "ckpt-1.index",
+        "lost.data-00000-of-00001",
+    ]
+    assert candidates(names) == [
+        "a.keras",
+        "big.weights.json",
+        "ckpt-1",
+        "lost.data-00000-of-00001",
+        "other_00000.weights.h5",
+    ]
+    assert parts_of("big.weights.json", names) == {
+        "big_00000.weights.h5",
+        "big_00001-0123abcd.weights.h5",
+    }
+    assert len(parts_of("ckpt-1", names)) == 3
+    assert parts_of("a.keras", names) == set()
+
+
+def _outside(repository: Path) -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted((repository / "kerasguard").rglob("*.py")):
+        place = str(path.relative_to(repository))
+        if not place.startswith(HOMES):
+            yield place, ast.parse(path.read_text("utf-8"))
+
+
+def _code_constants(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Every constant that is no docstring."""
+    texts = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in texts:
+            yield node
