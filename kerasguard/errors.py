@@ -101,7 +101,7 @@ class ManifestMissingError(ManifestError):
 
 
 class UnsupportedManifestError(ManifestError):
-    """The manifest was written under a newer schema."""
+    """The manifest has a newer schema, or requires a feature that this version does not know."""
 
 
 class ArchitectureError(KerasguardError):

@@ -2,6 +2,16 @@
 
 Canonical JSON: equal content, equal bytes (sorted keys, no spaces, NaN and infinities as
 strings). Laws: `Manifest.from_dict(m.to_dict()) == m`, `Manifest.from_json(m.to_json()) == m`.
+
+The schema's major version changes only where every reader must change. Within it:
+
+- A field may be added at any place. A reader that does not know it keeps it, so what another
+  version wrote goes through this one unharmed: `Manifest.from_dict(d).to_dict()` has it again.
+- Where whoever ignores an addition would restore something wrong, the addition is a *feature*:
+  it has a name in `FEATURES`, and a manifest that makes use of it lists the name under `requires`.
+  A reader refuses what it does not know, by name.
+- A field that no version wrote before gets a default, so that older manifests are read, and its
+  `since` in `manifest.schema.json`.
 """
 
 from __future__ import annotations
@@ -23,15 +33,21 @@ from kerasguard.manifest_records import (
     file_to_dict,
     layer_from,
     layer_to_dict,
+    others,
     plain,
     tensor_from,
     tensor_to_dict,
 )
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["SCHEMA", "FileRecord", "Manifest", "MemberRecord"]
+__all__ = ["FEATURES", "SCHEMA", "FileRecord", "Manifest", "MemberRecord"]
 
 SCHEMA = "kerasguard/manifest/1"
+
+FEATURES: Mapping[str, str] = {
+    "companion": "state that Keras did not write lies in a file of its own",
+}
+"""What a manifest may require of its reader, by name."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,8 @@ class Manifest:
         checkpoint_id: random, one per save.
         previous_id: of the checkpoint that lay at the same path before.
         probe: a seeded input and the model's outputs for it.
+        requires: the features without which this checkpoint would be restored wrong.
+        extra: fields that this version does not know; kept.
     """
 
     format: str
@@ -70,6 +88,8 @@ class Manifest:
     checkpoint_id: str = ""
     previous_id: str | None = None
     probe: Mapping[str, Any] | None = None
+    requires: tuple[str, ...] = ()
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @cached_property
     def kept(self) -> dict[str, TensorRecord]:
@@ -93,7 +113,9 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """JSON form; every value is a str, int, bool, None, list or dict."""
         return {
+            **(self.extra or {}),
             "schema": SCHEMA,
+            "requires": sorted(self.requires),
             "format": self.format,
             "files": [file_to_dict(f) for f in self.files],
             "tensors": [tensor_to_dict(t) for t in self.table.tensors.values()],
@@ -122,17 +144,11 @@ class Manifest:
         """Parse the JSON form.
 
         Raises:
-            UnsupportedManifestError: a schema that this version does not read.
+            UnsupportedManifestError: a schema or a feature that this version does not know.
             ManifestError: anything missing or of another type; `.where` names the place.
         """
         top = Node(data, "")
-        schema = top.get("schema", str)
-        if schema != SCHEMA:
-            raise UnsupportedManifestError(
-                f"manifest has schema {schema!r}, this kerasguard reads {SCHEMA!r}; upgrade "
-                'kerasguard, or load without it by manifest="ignore"',
-                where="schema",
-            )
+        requires = _understood(top)
         tensors = [tensor_from(node) for node in top.items("tensors")]
         layers = [layer_from(node) for node in top.items("layers")]
         if len({t.key for t in tensors}) != len(tensors):
@@ -149,6 +165,8 @@ class Manifest:
             ),
             unwritten=tuple(tensor_from(node) for node in top.items("unwritten")),
             companion=None if companion is None else file_from(Node(companion, "companion")),
+            requires=requires,
+            extra=others(top, _KNOWN),
             **{name: top.get(name, *types) for name, types in _PLAIN_FIELDS.items()},
         )
 
@@ -178,6 +196,36 @@ _PLAIN_FIELDS: dict[str, tuple[type, ...]] = {
     "previous_id": (str, _NONE),
     "probe": (dict, _NONE),
 }
+_KNOWN = frozenset(
+    {
+        *("schema", "requires", "format", "files", "tensors", "layers", "addressing"),
+        *("unwritten", "companion", *_PLAIN_FIELDS),
+    }
+)
+
+
+def _understood(top: Node) -> tuple[str, ...]:
+    """The features that the manifest requires; raises UnsupportedManifestError."""
+    schema = top.get("schema", str)
+    if schema != SCHEMA:
+        raise UnsupportedManifestError(
+            f"manifest has schema {schema!r}, this kerasguard reads {SCHEMA!r}; upgrade "
+            'kerasguard, or load without it by manifest="ignore"',
+            where="schema",
+        )
+    features = top.get("requires", list, default=[])
+    if not all(isinstance(feature, str) for feature in features):
+        raise ManifestError(f"must be a list of names, got {features!r:.80}", where="requires")
+    unknown = sorted(set(features) - set(FEATURES))
+    if unknown:
+        writer = top.get("versions", dict).get("kerasguard", "of a later version")
+        raise UnsupportedManifestError(
+            f"manifest requires {', '.join(map(repr, unknown))}, which this kerasguard does not "
+            f"know; it was written by kerasguard {writer}: upgrade to that, or load without the "
+            'manifest by manifest="ignore"',
+            where="requires",
+        )
+    return tuple(sorted(features))
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

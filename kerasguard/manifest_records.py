@@ -7,8 +7,8 @@ place (`tensors[3].shape`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
 from kerasguard.errors import ManifestError
@@ -22,6 +22,7 @@ __all__ = [
     "file_to_dict",
     "layer_from",
     "layer_to_dict",
+    "others",
     "plain",
     "tensor_from",
     "tensor_to_dict",
@@ -42,6 +43,7 @@ class MemberRecord:
     name: str
     size: int
     crc32: int
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class FileRecord:
             tensors' digests it covers every byte once, so a load verifies what it reads and
             nothing is read twice.
         members: of a zip file.
+        extra: fields that this version does not know; kept.
     """
 
     name: str
@@ -63,6 +66,7 @@ class FileRecord:
     sha256: str
     skeleton: str
     members: tuple[MemberRecord, ...] = ()
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 def plain(value: Any) -> Any:
@@ -79,14 +83,26 @@ def plain(value: Any) -> Any:
     return plain(item()) if callable(item) else str(value)
 
 
+_MEMBER_FIELDS = ("name", "size", "crc32")
+_FILE_FIELDS = ("name", "size", "sha256", "skeleton")
+
+
+def others(node: Node, known: Set[str]) -> dict[str, Any] | None:
+    """The fields at this place that are not among those `known`; None where there are none."""
+    if node.value.keys() <= known:
+        return None
+    return {name: value for name, value in node.value.items() if name not in known}
+
+
 def file_to_dict(record: FileRecord) -> dict[str, Any]:
     """JSON form of a file record."""
-    data = {name: getattr(record, name) for name in ("name", "size", "sha256", "skeleton")}
+    data = {name: getattr(record, name) for name in _FILE_FIELDS}
     if record.members:
         data["members"] = [
-            {name: getattr(m, name) for name in ("name", "size", "crc32")} for m in record.members
+            {name: getattr(m, name) for name in _MEMBER_FIELDS} | dict(m.extra or {})
+            for m in record.members
         ]
-    return data
+    return {**data, **(record.extra or {})}
 
 
 _OPTIONAL: tuple[tuple[str, Any], ...] = (
@@ -99,6 +115,14 @@ _OPTIONAL: tuple[tuple[str, Any], ...] = (
     ("nonfinite", None),
     ("slot", ""),
     ("slot_of", ""),
+)
+_KNOWN_OF_MEMBERS = frozenset(_MEMBER_FIELDS)
+_KNOWN_OF_FILES = frozenset({*_FILE_FIELDS, "members"})
+_KNOWN_OF_TENSORS = frozenset(
+    {"key", "shape", "dtype", "file", "offset", "length", *(name for name, _ in _OPTIONAL)}
+)
+_KNOWN_OF_LAYERS = frozenset(
+    {"key", "name", "class", "config_digest", "inbound", "position", "attribute"}
 )
 
 
@@ -116,7 +140,7 @@ def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
     if record.extent is not None:
         e = record.extent
         data["file"], data["offset"], data["length"] = e.file, e.offset, e.length
-    return data
+    return {**data, **record.extra} if record.extra else data
 
 
 def layer_to_dict(record: LayerRecord) -> dict[str, Any]:
@@ -132,7 +156,7 @@ def layer_to_dict(record: LayerRecord) -> dict[str, Any]:
         data["position"] = record.position
     if record.attribute:
         data["attribute"] = record.attribute
-    return data
+    return {**data, **record.extra} if record.extra else data
 
 
 class Node:
@@ -181,7 +205,9 @@ class Node:
 def file_from(node: Node) -> FileRecord:
     """Inverse of `file_to_dict`; raises ManifestError."""
     members = tuple(
-        MemberRecord(m.get("name", str), m.natural("size"), m.natural("crc32"))
+        MemberRecord(
+            m.get("name", str), m.natural("size"), m.natural("crc32"), others(m, _KNOWN_OF_MEMBERS)
+        )
         for m in (node.items("members") if "members" in node.value else ())
     )
     return FileRecord(
@@ -190,6 +216,7 @@ def file_from(node: Node) -> FileRecord:
         node.get("sha256", str),
         node.get("skeleton", str),
         members,
+        others(node, _KNOWN_OF_FILES),
     )
 
 
@@ -220,6 +247,7 @@ def tensor_from(node: Node) -> TensorRecord:
         digest=node.get("digest", str, default=None),
         nonfinite=node.get("nonfinite", int, default=None),
         extent=extent,
+        extra=others(node, _KNOWN_OF_TENSORS),
         **text,
     )
 
@@ -240,4 +268,5 @@ def layer_from(node: Node) -> LayerRecord:
         inbound,
         node.get("position", int, default=-1),
         node.get("attribute", str, default=""),
+        extra=others(node, _KNOWN_OF_LAYERS),
     )

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = [
     "Extent",
@@ -105,6 +105,7 @@ class TensorRecord:
         extent: the bytes' place, where they lie in one piece.
         slot: of an optimizer's tensor, the slot (`momentum`).
         slot_of: of an optimizer's slot, the key of the weight it belongs to.
+        extra: fields of a manifest that this version does not know; kept.
     """
 
     key: str
@@ -119,6 +120,7 @@ class TensorRecord:
     extent: Extent | None = None
     slot: str = ""
     slot_of: str = ""
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def label(self) -> str:
@@ -146,6 +148,7 @@ class LayerRecord:
         position: rank among its siblings in graph order; -1 where unknown.
         attribute: under which attribute, or key of a dict, a class of the user's own holds it,
             `layers/block.parts[query]`; empty where unknown.
+        extra: fields of a manifest that this version does not know; kept.
     """
 
     key: str
@@ -155,6 +158,7 @@ class LayerRecord:
     inbound: tuple[Node, ...] | None = None
     position: int = -1
     attribute: str = ""
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def auto_named(self) -> bool:

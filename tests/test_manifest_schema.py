@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kerasguard.errors import ManifestError
-from kerasguard.manifest import SCHEMA, FileRecord, Manifest, MemberRecord
+from kerasguard.errors import ManifestError, UnsupportedManifestError
+from kerasguard.manifest import FEATURES, SCHEMA, FileRecord, Manifest, MemberRecord
 from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec
 
 FULL = Manifest(
@@ -52,6 +52,7 @@ FULL = Manifest(
     checkpoint_id="c0ffee",
     previous_id="0ff1ce",
     probe={"seed": 0},
+    requires=("companion",),
 )  # fmt: skip
 SMALL = Manifest("weights_h5", (), Table({}))
 
@@ -74,12 +75,22 @@ def test_the_schema_names_exactly_the_fields_that_a_manifest_writes(
 ) -> None:
     data = FULL.to_dict()
     parts = schema["$defs"]
-    assert set(schema["properties"]) == set(schema["required"]) == set(data)
+    assert set(schema["properties"]) == set(data)
     assert set(parts["file"]["properties"]) == set(data["files"][0])
     assert set(parts["member"]["properties"]) == set(data["files"][0]["members"][0])
     assert set(parts["tensor"]["properties"]) == {k for t in data["tensors"] for k in t}
     assert set(parts["layer"]["properties"]) == {k for r in data["layers"] for k in r}
     assert schema["properties"]["schema"]["const"] == SCHEMA
+
+
+def test_what_older_versions_did_not_write_has_a_version_and_is_not_demanded(
+    schema: dict[str, Any],
+) -> None:
+    old = {name for name, told in schema["properties"].items() if "since" not in told}
+    assert set(schema["required"]) == old
+    for part in schema["$defs"].values():
+        newer = {name for name, told in part["properties"].items() if "since" in told}
+        assert not newer & set(part["required"])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +128,28 @@ def test_what_the_schema_refuses_the_reader_refuses(
     assert caught.value.where.startswith(str(place[0]))
 
 
-def test_a_field_that_a_later_version_adds_is_ignored(schema: dict[str, Any]) -> None:
-    data = {**FULL.to_dict(), "colour": "blue"}
+def test_fields_that_another_version_added_are_kept_at_every_place(schema: dict[str, Any]) -> None:
+    data = FULL.to_dict()
+    parts = [data[name][0] for name in ("files", "tensors", "layers", "unwritten")]
+    places = (data, *parts, data["files"][0]["members"][0], data["companion"], data["model"])
+    for place in places:
+        place["colour"] = {"of": ["the sea", 1]}
     jsonschema.validate(data, schema)
-    assert Manifest.from_dict(data).format == FULL.format
+    read = Manifest.from_dict(data)
+    assert read.to_dict() == data
+    assert Manifest.from_dict(read.to_dict()) == read
+    assert read != FULL
+
+
+def test_a_feature_that_this_version_does_not_know_is_refused_by_name() -> None:
+    data = {**FULL.to_dict(), "requires": ["companion", "entanglement"]}
+    data["versions"] = {"kerasguard": "9.1.0"}
+    with pytest.raises(UnsupportedManifestError, match=r"'entanglement'.*kerasguard 9\.1\.0"):
+        Manifest.from_dict(data)
+    with pytest.raises(ManifestError, match="list of names"):
+        Manifest.from_dict({**data, "requires": [3]})
+
+
+def test_the_schema_describes_every_feature(schema: dict[str, Any]) -> None:
+    described = schema["properties"]["requires"]["description"]
+    assert all(f"{name} ({meaning})" in described for name, meaning in FEATURES.items())

@@ -38,7 +38,13 @@ class Kept:
 
     def described_in(self, manifest: Manifest) -> Manifest:
         """The manifest with what is kept."""
-        return replace(manifest, unwritten=self.unwritten, companion=self.file)
+        features = () if self.file is None else ("companion",)
+        return replace(
+            manifest,
+            unwritten=self.unwritten,
+            companion=self.file,
+            requires=(*manifest.requires, *features),
+        )
 
 
 def keep(
