@@ -1,7 +1,8 @@
 """What a code such as `KG201` means, in the words of the module that gives it.
 
-A rule, layout or migration has `CODES`, from code to a one-line summary, and tells the rest in its
-docstring: what it looks like, why it happens, source, when the repair is exact.
+A module in `rules/`, `layouts/`, `blueprint/` or `migrations/` that gives codes has `CODES`, from
+code to a one-line summary, and tells the rest in its docstring: what it looks
+like, why it happens, source, when the repair is exact.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pkgutil
 import re
 from dataclasses import dataclass
 
-from kerasguard import layouts, migrations, rules
+from kerasguard import blueprint, layouts, migrations, rules
 
 __all__ = ["Explanation", "explanations"]
 
@@ -47,7 +48,7 @@ class Explanation:
 def explanations() -> dict[str, Explanation]:
     """Every code that kerasguard can give, in order of the codes."""
     found = {}
-    for package in (rules, layouts, migrations):
+    for package in (rules, layouts, blueprint, migrations):
         for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(info.name)
             text = inspect.getdoc(module) or ""

@@ -19,9 +19,13 @@ from kerasguard.blueprint.objects import (
     short_name,
 )
 from kerasguard.blueprint.writer import Writer
+from kerasguard.elements import Array
 from kerasguard.planning.findings import Finding, Severity
+from kerasguard.tensors import Table
 
 __all__ = ["Blueprint", "Migration"]
+
+_NO_TABLE = Table({}, {})
 
 
 @dataclass
@@ -32,6 +36,10 @@ class Blueprint:
         architecture: `{"class_name": ..., "config": ...}`, owned by this object.
         writer: who wrote it.
         known: names of classes, functions and layers that the caller supplies.
+        stored: the tensors that lie beside it; some of them are part of a config today.
+        values: the same tensors' contents by key, each read when it is asked for.
+        taken: keys of stored tensors that became part of the architecture.
+        compile_arguments: what Keras 3 compiles the model from, where the file tells it apart.
         findings: what was changed and what could not be.
         missing: names that the caller must supply, each with the layers that need it.
         code: of the migration that is at work.
@@ -40,14 +48,18 @@ class Blueprint:
     architecture: Json
     writer: Writer
     known: frozenset[str] = frozenset()
+    stored: Table = _NO_TABLE
+    values: Mapping[str, Array] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    compile_arguments: Json | None = None
     findings: list[Finding] = field(default_factory=list)
     missing: dict[str, list[str]] = field(default_factory=dict)
     code: str = ""
 
     @staticmethod
-    def of(architecture: Mapping[str, Any], writer: Writer, known: frozenset[str]) -> Blueprint:
-        """A copy, so that the caller's stays as it is."""
-        return Blueprint(copied(architecture), writer, known)
+    def of(architecture: Mapping[str, Any], writer: Writer, **more: Any) -> Blueprint:
+        """A copy, so that the caller's stays as it is; `more` as in the class."""
+        return Blueprint(copied(architecture), writer, **more)
 
     def layers(self, *classes: str) -> Iterator[Json]:
         """The architecture itself and every layer in it, also inside wrappers, outermost first.

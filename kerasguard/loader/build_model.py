@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kerasguard.blueprint.stored_graph import both_ways, graph_is_run, graph_refused
+from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.layouts import likely_writer, other_function, other_masks
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
-from kerasguard.migrations import migrate
-from kerasguard.migrations.adapted_boundaries import summaries, with_boundaries
-from kerasguard.migrations.adapted_shapes import with_sizes
-from kerasguard.migrations.compile_arguments import compile_config_from
-from kerasguard.migrations.shared_axes import with_shared_axes
-from kerasguard.migrations.stored_graph import both_ways, graph_is_run, graph_refused
+from kerasguard.migrations import drawn, run
+from kerasguard.migrations.compile_arguments import not_compiled
 from kerasguard.planning.findings import Finding, Severity
+from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.tensors import Table
 
 __all__ = ["prepare"]
@@ -121,44 +120,51 @@ def _built(
 
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
-    stored, adapted, taken = _adapted(found, reading)
-    training = stored.pop("training_config", None)
+    model = {key: value for key, value in found.items() if key != "training_config"}
     known = environment.registered_names() | set(custom_objects)
+    blueprint = drawn(
+        found if compile else model,
+        reading.config_writer(),
+        known=frozenset(known),
+        stored=reading.table,
+        values=_Values(reading.checkpoint),
+    )
     with fast_build.less_work():
-        migrated, findings = migrate(stored, reading.config_writer(), known=frozenset(known))
-    changed = migrated != stored
+        run(blueprint)
+    findings = tuple(blueprint.findings)
     _refuse(reading, findings)
-    migrated = custom.without_untaken_defaults(migrated, custom_objects)
+    migrated = custom.without_untaken_defaults(blueprint.architecture, custom_objects)
     built = build.build(migrated, custom_objects=custom_objects, compile=compile)
-    unbuilt.build_parts(built.model, _shapes(reading.table), stored)
-    if training and compile:
-        findings = (*findings, *_compiled(built.model, training, custom_objects))
+    unbuilt.build_parts(built.model, _shapes(reading.table), model)
+    if blueprint.compile_arguments:
+        findings += _compiled(built.model, blueprint.compile_arguments, custom_objects)
     environment.build_metrics(built.model, _metrics(reading))
     return Prepared(
         assign.Sink(built.model),
-        (*adapted, *findings),
+        findings,
         built,
-        taken=taken,
+        taken=frozenset(blueprint.taken),
         unbuilt=unbuilt.unbuilt(built.model),
-        migrated=bool(changed),
-        spelt_out=bool(stored.get("config")),
+        migrated=blueprint.architecture != model,
+        spelt_out=bool(model.get("config")),
         custom_objects=custom_objects,
     )
 
 
-def _adapted(
-    architecture: Mapping[str, Any], reading: Reading
-) -> tuple[dict[str, Any], tuple[Finding, ...], frozenset[str]]:
-    """The architecture with what lies among the weights and is config today; its keys there."""
-    architecture, sized = with_sizes(architecture, reading.table)
-    architecture, shared = with_shared_axes(architecture, reading.table)
-    sized = (*sized, *shared)
-    keys = summaries(architecture, reading.table)
-    if not keys:
-        return dict(architecture), sized, frozenset()
-    found = {name: reading.checkpoint.read(key) for name, key in keys.items()}
-    changed, findings = with_boundaries(architecture, found)
-    return changed, (*sized, *findings), frozenset(keys[finding.key] for finding in findings)
+class _Values(Mapping[str, Array]):
+    """The tensors of a checkpoint by key, each read when it is asked for."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+
+    def __getitem__(self, key: str) -> Array:
+        return self._checkpoint.read(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._checkpoint.specs())
+
+    def __len__(self) -> int:
+        return len(self._checkpoint.specs())
 
 
 def _refuse(reading: Reading, findings: Sequence[Finding]) -> None:
@@ -169,16 +175,13 @@ def _refuse(reading: Reading, findings: Sequence[Finding]) -> None:
 
 
 def _compiled(
-    model: Any, training: Mapping[str, Any], custom_objects: Mapping[str, Any]
-) -> list[Finding]:
+    model: Any, arguments: Mapping[str, Any], custom_objects: Mapping[str, Any]
+) -> tuple[Finding, ...]:
     """Compile a model as a legacy file says; a finding where that cannot be done."""
     from kerasguard.models import build
 
     try:
-        reason = build.compile_model(model, compile_config_from(training), custom_objects)
+        reason = build.compile_model(model, arguments, custom_objects)
     except ValueError as error:
         reason = str(error)
-    if not reason:
-        return []
-    message = f"the model is not compiled: {reason}; call model.compile(...) before training"
-    return [Finding("KG430", "", message, Severity.WARNING)]
+    return (Finding("KG430", "", not_compiled(reason), Severity.WARNING),) if reason else ()

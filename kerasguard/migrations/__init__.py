@@ -4,9 +4,11 @@ A migration is one module for one cause. `migrate` applies those that the writer
 for, in the order of `MIGRATIONS`, to a copy of the stored architecture; the result is what
 `keras.saving.deserialize_keras_object` of Keras 3 reads, and predicts what the writer's model did.
 
-The order matters in four places: what gives the writer away is looked at before it is rewritten;
-old names become today's before anything is looked up by name; calls get Keras 3's form before
-anything rewires the graph; modules come last, because everything else may make new layers.
+The order matters in six places: what the model is compiled from is taken out first, as no part of
+the architecture; what lies among the weights is written into the layers as the writer's Keras
+spelled them; what gives the writer away is looked at before it is rewritten; old names become
+today's before anything is looked up by name; calls get Keras 3's form before anything rewires the
+graph; modules come last, because everything else may make new layers.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from kerasguard.blueprint.writer import Writer
 from kerasguard.errors import ArchitectureError
 from kerasguard.migrations import (
     activation_functions,
+    adapted_boundaries,
+    adapted_shapes,
     added_losses,
     attention_layers,
     axis_lists,
@@ -28,6 +32,7 @@ from kerasguard.migrations import (
     causal_separable,
     channels_first,
     class_names,
+    compile_arguments,
     compile_config,
     convolution_options,
     cudnn_layers,
@@ -58,6 +63,7 @@ from kerasguard.migrations import (
     renamed_arguments,
     resizing_methods,
     sequential_list,
+    shared_axes,
     tensorflow_functions,
     tensorflow_nodes,
     theano_padding,
@@ -65,9 +71,13 @@ from kerasguard.migrations import (
 )
 from kerasguard.planning.findings import Finding
 
-__all__ = ["MIGRATIONS", "migrate"]
+__all__ = ["MIGRATIONS", "drawn", "migrate", "run"]
 
 MIGRATIONS: tuple[Migration, ...] = (
+    compile_arguments.MIGRATION,
+    adapted_shapes.MIGRATION,
+    shared_axes.MIGRATION,
+    adapted_boundaries.MIGRATION,
     mixed_writers.MIGRATION,
     sequential_list.MIGRATION,
     encoded_values.MIGRATION,
@@ -137,10 +147,21 @@ def migrate(
         ArchitectureError: the stored JSON is no architecture: something in it is not what every
             Keras writes there.
     """
+    blueprint = drawn(architecture, writer, known=known)
+    run(blueprint)
+    return blueprint.architecture, tuple(blueprint.findings)
+
+
+def drawn(architecture: Mapping[str, Any], writer: Mapping[str, str], **more: Any) -> Blueprint:
+    """A blueprint of a stored architecture; arguments as for `migrate`, `more` as in the class."""
     told = dict(writer)
     if not told.get("keras") and (shown := mixed_writers.shown_by(architecture)):
         told["keras"] = str(shown)
-    blueprint = Blueprint.of(architecture, Writer.of(told), known)
+    return Blueprint.of(architecture, Writer.of(told), **more)
+
+
+def run(blueprint: Blueprint) -> None:
+    """Apply every migration that the writer calls for; raises as `migrate`."""
     for migration in MIGRATIONS:
         try:
             migration.run(blueprint)
@@ -150,4 +171,3 @@ def migrate(
                 f"the stored config is malformed ({type(e).__name__}: {e} in {migration.code}); "
                 "it is no config that Keras wrote, or it was damaged"
             ) from e
-    return blueprint.architecture, tuple(blueprint.findings)

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.blueprint.objects import Json, class_of, config_of, name_of, objects, replace_all
+from kerasguard.blueprint.objects import class_of, config_of, name_of, objects, replace_all
+from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.elements import Array
-from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
-__all__ = ["boundaries", "summaries", "with_boundaries"]
+__all__ = ["boundaries", "summaries"]
 
 CODES = {"KG446": "boundaries that a layer found by itself lie among the weights"}
 
@@ -63,11 +63,10 @@ def boundaries(summary: Array, bins: int) -> list[float]:
     return [float(value) for value in np.asarray(values, "float32")[:-1]]
 
 
-def with_boundaries(
-    architecture: Mapping[str, Any], found: Mapping[str, Array]
-) -> tuple[Json, tuple[Finding, ...]]:
-    """A copy of the architecture with boundaries from summaries; a finding for each that served."""
-    findings = []
+def rewrite(blueprint: Blueprint) -> None:
+    """Write boundaries from stored summaries; a summary that served is no tensor any more."""
+    keys = summaries(blueprint.architecture, blueprint.stored)
+    found = {name: blueprint.values[key] for name, key in keys.items()}
 
     def change(part: Any) -> Any:
         if not isinstance(part, dict) or part.get("class_name") != "Discretization":
@@ -78,8 +77,12 @@ def with_boundaries(
         edges = boundaries(found[name], config["num_bins"])
         if edges != sorted(edges):  # no summary that Keras made
             return part
-        message = f"{name}: {len(edges)} boundaries from the stored summary of what adapt saw"
-        findings.append(Finding("KG446", name, message, Severity.INFO))
+        blueprint.note(part, f"{len(edges)} boundaries from the stored summary of what adapt saw")
+        blueprint.taken.add(keys[name])
         return {**part, "config": {**config, "bin_boundaries": edges, "num_bins": None}}
 
-    return replace_all(dict(architecture), change), tuple(findings)
+    if found:
+        blueprint.architecture = replace_all(blueprint.architecture, change)
+
+
+MIGRATION = Migration("KG446", "any", lambda _: True, rewrite)

@@ -15,39 +15,26 @@ When it is exact: always; a layer with a mean per feature takes inputs with as m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kerasguard.blueprint.nodes import is_graph, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, is_object, name_of, replace_all
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.tensors import Table
-
-__all__ = ["with_sizes"]
 
 CODES = {"KG447": "how large an adapted layer's input is stands among the weights alone"}
 
 
-def with_sizes(
-    architecture: Mapping[str, Any], stored: Table
-) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
-    """The architecture with input shapes closed where a stored mean tells them.
-
-    Args:
-        architecture: as the file has it; stays as it is, and is returned where nothing is open.
-        stored: the file's table.
-
-    Returns:
-        The architecture, and a finding for each shape that was closed.
-    """
+def rewrite(blueprint: Blueprint) -> None:
+    """Close the input shapes that a stored mean tells."""
     sizes = {
         name: shapes[0]
-        for name, around in _waiting(architecture, ()).items()
-        if len(shapes := _means(stored, name, around)) == 1
+        for name, around in _waiting(blueprint.architecture, ()).items()
+        if len(shapes := _means(blueprint.stored, name, around)) == 1
     }
-    findings: list[Finding] = []
     if not sizes:
-        return architecture, ()
+        return
 
     def change(part: Any) -> Any:
         opening = _opening(part)
@@ -60,13 +47,12 @@ def with_sizes(
             return part
         for axis, length in zip(axes, size, strict=True):
             shape[axis] = length
-        message = f"{name_of(layer)}: the model's input is {shape}, as its stored mean tells"
-        findings.append(Finding("KG447", name_of(layer), message, Severity.INFO))
+        blueprint.note(layer, f"the model's input is {shape}, as its stored mean tells")
         closed = {**source, "config": {**config_of(source), "batch_input_shape": shape}}
         layers = [closed if layer is source else layer for layer in _layers(part)]
         return {**part, "config": {**part["config"], "layers": layers}}
 
-    return replace_all(dict(architecture), change), tuple(findings)
+    blueprint.architecture = replace_all(blueprint.architecture, change)
 
 
 def _waiting(item: Any, around: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -123,3 +109,6 @@ def _means(stored: Table, name: str, around: Sequence[str]) -> list[tuple[int, .
         elif layer.name in around and record.variable == "mean":
             outer.append(record.spec.shape)
     return own or outer
+
+
+MIGRATION = Migration("KG447", "any", lambda _: True, rewrite)

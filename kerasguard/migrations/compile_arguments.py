@@ -1,4 +1,4 @@
-"""Optimizer, loss and metrics of a legacy HDF5 file, in the form that Keras 3 compiles from.
+"""KG430: optimizer, loss and metrics of a legacy HDF5 file, in the form that Keras 3 compiles from.
 
 What it looks like: `training_config` beside the model's config, with `optimizer_config`, `loss` and
 `metrics`; Keras 3's own reader takes some of it and starts with a fresh optimizer otherwise.
@@ -18,7 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["compile_config_from"]
+from kerasguard.blueprint.working import Blueprint, Migration
+
+__all__ = ["compile_config_from", "not_compiled"]
 
 CODES = {"KG430": "a model is loaded without the optimizer, loss and metrics it was saved with"}
 
@@ -56,6 +58,22 @@ _OPTIMIZERS: dict[str, tuple[str, ...]] = {
 
 # What Keras 2 called what Keras 3 finds by another name only.
 _NAMES = {"logcosh": "log_cosh"}
+
+
+def rewrite(blueprint: Blueprint) -> None:
+    """Take `training_config` out of the architecture; its arguments are for the built model."""
+    training = blueprint.architecture.pop("training_config", None)
+    if not training:
+        return
+    try:
+        blueprint.compile_arguments = compile_config_from(training)
+    except ValueError as error:
+        blueprint.warn("", not_compiled(str(error)))
+
+
+def not_compiled(reason: str) -> str:
+    """What a finding says of a model that Keras 3 cannot compile as it was."""
+    return f"the model is not compiled: {reason}; call model.compile(...) before training"
 
 
 def compile_config_from(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,3 +170,6 @@ def _named(name: str) -> str:
     if name == "<lambda>":
         raise ValueError("a loss or metric is a lambda, which the file does not hold")
     return _NAMES.get(name, name)
+
+
+MIGRATION = Migration("KG430", "Keras 1 and 2, HDF5 of Keras 3", lambda _: True, rewrite)

@@ -12,46 +12,22 @@ When it is exact: always; an axis of one slope is shared, or has one place only,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from kerasguard.blueprint.objects import class_of, config_of, is_object, name_of, replace_all
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.blueprint.objects import config_of, name_of
+from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.tensors import Table
-
-__all__ = ["with_shared_axes"]
 
 CODES = {"KG448": "which axes share a slope stands among the weights alone"}
 
 
-def with_shared_axes(
-    architecture: Mapping[str, Any], stored: Table
-) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
-    """The architecture with `shared_axes` where the slopes tell them.
-
-    Args:
-        architecture: as the file has it; stays as it is, and is returned where nothing is shared.
-        stored: the file's table.
-
-    Returns:
-        The architecture, and a finding for each layer that shares slopes.
-    """
-    shared = _shared(stored)
-    findings: list[Finding] = []
-    if not shared:
-        return architecture, ()
-
-    def change(part: Any) -> Any:
-        if not is_object(part) or class_of(part) != "PReLU" or "shared_axes" in config_of(part):
-            return part
-        name = name_of(part)
-        if name not in shared:
-            return part
-        message = f"{name}: shares its slopes along the axes {shared[name]}, as they tell"
-        findings.append(Finding("KG448", name, message, Severity.INFO))
-        return {**part, "config": {**config_of(part), "shared_axes": shared[name]}}
-
-    return replace_all(dict(architecture), change), tuple(findings)
+def rewrite(blueprint: Blueprint) -> None:
+    """Write `shared_axes` where the slopes tell them."""
+    shared = _shared(blueprint.stored)
+    for item in blueprint.layers("PReLU") if shared else ():
+        config, name = config_of(item), name_of(item)
+        if "shared_axes" not in config and name in shared:
+            config["shared_axes"] = shared[name]
+            axes = shared[name]
+            blueprint.note(item, f"shares its slopes along the axes {axes}, as they tell")
 
 
 def _shared(stored: Table) -> dict[str, list[int]]:
@@ -64,3 +40,6 @@ def _shared(stored: Table) -> dict[str, list[int]]:
         if axes := [axis for axis, size in enumerate(record.spec.shape, 1) if size == 1]:
             found[name] = axes
     return found
+
+
+MIGRATION = Migration("KG448", "Keras 1", lambda _: True, rewrite)

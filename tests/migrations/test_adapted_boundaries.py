@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerasguard.migrations.adapted_boundaries import boundaries, summaries, with_boundaries
+from kerasguard.migrations import drawn
+from kerasguard.migrations.adapted_boundaries import MIGRATION, boundaries, summaries
+from kerasguard.planning.findings import Finding
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 
@@ -72,3 +74,13 @@ def test_they_are_those_of_keras() -> None:
     layer = keras.layers.Discretization(num_bins=4)
     layer.adapt(np.random.default_rng(1).normal(size=(99, 1)).astype("float32"))
     np.testing.assert_array_equal(boundaries(layer.summary, 4), layer.bin_boundaries)
+
+
+def with_boundaries(architecture: Any, summary: dict[str, Any]) -> tuple[Any, tuple[Finding, ...]]:
+    """The architecture after this migration alone, and what it found."""
+    (array,) = summary.values()
+    values = {"l/d/vars/0": array}
+    blueprint = drawn(architecture, {}, stored=table((2, 8)), values=values)
+    MIGRATION.run(blueprint)
+    assert blueprint.taken == ({*values} if blueprint.findings else set())
+    return blueprint.architecture, tuple(blueprint.findings)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from kerasguard.migrations.adapted_shapes import with_sizes
+from kerasguard.migrations import drawn
+from kerasguard.migrations.adapted_shapes import MIGRATION
+from kerasguard.planning.findings import Finding
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 
@@ -76,3 +78,10 @@ def test_what_is_closed_or_not_told_stays_as_it_is(
     architecture: dict[str, Any], table: Table
 ) -> None:
     assert with_sizes(architecture, table) == (architecture, ())
+
+
+def with_sizes(architecture: Any, table: Table) -> tuple[Any, tuple[Finding, ...]]:
+    """The architecture after this migration alone, and what it found."""
+    blueprint = drawn(architecture, {}, stored=table)
+    MIGRATION.run(blueprint)
+    return blueprint.architecture, tuple(blueprint.findings)

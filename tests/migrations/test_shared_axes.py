@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from kerasguard.migrations.shared_axes import with_shared_axes
+from kerasguard.migrations import drawn
+from kerasguard.migrations.shared_axes import MIGRATION
+from kerasguard.planning.findings import Finding
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 
@@ -34,3 +36,10 @@ def test_nothing_is_told_where_every_place_has_a_slope_or_the_config_says_so_its
         (architecture(shared_axes=None), slopes(1, 1, 3)),
     ):
         assert with_shared_axes(config, table) == (config, ())
+
+
+def with_shared_axes(architecture: Any, table: Table) -> tuple[Any, tuple[Finding, ...]]:
+    """The architecture after this migration alone, and what it found."""
+    blueprint = drawn(architecture, {}, stored=table)
+    MIGRATION.run(blueprint)
+    return blueprint.architecture, tuple(blueprint.findings)

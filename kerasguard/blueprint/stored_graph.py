@@ -1,4 +1,4 @@
-"""A SavedModel that no Keras model can be rebuilt from: its graph is a program.
+"""KG442: a SavedModel that no Keras model can be rebuilt from: its graph is a program.
 
 What it looks like: a folder with `saved_model.pb`, and no Keras config in it; or a config with
 classes that nobody supplies. Keras 3: `File format not supported`.
