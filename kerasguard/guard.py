@@ -7,17 +7,14 @@ every byte was compared with what was recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kerasguard.loader.attempt import Restored, attempt
 from kerasguard.loader.sources import PathLike, Source
-from kerasguard.planning.plan import Policy, RepairPlan
+from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.recorder.recording import Recorded, record, save
 from kerasguard.report import Report
 from kerasguard.storage.sidecar import ManifestPolicy
-
-if TYPE_CHECKING:
-    from kerasguard.loader.prepared import Rate
 
 __all__ = [
     "Recorded",

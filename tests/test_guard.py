@@ -356,7 +356,7 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
         "kerasguard.storage.opened_file.OpenedFile.scatter",
         "kerasguard.loader.reading.Arena.wait",
         "kerasguard.planning.operations.Step.apply",
-        "kerasguard.loader.prepared.diagnose",
+        "kerasguard.loader.plan_restore.diagnose",
     ],
 )
 def test_a_failure_before_assigning_leaves_the_model_unchanged(

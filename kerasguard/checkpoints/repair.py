@@ -10,22 +10,19 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kerasguard.errors import OutputError, UnrepairableError
 from kerasguard.explanations import explanations
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.loader.attempt import Attempt, Restored, attempt
 from kerasguard.loader.sources import PathLike
-from kerasguard.planning.plan import Policy
+from kerasguard.planning.plan import Policy, Rate
 from kerasguard.recorder.patched_save import unrecorded
 from kerasguard.recorder.recording import survey_checkpoint
 from kerasguard.report import Report, Written
 from kerasguard.storage.commit import Stage, staged
 from kerasguard.storage.sidecar import ManifestPolicy, place_of
-
-if TYPE_CHECKING:
-    from kerasguard.loader.prepared import Rate
 
 __all__ = ["repair"]
 

@@ -18,13 +18,13 @@ from kerasguard.loader.probe_check import probed
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.sources import Source, at_hand, named, report_of
 from kerasguard.planning.gc_pause import uncollected
-from kerasguard.planning.plan import Policy, RepairPlan
+from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.report import Outcome, Report
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table
 
 if TYPE_CHECKING:
-    from kerasguard.loader.prepared import Prepared, Rate
+    from kerasguard.loader.prepared import Prepared
 
 __all__ = ["Attempt", "Restored", "attempt"]
 
@@ -121,6 +121,7 @@ def attempt(
     check_choice("manifest", manifest, get_args(ManifestPolicy))
     # Here, so that whoever only looks at a file does not wait for every migration's import.
     from kerasguard.loader.build_model import prepare
+    from kerasguard.loader.plan_restore import plan_restore
     from kerasguard.models import tf_distribute
 
     with (
@@ -132,8 +133,9 @@ def attempt(
             prepared = prepare(
                 reading, model, custom_objects, compile=compile, allow_graph=allow_graph
             )
-            decided = prepared.diagnose(reading, renames, repair)
-            decided = prepared.settled(decided, reading, learning_rate)
+            decided = plan_restore(
+                prepared, reading, renames=renames, repair=repair, rate=learning_rate
+            )
         yield Attempt(path, reading, prepared, decided, probe)
 
 

@@ -106,6 +106,9 @@ class GraphSink:
 
     open_layers: frozenset[str] = frozenset()
     open_keys: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    visits: tuple[Any, ...] = ()
+    vocabularies: tuple[Any, ...] = ()
 
     def __init__(
         self,

@@ -10,9 +10,10 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Step
 
-__all__ = ["Policy", "RepairPlan", "Rule", "fold"]
+__all__ = ["Policy", "Rate", "RepairPlan", "Rule", "fold"]
 
 Policy = Literal["off", "exact", "lossy", "guess"]
+Rate = Literal["auto", "stored", "compiled"]
 Rule = Callable[[Draft], Iterator[Finding]]
 _NOT_ASSIGNED = ("asset", "probe")
 _ALLOWED = {"off": -1, "exact": 0, "lossy": 1, "guess": 2}

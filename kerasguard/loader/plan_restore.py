@@ -1,0 +1,113 @@
+"""From a prepared model and a checkpoint being read to the total plan, in one straight line.
+
+Expected, recorded and stored tables are made comparable, the rules decide (`diagnose`), and the
+caller's choice of a learning rate is settled. What depends on how a format addresses tensors is in
+`addressing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from kerasguard.diagnose import diagnose
+from kerasguard.loader.addressing import addressing, without
+from kerasguard.loader.prepared import Prepared
+from kerasguard.loader.reading import Reading
+from kerasguard.loader.stored_configs import stored_ends, unadapted
+from kerasguard.planning.plan import Policy, Rate, RepairPlan
+from kerasguard.rules.learning_rate import learning_rate
+from kerasguard.tensors import Table, TensorRecord
+
+__all__ = ["plan_restore"]
+
+
+def plan_restore(
+    prepared: Prepared,
+    reading: Reading,
+    *,
+    renames: Mapping[str, str] | None,
+    repair: Policy,
+    rate: Rate,
+) -> RepairPlan:
+    """Wait for the last byte, compare the three tables and decide.
+
+    Args:
+        prepared: the model.
+        reading: the checkpoint; its last byte is waited for.
+        renames: patterns of stored names to expected ones.
+        repair: which repairs may be taken without asking.
+        rate: whose learning rate counts.
+    """
+    way = addressing(prepared, reading)
+    stored = without(reading.finish(), prepared.taken)
+    expected = _expected(prepared, stored)
+    stored, first = way.dense(stored, expected)  # first: it goes by old classes
+    layers = dict(way.layers(stored))
+    ends = {} if prepared.built else stored_ends(layers, reading)
+    stored = replace(stored, layers=layers, ends=ends)
+    expected, stored = unadapted(expected, stored, reading, prepared.target.visits)
+    kept = reading.manifest.kept if reading.manifest else {}
+    given = way.steps(without(stored, kept), without(expected, prepared.target.hidden))
+    plan = diagnose(
+        expected,
+        stored,
+        reading.manifest,
+        repair=repair,
+        renames=renames,
+        problems=reading.problems,
+        prior=(*prepared.findings, *way.doubts(expected, given)),
+        own=prepared.built is not None,
+        unbuilt=prepared.unbuilt,
+        absent=_absent(prepared, reading),
+        loss=reading.loss,
+        given=given,
+    )
+    if first:
+        steps = (replace(s, ops=(*first.get(s.sources[0], ()), *s.ops)) for s in plan.steps)
+        plan = replace(plan, steps=tuple(steps))
+    return _settled(plan, prepared, reading, rate)
+
+
+def _expected(prepared: Prepared, stored: Table) -> Table:
+    """The model's table; layers that do not know their own tensors yet expect the stored."""
+    table: Table = prepared.target.table
+    free, any_length = prepared.target.open_layers, prepared.target.open_keys
+    if not free and not any_length:
+        return table
+    more = {
+        k: r
+        for k, r in stored.tensors.items()
+        if k in any_length or k.rpartition("/vars/")[0] in free
+    }
+    return replace(table, tensors={**table.tensors, **more})
+
+
+def _absent(prepared: Prepared, reading: Reading) -> list[TensorRecord]:
+    """Vocabularies that no file is stored for."""
+    folders = {path.rpartition("/")[0] for path in reading.assets()}
+    found: Sequence[TensorRecord] = prepared.target.vocabularies
+    places = ((r, r.key.removeprefix("assets/").rpartition("/")[0]) for r in found)
+    return [r for r, place in places if not folders & {place, r.layer}]
+
+
+def _settled(plan: RepairPlan, prepared: Prepared, reading: Reading, rate: Rate) -> RepairPlan:
+    """The plan after the caller's choice of a learning rate.
+
+    Where both rates are the same there is nothing to choose, nor where a program is run as it is
+    stored.
+    """
+    if prepared.as_stored:
+        return plan
+    wanted = prepared.target.table.tensors
+    rates = {key for key, record in wanted.items() if record.slot == "learning_rate"}
+    keeps = rate == "compiled" or (rate == "auto" and prepared.built is None)
+    for step in [s for s in plan.steps if s.target in rates]:
+        stored = float(reading.values((step,))[step.target])
+        if prepared.built is not None and not keeps:
+            continue
+        compiled = float(prepared.target.holds(step.target))
+        if stored != compiled:
+            finding = learning_rate(step.target, stored, compiled, keeps=keeps)
+            plan = plan.with_finding(finding, leave=step.target if keeps else "")
+    return plan
