@@ -105,16 +105,18 @@ class _Search:
         gone = _contradicting([_differs(left[e], right[s]) for e, s in trial.items()])
         bad = {e for e in trial if gone >> number[e] & 1}
         for group in groups:
-            numbers = [number[e] for e, _ in group]
-            rows = (
-                _is_row([side[x] for x in xs], numbers) for side, xs in _sides(group, left, right)
-            )
-            if any(e in bad for e, _ in group) or not all(rows):
-                if len(group) > 1 and not any(e in bad for e, _ in group):
-                    for e, _ in group:
-                        trial.pop(e)  # equal layers side by side: nothing tells them apart yet
-                    continue
+            wrong = not bad.isdisjoint(e for e, _ in group)
+            if not wrong and _are_rows(group, number, left, right):
+                continue
+            if not wrong and len(group) > 1:
+                for e, _ in group:
+                    trial.pop(e)  # equal layers side by side: nothing tells them apart yet
+            else:
                 bad |= {e for e, _ in group}
+        self._settle(trial, bad)
+
+    def _settle(self, trial: dict[str, str], bad: set[str]) -> None:
+        """Keep what was tried, without what is bad; that is contested from now on."""
         for e in bad:
             s = trial.pop(e)
             self.pairs.pop(e, None)
@@ -140,11 +142,14 @@ def _groups(
     return found
 
 
-def _sides(
-    group: Group, left: Mapping[str, Seen], right: Mapping[str, Seen]
-) -> Iterator[tuple[Mapping[str, Seen], list[str]]]:
-    yield left, [e for e, _ in group]
-    yield right, [s for _, s in group]
+def _are_rows(
+    group: Group, number: Mapping[str, int], left: Mapping[str, Seen], right: Mapping[str, Seen]
+) -> bool:
+    """Whether the layers of a group follow one another, on both sides."""
+    numbers = [number[e] for e, _ in group]
+    return _is_row([left[e] for e, _ in group], numbers) and _is_row(
+        [right[s] for _, s in group], numbers
+    )
 
 
 def _is_row(row: Sequence[Seen], numbers: Sequence[int]) -> bool:

@@ -166,15 +166,24 @@ def _crossed_names(
     ours: Mapping[str, Unit], theirs: Mapping[str, Unit], address: Mapping[str, str]
 ) -> dict[str, str]:
     """Renamed layers whose new name is the old name of another one with something around it."""
-    mine = {unit.name: e for e, unit in ours.items() if not unit.weak}
-    other = {unit.name: s for s, unit in theirs.items() if not unit.weak}
+    mine, other = _given(ours), _given(theirs)
     new = {name: e for name, e in mine.items() if name not in other}
     old = {name: s for name, s in other.items() if name not in mine}
-    ends = {(e, old[part]) for name, e in new.items() for part in _parts(name) if part in old}
-    ends |= {(new[part], s) for name, s in old.items() for part in _parts(name) if part in new}
+    ends = {*_inside(new, old), *((e, s) for s, e in _inside(old, new))}
     ends = {(e, s) for e, s in ends if ours[e].shapes == theirs[s].shapes}
     lefts, rights = {e for e, _ in ends}, {s for _, s in ends}
     return {e: s for e, s in address.items() if (e, s) not in ends and (e in lefts or s in rights)}
+
+
+def _given(units: Mapping[str, Unit]) -> dict[str, str]:
+    """Keys of the units by the name that a person gave them."""
+    return {unit.name: key for key, unit in units.items() if not unit.weak}
+
+
+def _inside(longer: Mapping[str, str], shorter: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Pairs of keys where one's name is a part of the other's."""
+    for name, key in longer.items():
+        yield from ((key, shorter[part]) for part in _parts(name) if part in shorter)
 
 
 def _parts(name: str) -> Iterable[str]:

@@ -15,6 +15,8 @@ __all__ = ["remaining"]
 # Candidates of a doubt that are kept on either side; thousands of layers may be in doubt.
 _SHOWN = 4
 Units = Mapping[str, Unit]
+_OTHER_ORDER = "it is the only one that fits, and stands in another order among its like"
+_OTHER_NAME = "it is the only one that fits, at another place and under another given name"
 
 
 def remaining(
@@ -46,12 +48,10 @@ def remaining(
     doubts: dict[str, Doubt] = {}
     for shapes, wanting in open_.items():
         offered = free.get(shapes, [])
-        same = {e: address[e] for e in wanting if address.get(e) in set(offered)}
-        likes = all(alike(ours[e], theirs[s]) for e, s in same.items())
-        whole = len(same) == len(wanting) == len(offered) and likes
-        if whole and not any(e in doubted for e in wanting):
-            settled |= same
-        elif len(wanting) == len(offered) == 1 and not graph and wanting[0] not in doubted:
+        calm = doubted.keys().isdisjoint(wanting)
+        if calm and _in_place(wanting, offered, ours, theirs, address):
+            settled |= {e: address[e] for e in wanting}
+        elif calm and len(wanting) == len(offered) == 1 and not graph:
             if alike(ours[wanting[0]], theirs[offered[0]]):
                 lone[wanting[0]] = offered[0]
         elif offered:
@@ -59,14 +59,28 @@ def remaining(
     ordered = _in_order(ours, theirs, {**claimed, **settled}, lone)
     for e, s in lone.items():
         if e not in ordered:
-            reason = "it is the only one that fits, and stands in another order among its like"
-            doubts[e] = Doubt((s,), reason)
+            doubts[e] = Doubt((s,), _OTHER_ORDER)
         elif address.get(e) != s and _strangers(ours[e], theirs[s]):
-            reason = "it is the only one that fits, at another place and under another given name"
-            doubts[e] = Doubt((s,), reason)
+            doubts[e] = Doubt((s,), _OTHER_NAME)
         else:
             settled[e] = s
     return settled, doubts
+
+
+def _in_place(
+    wanting: Sequence[str],
+    offered: Sequence[str],
+    ours: Units,
+    theirs: Units,
+    address: Mapping[str, str],
+) -> bool:
+    """Whether all layers of a bucket are where the format puts them, and nothing else is left."""
+    places = {address.get(e) for e in wanting}
+    return (
+        len(wanting) == len(offered)
+        and places <= {*offered}
+        and all(alike(ours[e], theirs[address[e]]) for e in wanting)
+    )
 
 
 def _strangers(a: Unit, b: Unit) -> bool:

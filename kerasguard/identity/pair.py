@@ -9,11 +9,12 @@ that looks like an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from fnmatch import fnmatchcase
 
 from kerasguard.identity.alignment import Alignment, align
 from kerasguard.identity.contradictions import Side, suspicions
+from kerasguard.identity.decision import Claims, Decision
 from kerasguard.identity.evidence import (
     addressed,
     given_keys,
@@ -24,34 +25,13 @@ from kerasguard.identity.evidence import (
     same_shapes,
 )
 from kerasguard.identity.graph import Graph
-from kerasguard.identity.leftovers import remaining
-from kerasguard.identity.pairing import Doubt, Evidence, Pairing
+from kerasguard.identity.pairing import Doubt, Pairing
 from kerasguard.identity.units import Unit, fits, members, units
 from kerasguard.tensors import Table
 
 __all__ = ["pair"]
 
 Units = Mapping[str, Unit]
-
-
-class _Claims:
-    """Pairs of layers and what decided them; a layer is claimed once, on either side."""
-
-    def __init__(self) -> None:
-        self.layers: dict[str, str] = {}
-        self.evidence: dict[str, Evidence] = {}
-        self.used: set[str] = set()
-
-    def add(self, new: Mapping[str, str], why: Evidence) -> None:
-        for e, s in new.items():
-            if e not in self.layers and s not in self.used:
-                self.layers[e], self.evidence[e] = s, why
-                self.used.add(s)
-
-    def withdraw(self, doubted: Iterable[str]) -> None:
-        """Take pairs back; nobody else may have their stored layers, which are in doubt, too."""
-        for e in doubted:
-            del self.layers[e], self.evidence[e]
 
 
 def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = None) -> Pairing:
@@ -67,7 +47,7 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
     """
     ours = units(expected)
     theirs = units(_renamed(stored, renames) if renames else stored)
-    claims, doubts = _Claims(), dict[str, Doubt]()
+    claims, doubts = Claims(), dict[str, Doubt]()
     if renames:
         claims.add(_by_new_name(ours, theirs, renames), "renames")
     address = addressed(ours, theirs, stored.addressing)
@@ -88,7 +68,7 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
         if plain and (found is None or _agree(found.pairs, address)):
             claims.add(address, "address")
         else:
-            doubts = _decide(ours, theirs, claims, names, found, (address, odd))
+            doubts = Decision(ours, theirs, claims, names, found, address, odd).doubts_left()
         suspected = suspicions(left, right, claims.layers, trusted)
         claims.withdraw(suspected)
         doubts |= suspected
@@ -140,46 +120,6 @@ def _fitting(ours: Units, theirs: Units) -> Callable[[str, str], bool]:
         return (e in ours) == (s in theirs) and (e not in ours or fits(ours[e], theirs[s]))
 
     return possible
-
-
-def _decide(
-    ours: Units,
-    theirs: Units,
-    claims: _Claims,
-    names: Mapping[str, str],
-    found: Alignment | None,
-    addressing: tuple[Mapping[str, str], Mapping[str, str]],
-) -> dict[str, Doubt]:
-    """Names, then graph, then what is left; adds to the claims and returns the doubts."""
-    address, odd = addressing
-    doubts: dict[str, Doubt] = {}
-    possible = {e: s for e, s in names.items() if fits(ours[e], theirs[s])}
-    claims.add(possible, "name")
-    keys = {e: s for e, s in given_keys(ours, theirs).items() if fits(ours[e], theirs[s])}
-    claims.add(keys, "address")
-    if found is not None:
-        pairs = {e: s for e, s in found.pairs.items() if e in ours and e not in claims.layers}
-        odd = {**odd, **reordered(ours, theirs, pairs)}
-        pairs = {e: s for e, s in pairs.items() if e not in odd or address.get(e) != s}
-        odd = {e: s for e, s in odd.items() if e not in pairs} | reordered(ours, theirs, pairs)
-        pairs = {e: s for e, s in pairs.items() if e not in odd}
-        claims.add({e: s for e, s in pairs.items() if address.get(e) == s}, "address")
-        claims.add(pairs, "graph")
-        for e, s in found.contested.items():
-            if e in ours and e not in claims.layers:
-                reason = "its place in the graph says one thing, its class and arguments another"
-                doubts[e] = Doubt((s,), reason)
-    for e, s in odd.items():
-        if e not in claims.layers:
-            reason = "names say that its like are made in another order than when they were saved"
-            doubts.setdefault(e, Doubt((s,), reason))
-    rest, more = remaining(ours, theirs, claims.layers, address, doubts, graph=found is not None)
-    claims.add({e: s for e, s in rest.items() if address.get(e) == s}, "address")
-    claims.add(rest, "shape")
-    left = {e: s for e, s in address.items() if e not in doubts and e not in more}
-    # Nothing else fits them: the rules tell what differs, axes or sizes.
-    claims.add({e: s for e, s in left.items() if fits(ours[e], theirs[s])}, "address")
-    return doubts | more
 
 
 def _renamed(stored: Table, renames: Mapping[str, str]) -> Table:

@@ -109,20 +109,26 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
         return {x.key: y.key for x, y in zip(mine, other, strict=True)}
     a, b = _variables(ours.members), _variables(theirs.members)
     if a and b:
-        a, b = _counted(a, b)
-        pairs = {x.key: b[v].key for v, x in a.items() if v in b}
-        mine_bare, other_bare = _bare(ours.members), _bare(theirs.members)
-        if not pairs and mine_bare and set(mine_bare) == set(other_bare):
-            return {x.key: other_bare[v].key for v, x in mine_bare.items()}
-        left = {v: x for v, x in a.items() if v not in b}
-        right = {v: y for v, y in b.items() if v not in a}
-        pairs |= _respelt(left, right)
-        return pairs | _held_twice(ours.kind, a, pairs)
+        return _by_variable(ours, theirs, *_counted(a, b))
     if set(ours.members) == set(theirs.members):
         return {r.key: theirs.members[k].key for k, r in ours.members.items()}
     if len(mine) == len(other):
         return {x.key: y.key for x, y in zip(mine, other, strict=True)}
     return {}
+
+
+def _by_variable(
+    ours: Unit, theirs: Unit, a: Mapping[str, TensorRecord], b: Mapping[str, TensorRecord]
+) -> dict[str, str]:
+    """Pairs of tensor keys by the names `a` and `b` of the two units' variables."""
+    pairs = {x.key: b[v].key for v, x in a.items() if v in b}
+    mine, other = _bare(ours.members), _bare(theirs.members)
+    if not pairs and mine and set(mine) == set(other):
+        return {x.key: other[v].key for v, x in mine.items()}
+    left = {v: x for v, x in a.items() if v not in b}
+    right = {v: y for v, y in b.items() if v not in a}
+    pairs |= _respelt(left, right)
+    return pairs | _held_twice(ours.kind, a, pairs)
 
 
 def _bare(members: Mapping[str, TensorRecord]) -> dict[tuple[str, str], TensorRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,20 +106,38 @@ def match_variables(
 
     None where the counts differ, or where a name says that the position is wrong.
     """
-    if len(stored) > len(expected):
-        stored = [r for r in stored if r.variable not in _OBSOLETE]
-    if len(stored) > len(expected) and "moving_mean" not in {e.variable for e in expected}:
-        stored = [r for r in stored if r.variable not in _UNUSED]
+    stored = _in_use(stored, expected)
     if len(stored) != len(expected):
         return None
     for same in (str.__eq__, same_variable):
-        pairs = []
-        for e in expected:
-            hits = [s for s in stored if same(s.variable, e.variable)]
-            pairs += [(hits[0], e)] if len(hits) == 1 else []
-        if len(pairs) == len(expected) == len({s.key for s, _ in pairs}):
+        pairs = _one_to_one(stored, expected, same)
+        if pairs:
             return pairs
     pairs = list(zip(stored, expected, strict=True))
     names = {e.variable for e in expected}
     wrong = [s for s, e in pairs if s.variable in names and s.variable != e.variable]
     return None if wrong else pairs
+
+
+def _in_use(
+    stored: Sequence[TensorRecord], expected: Sequence[TensorRecord]
+) -> Sequence[TensorRecord]:
+    """What is stored without what the layer no longer has, where there is too much."""
+    if len(stored) > len(expected):
+        stored = [r for r in stored if r.variable not in _OBSOLETE]
+    if len(stored) > len(expected) and "moving_mean" not in {e.variable for e in expected}:
+        stored = [r for r in stored if r.variable not in _UNUSED]
+    return stored
+
+
+def _one_to_one(
+    stored: Sequence[TensorRecord],
+    expected: Sequence[TensorRecord],
+    same: Callable[[str, str], bool],
+) -> list[tuple[TensorRecord, TensorRecord]]:
+    """Pairs by name; none unless every name is that of one tensor on either side."""
+    pairs = []
+    for e in expected:
+        hits = [s for s in stored if same(s.variable, e.variable)]
+        pairs += [(hits[0], e)] if len(hits) == 1 else []
+    return pairs if len(pairs) == len(expected) == len({s.key for s, _ in pairs}) else []

@@ -105,32 +105,44 @@ def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tup
         model: the expected table.
         own: whether the model was built from the file's own config, so that names are the file's.
     """
-    models = model_groups(model)
+    models, flat = model_groups(model), model_groups(model, flat=True)
     named = max(_by(lambda g: g.name, files, models), _by(_spelled, files, models), key=len)
-    given = {id(m): f for f, m in named if not m.record.auto_named}
-    ordered = list(zip(files, models, strict=True)) if len(files) == len(models) else []
-    ranked = _by_rank(files, models) if ordered else []
-    total = len(named) == len(models)
-    flat = model_groups(model, flat=True)
     inside = _by(_spelled, files, flat)
+    total = len(named) == len(models)
+    certain = own or _telling(named, files)
     if own and total:
         yield named, True
     elif own and len(inside) == len(flat):
         yield inside, True
-    if any(given.get(id(m), f) is not f for f, m in ordered):
-        yield _completed(named, files, models)
-    else:
-        if ordered and all(group.placed for group in models):
-            yield ordered, True
-        if len(ranked) == len(models):
-            yield ranked, True
+    yield from _in_order(files, models, named)
     if total:
-        yield named, own or _telling(named, files)
-    elif ordered:
-        yield ordered, not given and all(group.placed for group in models)
+        yield named, certain
+    elif len(files) == len(models):
+        given = any(not m.record.auto_named for _, m in named)
+        yield _ordered(files, models), not given and all(group.placed for group in models)
     if {group.record.key for group in flat} != {group.record.key for group in models}:
         yield inside, True
-    yield named, own or _telling(named, files)
+    yield named, certain
+
+
+def _in_order(
+    files: Sequence[Group], models: Sequence[Group], named: Pairs
+) -> Iterator[tuple[Pairs, bool]]:
+    """Ways by order, unless a name that a person gave says that it is another one."""
+    given = {id(m): f for f, m in named if not m.record.auto_named}
+    ordered = _ordered(files, models)
+    if any(given.get(id(m), f) is not f for f, m in ordered):
+        yield _completed(named, files, models)
+        return
+    if ordered and all(group.placed for group in models):
+        yield ordered, True
+    ranked = _by_rank(files, models) if ordered else []
+    if len(ranked) == len(models):
+        yield ranked, True
+
+
+def _ordered(files: Sequence[Group], models: Sequence[Group]) -> Pairs:
+    return list(zip(files, models, strict=True)) if len(files) == len(models) else []
 
 
 def _telling(named: Pairs, files: Sequence[Group]) -> bool:

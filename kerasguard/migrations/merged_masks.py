@@ -93,22 +93,26 @@ def _follow(masks: _Masks, layer: Json, number: int, call: Json) -> None:
     kind, config, place = class_of(layer), config_of(layer), (name_of(layer), number, 0)
     inputs = _inputs(call)
     if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
-        source = inputs[0] if inputs else None
-        if source is not None:
-            masks.old[place] = masks.new[place] = frozenset({(source, name_of(layer))})
+        if inputs:
+            masks.old[place] = masks.new[place] = frozenset({(inputs[0], name_of(layer))})
     elif kind in _MERGES or (kind == "Concatenate" and config.get("axis", -1) in (-1, 2)):
-        old = [masks.old[x] for x in inputs if x in masks.old]
-        new = {masks.new.get(x) for x in inputs}
-        if old:
-            masks.old[place] = frozenset().union(*old)
-        if len(new) == 1 and None not in new:
-            masks.new[place] = new.pop() or frozenset()
+        _merge(masks, place, inputs)
     elif kind == "Concatenate" and any(x in masks.old for x in inputs):
         masks.old[place] = masks.new[place] = frozenset({(place, _OPAQUE)})
     elif _passes(kind, config) and inputs:
         for table in (masks.old, masks.new):
             if inputs[0] in table:
                 table[place] = table[inputs[0]]
+
+
+def _merge(masks: _Masks, place: History, inputs: list[History]) -> None:
+    """Keras 2 masked a step that any input masks; Keras 3 only where all have one and the same."""
+    old = [masks.old[x] for x in inputs if x in masks.old]
+    new = {masks.new.get(x) for x in inputs}
+    if old:
+        masks.old[place] = frozenset().union(*old)
+    if len(new) == 1 and None not in new:
+        masks.new[place] = new.pop() or frozenset()
 
 
 def _passes(kind: str, config: Json) -> bool:
