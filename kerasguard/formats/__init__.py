@@ -15,6 +15,7 @@ from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownF
 from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
+from kerasguard.formats.safetensors import SafetensorsWeights
 from kerasguard.formats.saved_model import SavedModel
 from kerasguard.formats.sharded_h5 import ShardedH5
 from kerasguard.formats.tf_checkpoint import TFCheckpoint
@@ -32,13 +33,14 @@ FORMATS: tuple[type[Checkpoint], ...] = (
     LegacyH5,
     WeightsH5,
     ShardedH5,
+    SafetensorsWeights,
     SavedModel,
     TFCheckpoint,
 )
 
 _KNOWN = (
-    "Formats: .keras (file or folder), .weights.h5, .weights.json with shards, .h5, TF checkpoint, "
-    "SavedModel."
+    "Formats: .keras (file or folder), .weights.h5, .weights.json with shards, .h5, .safetensors, "
+    "TF checkpoint, SavedModel."
 )
 _LOOKS = (
     (b"\x89PNG", "PNG"),
@@ -129,8 +131,6 @@ def _unknown(path: Path) -> CheckpointError:
     looks = next((f" look like {what}" for mark, what in _LOOKS if start.startswith(mark)), "")
     if start[4:8] == b"TFL3":
         looks = " look like TensorFlow Lite"
-    elif start[8:10] == b'{"':
-        looks = " look like safetensors"
     elif not any(start):
         looks = " are all zero; the save or the copy was interrupted"
     return UnknownFormatError(

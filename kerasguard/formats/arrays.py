@@ -13,9 +13,10 @@ import numpy as np
 
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError
+from kerasguard.formats.variable_paths import table_of
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
-from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
+from kerasguard.tensors import Table, TensorSpec
 
 __all__ = ["Arrays"]
 
@@ -63,12 +64,7 @@ class Arrays(Checkpoint):
 
     def table(self) -> Table:
         """A record per array; a layer's key is the path of its variables."""
-        records = [
-            TensorRecord(name, spec, name, name.rpartition("/")[2], name.rpartition("/")[0])
-            for name, spec in self.specs().items()
-        ]
-        layers = {r.layer: LayerRecord(r.layer, r.layer.rpartition("/")[2]) for r in records}
-        return Table.of(records, layers=layers, addressing="name")
+        return table_of(self.specs(), {})
 
     def specs(self) -> Mapping[str, TensorSpec]:
         """Spec of every array."""

@@ -21,7 +21,7 @@ from kerasguard.planning.operations import Step
 from kerasguard.storage import companion, sidecar
 from kerasguard.storage.arena import Arena, skeleton_differences
 from kerasguard.storage.checkpoint import Checkpoint, Traits
-from kerasguard.storage.companion import Companion
+from kerasguard.storage.safetensors import Safetensors
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
 
@@ -43,7 +43,7 @@ class Reading:
         self.path = source if isinstance(source, Path) else source.path
         self.manifest = _manifest(self.path, manifest)
         self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
-        self._companion: Companion | None = None
+        self._companion: Safetensors | None = None
         try:
             self.problems = (*self._problems(), *self._open_companion())
             self.table = self._table()
@@ -73,7 +73,7 @@ class Reading:
         if record is None:
             return
         try:
-            self._companion = Companion(companion.located(self.path, record.name))
+            self._companion = Safetensors(companion.located(self.path, record.name))
         except CheckpointNotFoundError:
             return
         except CheckpointError as error:

@@ -15,7 +15,7 @@ import numpy as np
 from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import ModelError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.storage import companion
+from kerasguard.storage import companion, safetensors
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
@@ -78,7 +78,7 @@ def keep(
     records = {item.record.key: item.record for item in hidden}
     arrays: dict[str, Array] = {}
     for item in hidden:
-        if item.record.spec.dtype in companion.DTYPES:
+        if item.record.spec.dtype in safetensors.DTYPES:
             arrays[item.record.key] = item.read()
     if not checkpoint.traits.complete:
         files = assets.adapted_files(live.visits)
@@ -105,7 +105,7 @@ def _assets(files: Mapping[str, bytes], records: dict[str, TensorRecord]) -> dic
 def _packed(records: Mapping[str, TensorRecord], arrays: Mapping[str, Array], name: str) -> Kept:
     if not arrays:
         return Kept(tuple(records.values()))
-    content, extents = companion.pack(arrays, name)
+    content, extents = safetensors.pack(arrays, name)
     unwritten = tuple(
         replace(
             record,

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import safetensors.numpy
 from format_files import CONFIG, hdf5, zipped
 
 
@@ -100,6 +101,8 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         module.kernel = value
         tensorflow.saved_model.save(module, str(folder / "saved"))
         prefix = tensorflow.train.Checkpoint(v=value).write(str(folder / "ckpt"))
+    arrays = {variable.path: variable.numpy() for variable in model.weights}
+    safetensors.numpy.save_file(arrays, folder / "m.safetensors", metadata={"format": "np"})
     return {
         "keras_zip": folder / "m.keras",
         "legacy_h5": folder / "m.h5",
@@ -108,4 +111,5 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         "keras_directory": folder / "unpacked",
         "tf_checkpoint": Path(prefix),
         "saved_model": folder / "saved",
+        "safetensors": folder / "m.safetensors",
     }

@@ -16,7 +16,7 @@ from kerasguard import errors, guard  # noqa: E402
 from kerasguard.elements import numpy_dtype  # noqa: E402
 from kerasguard.models.live_model import model_table  # noqa: E402
 from kerasguard.models.unwritten import unwritten  # noqa: E402
-from kerasguard.storage import companion, sidecar  # noqa: E402
+from kerasguard.storage import companion, safetensors, sidecar  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers
@@ -264,13 +264,13 @@ def test_a_failed_restore_takes_hidden_state_back(
 def test_a_companion_is_a_source_of_tensors_of_every_dtype(tmp_path: Path) -> None:
     arrays = {
         f"a/{name}": np.arange(6).reshape(2, 3).astype(numpy_dtype(name))
-        for name in companion.DTYPES
+        for name in safetensors.DTYPES
     }
     arrays["empty"], arrays["scalar"] = np.zeros((0, 3), "float32"), np.array(3, "int64")
     name = companion.name_of("m.keras", "0123456789")
-    content, extents = companion.pack(arrays, name)
+    content, extents = safetensors.pack(arrays, name)
     (tmp_path / name).write_bytes(content)
-    with companion.Companion(tmp_path / name) as found:
+    with safetensors.Safetensors(tmp_path / name) as found:
         assert found.skeleton() == companion.described(name, content).skeleton
         for key, array in arrays.items():
             assert found.specs()[key].shape == array.shape
