@@ -2,7 +2,8 @@
 
 A module in `rules/`, `layouts/`, `blueprint/` or `migrations/` that gives codes has `CODES`, from
 code to a one-line summary, and tells the rest in its docstring: what it looks
-like, why it happens, source, when the repair is exact.
+like, why it happens, source, when the repair is exact. A module of several codes has `EXPLANATIONS`
+for those that its docstring is not about.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Explanation:
         code: `KG201`.
         summary: one line.
         module: the module that gives it, `kerasguard.rules.transposed`.
-        text: that module's docstring.
+        text: what it looks like, why it happens, source, when the repair is exact.
     """
 
     code: str
@@ -51,7 +52,7 @@ def explanations() -> dict[str, Explanation]:
     for package in (rules, layouts, blueprint, migrations):
         for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(info.name)
-            text = inspect.getdoc(module) or ""
+            text, own = inspect.getdoc(module) or "", getattr(module, "EXPLANATIONS", {})
             for code, summary in getattr(module, "CODES", {}).items():
-                found[code] = Explanation(code, summary, info.name, text)
+                found[code] = Explanation(code, summary, info.name, own.get(code, text))
     return dict(sorted(found.items()))

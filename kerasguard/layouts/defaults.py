@@ -1,7 +1,17 @@
-"""Weights alone do not tell what a layer computes, and some layers' defaults have changed.
+"""KG206: weights alone do not say what a layer computes, and some layers' defaults have changed.
 
-Recurrent activations: `hard_sigmoid` until Keras 2.2 and TensorFlow 1 (LSTM, GRU) and until Keras
-2 (ConvLSTM), `sigmoid` today; and `hard_sigmoid` itself is another function since Keras 3.
+What it looks like: every tensor fits, and the model predicts something else than the one that was
+saved. The file holds weights only, and Keras 1 or 2 wrote it or may have.
+
+Why it happens: the recurrent activation of LSTM and GRU was `hard_sigmoid` until Keras 2.2 and
+TensorFlow 1, that of ConvLSTM until Keras 2; today it is `sigmoid`. `hard_sigmoid` itself is
+another function since Keras 3, and merging layers combine masks in another way.
+
+Source: https://github.com/keras-team/keras/issues/19477; Keras 2 `layers/recurrent.py`, Keras 3
+`layers/rnn/lstm.py`, `activations/activations.py`, `layers/merging/base_merge.py`.
+
+When the repair is exact: there is none. Build the layers as the writer's Keras did
+(`recurrent_activation="hard_sigmoid"`), or load a file that holds the architecture too.
 """
 
 from __future__ import annotations
@@ -13,7 +23,9 @@ from kerasguard.layouts.pairing import model_groups
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
-__all__ = ["changed_defaults", "likely_writer", "other_function", "other_masks"]
+__all__ = ["CODES", "changed_defaults", "likely_writer", "other_function", "other_masks"]
+
+CODES = {"KG206": "the weights do not say what the layer computed, and its defaults have changed"}
 
 _PLAIN = ("LSTM", "LSTMCell", "GRU", "GRUCell")
 

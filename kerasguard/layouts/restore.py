@@ -24,13 +24,49 @@ from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Safety, Step
 from kerasguard.tensors import Table
 
-__all__ = ["CODES", "restore_table"]
+__all__ = ["CODES", "EXPLANATIONS", "restore_table"]
 
 CODES = {
     "KG204": "a legacy layer's tensors have no layout that fits the model's layer",
     "KG205": "a legacy file's kernels fit the model in two ways",
-    "KG206": "the weights do not tell what the layer computed, and its defaults have changed",
     "KG109": "a legacy file's order and its names contradict each other",
+}
+
+EXPLANATIONS = {
+    "KG204": """\
+What it looks like: the file has the layer, and its tensors fit none of the layouts in
+which a version of Keras wrote a layer of this class: another number of tensors, or other sizes.
+
+Why it happens: the layer has other arguments than when it was saved (units, kernel size, bias), is
+of another class, or a library other than Keras wrote the file.
+
+Source: tf.keras 2.15, `hdf5_format.preprocess_weights_for_loading`.
+
+When the repair is exact: there is none. Build the layer as it was saved, or load into a model that
+the file's own architecture describes: `kerasguard.load(path)`.""",
+    "KG205": """\
+What it looks like: a layer's kernels fit in two ways and the values differ, for example
+a square recurrent kernel whose gates may be in either of two orders, or a kernel of equal axes that
+Theano turned by 180 degrees and TensorFlow did not.
+
+Why it happens: the file does not say which backend or which version of Keras wrote it, and shapes
+alone do not tell the layouts apart.
+
+Source: Keras 1.2 `utils/np_utils.py`, `convert_kernel`; keras issue 9112.
+
+When the repair is exact: never; `repair="guess"` takes the likelier layout and says which.""",
+    "KG109": """\
+What it looks like: by order, the file's layers go to other layers of the model than by
+name, and both ways fit.
+
+Why it happens: Keras 1 and 2 wrote layers in the order in which they were made and the weights of
+each with the trainable ones first; freezing, nesting or reordering layers changes that order, while
+names such as `dense_1` change from process to process.
+
+Source: keras issues 10777 and 12865.
+
+When the repair is exact: where names that a person gave decide every layer; else say which is which
+by `renames={"stored": "expected"}`.""",
 }
 
 

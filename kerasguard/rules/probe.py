@@ -30,6 +30,21 @@ CODES = {
     "KG502": "what the model computes could not be compared",
 }
 
+EXPLANATIONS = {
+    "KG502": """\
+What it looks like: the manifest has a probe, a seeded input and what the model made of it, and the
+comparison could not be made: the model cannot be called on that input, or returns outputs of
+another number or shape.
+
+Why it happens: the model's inputs or outputs changed, a layer needs a file or a service that is not
+there, or the model was compiled for another device.
+
+Source: the manifest's `probe`; `kerasguard.record(path, model, probe=True)` made it.
+
+When the repair is exact: there is none. Make the model callable as it was, or load without the
+comparison by `probe=False`.""",
+}
+
 
 def probe(
     told: Mapping[str, Any],
