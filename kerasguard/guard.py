@@ -53,6 +53,7 @@ def plan(
         manifest=manifest,
         learning_rate=learning_rate,
         allow_graph=allow_graph,
+        keep=False,
     ) as found:
         return found.decided
 
@@ -76,6 +77,7 @@ def preview(
         repair=repair,
         manifest=manifest,
         learning_rate=learning_rate,
+        keep=False,
     ) as found:
         return found.report()
 

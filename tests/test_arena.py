@@ -21,7 +21,8 @@ from kerasguard.errors import CorruptCheckpointError, ManifestError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.planning.operations import spec_of
-from kerasguard.storage.arena import Arena, Loaded, file_records, skeleton_differences
+from kerasguard.storage.arena import Arena, Loaded
+from kerasguard.storage.file_survey import file_records, skeleton_differences
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, Table, TensorRecord
 
@@ -126,12 +127,38 @@ def test_a_tensor_takes_its_own_size_in_memory_and_no_more(write: Callable[..., 
     path, records = write(arrays)
     total = sum(a.nbytes for a in arrays)
     del arrays
+    before = _resident()
+    loaded = _load(path, records)
+    assert total * 0.9 < _resident() - before < total * 1.2
+    del loaded
+    assert _resident() - before < total * 0.2
+
+
+def _resident() -> int:
+    """Bytes of this process that lie in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_digests_alone_take_a_piece_of_memory_per_thread(
+    write: Callable[..., Written], threads: int
+) -> None:
+    dice = np.random.default_rng(0)
+    sizes = [3_000_001, 1_000_000, 40_000, *(range(1, 500, 7)), 0]
+    arrays = [dice.normal(size=n).astype("float32") for n in sizes]
+    arrays[0][[5, 2_999_999]] = np.nan, np.inf
+    path, records = write(arrays)
+    expected = {f"t{n}": (digest(a), count_nonfinite(a)) for n, a in enumerate(arrays)}
+    del arrays
     tracemalloc.start()
     try:
-        _loaded = _load(path, records)
-        assert tracemalloc.get_traced_memory()[1] < total * 1.2
+        loaded = _load(path, records, keep=False, threads=threads)
+        peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+    assert {k: (v.digest, v.nonfinite) for k, v in loaded.items()} == expected
+    assert {v.array is None for v in loaded.values()} == {True}
+    assert peak < (threads + 1) * (1 << 20) * 1.5
 
 
 def test_a_file_that_ends_early_is_told_by_wait(write: Callable[..., Written]) -> None:

@@ -74,7 +74,7 @@ def _compared(path: PathLike, local: Path, manifest: Manifest | None) -> Report:
     """Read the checkpoint as what it is, to tell what differs, or what it is without a manifest."""
     from kerasguard.loader.reading import Reading
 
-    with Reading(local, manifest or "ignore") as reading:
+    with Reading(local, manifest or "ignore", keep=False) as reading:
         stored = reading.finish()
         outcome = _judged(stored, reading.manifest, (*reading.problems, *reading.rehash()))
         return replace(report_of(path, reading, outcome), action="verify", plan=None)

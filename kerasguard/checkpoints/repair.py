@@ -84,6 +84,7 @@ def repair(
         manifest=manifest,
         probe=probe,
         learning_rate=learning_rate,
+        keep=not dry_run,
     ) as found:
         _check_apart(Path(path), target, found)
         report = _planned(found, target)

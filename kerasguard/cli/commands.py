@@ -108,7 +108,7 @@ def diff(options: argparse.Namespace, out: Output) -> int:
 
     tables = []
     for path in (options.first, options.second):
-        with Reading(Path(path)) as reading:
+        with Reading(Path(path), keep=False) as reading:
             tables.append(reading.finish())
     changes = compare(*tables)
     code = DIFFERS if changes else OK

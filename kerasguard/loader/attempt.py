@@ -113,10 +113,11 @@ def attempt(
     probe: bool = True,
     learning_rate: Rate = "auto",
     allow_graph: bool = False,
+    keep: bool = True,
 ) -> Iterator[Attempt]:
     """Read, build and plan, inside the strategy's scope; the first half of `restore`.
 
-    Args and errors as for `restore`.
+    Args and errors as for `restore`; without `keep` no tensor stays in memory, for dry runs.
     """
     check_choice("manifest", manifest, get_args(ManifestPolicy))
     # Here, so that whoever only looks at a file does not wait for every migration's import.
@@ -126,7 +127,7 @@ def attempt(
 
     with (
         at_hand(path, manifest) as (local, found),
-        Reading(local, found) as reading,
+        Reading(local, found, keep=keep) as reading,
         tf_distribute.scope(strategy, model),
     ):
         with uncollected():

@@ -13,14 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.elements import Array, count_nonfinite, digest
-from kerasguard.errors import CheckpointError, CheckpointNotFoundError, ManifestMissingError
+from kerasguard.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    CorruptCheckpointError,
+    ManifestMissingError,
+)
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.operations import Step
 from kerasguard.storage import companion, sidecar
-from kerasguard.storage.arena import Arena, skeleton_differences
+from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.file_survey import skeleton_differences
 from kerasguard.storage.safetensors import Safetensors
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
@@ -35,11 +41,19 @@ class Reading:
         source: the checkpoint's path, or a checkpoint that is open.
         manifest: `auto` uses the sidecar if there is one, `require` insists, `ignore` reads the
             checkpoint as if nobody had recorded it; or a manifest found elsewhere.
+        keep: whether to keep every tensor in memory; else they are digested piece by piece, and
+            one that is asked for is read again and has to have the same digest.
     """
 
     def __init__(
-        self, source: Path | Checkpoint, manifest: ManifestPolicy | Manifest = "auto"
+        self,
+        source: Path | Checkpoint,
+        manifest: ManifestPolicy | Manifest = "auto",
+        *,
+        keep: bool = True,
     ) -> None:
+        self._keep = keep
+        self._values: dict[str, Array] = {}
         self.path = source if isinstance(source, Path) else source.path
         self.manifest = _manifest(self.path, manifest)
         self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
@@ -51,7 +65,6 @@ class Reading:
         except BaseException:
             self._close()
             raise
-        self._values: dict[str, Array] = {}
 
     def __enter__(self) -> Reading:
         return self
@@ -124,30 +137,38 @@ class Reading:
         return Table(tensors, {**stored.layers, **known.layers}, stored.addressing)
 
     def _start(self) -> None:
-        records = [r for r in self.table.tensors.values() if r.extent is not None]
-        self._arena = Arena(self.checkpoint.files(), records, count_nonfinite=self.manifest is None)
+        placed = [r for r in self.table.tensors.values() if r.extent is not None]
+        self._arena = Arena(
+            self.checkpoint.files(),
+            placed,
+            count_nonfinite=self.manifest is None,
+            keep=self._keep,
+        )
         self._arena.start()
 
     def finish(self) -> Table:
         """Wait for the last byte; the table with digests of what was read."""
-        for key, loaded in self._arena.wait().items():
-            self._values[key] = loaded.array
-        seen: dict[str, TensorRecord] = {}
         loads = self._arena.wait()
+        seen: dict[str, TensorRecord] = {}
         for key, record in self.table.tensors.items():
-            if key in loads:
-                found = loads[key]
-                count = found.nonfinite
-                if count is None:  # equal bytes have equal counts; only damage makes it unknown
-                    count = record.nonfinite if found.digest == record.digest else None
-                seen[key] = replace(record, digest=found.digest, nonfinite=count)
-            else:
-                array = self.checkpoint.read(key)
-                self._values[key] = array
-                seen[key] = replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
+            if key not in loads:
+                seen[key] = self._surveyed(record, self.checkpoint.read(key))
+                continue
+            found = loads[key]
+            if found.array is not None:
+                self._values[key] = found.array
+            count = found.nonfinite
+            if count is None:  # equal bytes have equal counts; only damage makes it unknown
+                count = record.nonfinite if found.digest == record.digest else None
+            seen[key] = replace(record, digest=found.digest, nonfinite=count)
         seen.update(self._kept())
         self.table = Table(seen, self.table.layers, self.table.addressing)
         return self.table
+
+    def _surveyed(self, record: TensorRecord, array: Array) -> TensorRecord:
+        if self._keep:
+            self._values[record.key] = array
+        return replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
 
     def _kept(self) -> Iterator[tuple[str, TensorRecord]]:
         """What the companion holds, with the digests of what was read."""
@@ -155,20 +176,51 @@ class Reading:
         specs = self._companion.specs() if self._companion else {}
         for key, record in known.items():
             if self._companion is not None and specs.get(key) == record.spec:
-                array = self._values[key] = self._companion.read(key)
-                yield key, replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
+                yield key, self._surveyed(record, self._companion.read(key))
+
+    def value(self, key: str) -> Array:
+        """A tensor's elements, once everything is read; one that was not kept is read again.
+
+        Raises:
+            CorruptCheckpointError: it is no longer what it was the first time.
+        """
+        if key in self._values:
+            return self._values[key]
+        record = self.table.tensors[key]
+        array, found = self._read_again(record)
+        if found != record.digest:
+            raise CorruptCheckpointError(
+                self.path,
+                f"{record.label} changed while the checkpoint was being read; load it again once "
+                "nobody writes to it",
+            )
+        return array
+
+    def _read_again(self, record: TensorRecord) -> tuple[Array, str]:
+        if self.manifest is not None and record.key in self.manifest.kept:
+            assert self._companion is not None, "it was read from there"
+            array = self._companion.read(record.key)
+        elif record.extent is None:
+            array = self.checkpoint.read(record.key)
+        else:
+            arena = Arena(self.checkpoint.files(), [record], count_nonfinite=False, threads=1)
+            arena.start()
+            load = arena.wait()[record.key]
+            assert load.array is not None, "this arena keeps what it reads"
+            return load.array, load.digest
+        return array, digest(array)
 
     def kept_values(self) -> dict[str, Array]:
         """The arrays of the companion by key, once everything is read."""
         known = self.manifest.kept if self.manifest else {}
-        return {key: self._values[key] for key in known if key in self._values}
+        return {key: self.value(key) for key in known if key in self.table.tensors}
 
     def assets(self) -> dict[str, bytes]:
         """Files of layers by their path, those that a companion keeps included."""
         found = dict(self.checkpoint.assets())
         for key, record in self.table.tensors.items():
             if record.role == "asset":
-                found[key.removeprefix("assets/")] = self._values[key].tobytes()
+                found[key.removeprefix("assets/")] = self.value(key).tobytes()
         return found
 
     def rehash(self) -> Iterator[str]:
@@ -191,11 +243,11 @@ class Reading:
 
     def values(self, steps: tuple[Step, ...]) -> dict[str, Array]:
         """The arrays that the steps make, by target."""
-        return {s.target: s.apply([self._values[k] for k in s.sources]) for s in steps}
+        return {s.target: s.apply([self.value(k) for k in s.sources]) for s in steps}
 
     def loss(self, step: Step, dtype: str) -> Loss:
         """What casting the step's result to `dtype` would lose."""
-        return cast_loss(step.apply([self._values[k] for k in step.sources]), dtype)
+        return cast_loss(step.apply([self.value(k) for k in step.sources]), dtype)
 
     def architecture(self) -> Mapping[str, Any] | None:
         """The stored Keras config, else the one in the manifest (weights-only formats)."""

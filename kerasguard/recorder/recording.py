@@ -23,9 +23,10 @@ from kerasguard.manifest import Manifest
 from kerasguard.planning.findings import listed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep, lost
 from kerasguard.storage import companion, durable, sidecar
-from kerasguard.storage.arena import Arena, file_digests, file_records
+from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import staged
+from kerasguard.storage.file_survey import file_digests, file_records
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Recorded", "record", "save", "survey_checkpoint"]
@@ -183,6 +184,7 @@ def _digested(checkpoint: Checkpoint) -> Table:
         checkpoint.files(),
         [r for r in stored.tensors.values() if r.extent is not None],
         count_nonfinite=True,
+        keep=False,
     )
     arena.start()
     loads = arena.wait()

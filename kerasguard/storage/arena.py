@@ -1,16 +1,16 @@
-"""Every byte of a checkpoint, read once: tensors into aligned memory, the rest into digests.
+"""Tensors whose place in a file is known, read in threads and digested while they are in the cache.
 
-`Arena` reads tensors whose place is known in threads, straight into the arrays that the model
-will hold, and digests each while it is in the cache. `file_records` and `skeleton_differences`
-cover what lies around the tensors.
+An `Arena` reads each byte once: into memory of its own, aligned as the model needs it, or, where
+only digests are asked for, through a buffer that the next piece overwrites.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -21,12 +21,11 @@ from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from kerasguard.elements import Array, count_nonfinite, numpy_dtype
 from kerasguard.errors import ManifestError
-from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.storage.file_survey import by_recorded_name
 from kerasguard.storage.opened_file import OpenedFile
-from kerasguard.tensors import Extent, Table, TensorRecord
+from kerasguard.tensors import Extent, TensorRecord
 
-__all__ = ["Arena", "Loaded", "file_digests", "file_records", "skeleton_differences"]
+__all__ = ["Arena", "Loaded"]
 
 # TensorFlow copies arrays that do not begin at a multiple of this.
 _ALIGNMENT = 64
@@ -34,6 +33,8 @@ _ALIGNMENT = 64
 _PIECE = 1 << 20
 # Tensors below this size share a system call and an allocation.
 _SMALL = 1 << 16
+# From this size on NumPy asks for huge pages.
+_LARGE = 1 << 22
 # Linux takes at most 1024 buffers per call; every tensor may bring a gap along.
 _PER_CALL = 500
 
@@ -45,15 +46,15 @@ _Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A tensor in memory.
+    """A tensor that was read.
 
     Args:
-        array: 64-byte aligned, C-ordered, writable.
+        array: 64-byte aligned, C-ordered, writable; None where only its digest was asked for.
         digest: of its bytes.
         nonfinite: number of NaN and infinite elements; None where nobody asked.
     """
 
-    array: Array
+    array: Array | None
     digest: str
     nonfinite: int | None
 
@@ -65,6 +66,7 @@ class Arena:
         files: of the checkpoint, by name; they stay open until `wait` has returned.
         records: tensors to read; each has an extent as long as its spec says.
         count_nonfinite: whether to count NaN and infinite elements as well.
+        keep: whether to keep what is read; else it takes a piece of memory per thread.
         threads: by default one per processor, two at most: reading is bound by memory.
 
     Raises:
@@ -77,13 +79,15 @@ class Arena:
         records: Iterable[TensorRecord],
         *,
         count_nonfinite: bool,
+        keep: bool = True,
         threads: int | None = None,
     ) -> None:
-        self._count = count_nonfinite
+        self._count, self._keep = count_nonfinite, keep
+        self._scratch = threading.local()
         self._threads = threads or min(2, os.cpu_count() or 1)
         placed = [(record, _extent(record)) for record in records]
         names = {extent.file for _, extent in placed}
-        self._files = _renamed(files, names)
+        self._files = by_recorded_name(files, names)
         if strange := names - self._files.keys():
             raise ManifestError(f"tensors lie in {min(strange)!r}, which the checkpoint lacks")
         self._work = _share(placed)
@@ -128,25 +132,25 @@ class Arena:
 
     def _read_large(self, record: TensorRecord, extent: Extent) -> Loaded:
         dtype = _dtype(record.spec.dtype)
-        data = _aligned(extent.length)
         file = self._files[extent.file]
+        data = self._memory(extent.length if self._keep else _PIECE)
         state, nonfinite = xxh3_128(), 0
         for start in range(0, extent.length, _PIECE):
-            piece = data[start : start + _PIECE]
+            length = min(_PIECE, extent.length - start)
+            piece = data[start : start + length] if self._keep else data[:length]
             file.read_into(piece.data, extent.offset + start)
             state.update(piece.data)
             if self._count:
                 nonfinite += count_nonfinite(piece.view(dtype))
         return Loaded(
-            data.view(dtype).reshape(record.spec.shape),
+            data.view(dtype).reshape(record.spec.shape) if self._keep else None,
             f"xxh3:{state.hexdigest()}",
             nonfinite if self._count else None,
         )
 
     def _read_small(self, batch: Sequence[tuple[TensorRecord, Extent]]) -> dict[str, Loaded]:
         ends = list(accumulate(_rounded(extent.length) for _, extent in batch))
-        data = _aligned(ends[-1])
-        whole = data.data
+        whole = self._memory(ends[-1]).data
         parts = [
             whole[end - _rounded(extent.length) :][: extent.length]
             for end, (_, extent) in zip(ends, batch, strict=True)
@@ -155,76 +159,21 @@ class Arena:
         loaded = {}
         for (record, _), part in zip(batch, parts, strict=True):
             array = np.ndarray(record.spec.shape, _dtype(record.spec.dtype), part)
-            nonfinite = count_nonfinite(array) if self._count else None
-            loaded[record.key] = Loaded(array, f"xxh3:{xxh3_128_hexdigest(part)}", nonfinite)
+            loaded[record.key] = Loaded(
+                array if self._keep else None,
+                f"xxh3:{xxh3_128_hexdigest(part)}",
+                count_nonfinite(array) if self._count else None,
+            )
         return loaded
 
-
-@contextmanager
-def file_digests(checkpoint: Checkpoint) -> Iterator[dict[str, Future[str]]]:
-    """SHA-256 of every file by its name, made in a thread while the caller goes on.
-
-    Not every processor has instructions for it, and then it takes longer than all the rest.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="kerasguard-sha256") as pool:
-        yield {name: pool.submit(file.sha256) for name, file in checkpoint.files().items()}
-
-
-def file_records(
-    checkpoint: Checkpoint, table: Table, digests: Mapping[str, Future[str]] | None = None
-) -> tuple[FileRecord, ...]:
-    """Survey the files of a checkpoint: sizes, SHA-256, skeletons, zip members.
-
-    Args:
-        checkpoint: opened.
-        table: its own; tells which bytes are tensors.
-        digests: of `file_digests`, where they were begun before.
-    """
-    extents = _by_file(table)
-    files = checkpoint.files()
-    with file_digests(checkpoint) if digests is None else nullcontext(digests) as whole:
-        members = checkpoint.member_records()
-        return tuple(
-            FileRecord(
-                name,
-                file.size,
-                sha256=whole[name].result(),
-                skeleton=file.skeleton(extents.get(name, ())),
-                members=members,
-            )
-            for name, file in files.items()
-        )
-
-
-def skeleton_differences(files: Mapping[str, OpenedFile], manifest: Manifest) -> list[str]:
-    """Recorded names of the files that are gone or whose bytes outside the tensors differ.
-
-    Reads those bytes only and parses nothing: if nothing differs, the recorded extents are right.
-    """
-    extents = _by_file(manifest.table)
-    found = _renamed(files, {record.name for record in manifest.files})
-    return [
-        record.name
-        for record in manifest.files
-        if (file := found.get(record.name)) is None
-        or file.size != record.size
-        or file.skeleton(extents.get(record.name, ())) != record.skeleton
-    ]
-
-
-def _by_file(table: Table) -> dict[str, list[tuple[int, int]]]:
-    extents: dict[str, list[tuple[int, int]]] = {}
-    for record in table.tensors.values():
-        if (extent := record.extent) is not None:
-            extents.setdefault(extent.file, []).append((extent.offset, extent.length))
-    return extents
-
-
-def _renamed(files: Mapping[str, OpenedFile], names: set[str]) -> Mapping[str, OpenedFile]:
-    """The files by recorded name; a single file may have been renamed since."""
-    if len(files) == len(names) == 1:
-        return dict(zip(names, files.values(), strict=True))
-    return files
+    def _memory(self, length: int) -> _Bytes:
+        """Memory to keep, or this thread's own, which the next call overwrites."""
+        if self._keep:
+            return _aligned(length)
+        found: _Bytes | None = getattr(self._scratch, "bytes", None)
+        if found is None or len(found) < length:
+            found = self._scratch.bytes = _aligned(max(length, _PIECE))
+        return found[:length]
 
 
 def _extent(record: TensorRecord) -> Extent:
@@ -283,7 +232,16 @@ def _scatter(file: OpenedFile, parts: Sequence[memoryview], extents: Sequence[Ex
 
 
 def _aligned(length: int) -> _Bytes:
-    """Uninitialised bytes that begin at a multiple of 64."""
+    """Bytes that begin at a multiple of 64.
+
+    NumPy asks for huge pages where an array is large. The kernel clears those one by one although
+    each is overwritten at once, and on a virtual machine may first have to get them back from the
+    host: that took most of the time of a load. So large memory comes from the system, with
+    whatever pages it gives to those who ask for nothing.
+    """
+    if length >= _LARGE and hasattr(mmap, "MAP_PRIVATE"):
+        memory = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        return np.frombuffer(memory, np.uint8)
     data = np.empty(length + _ALIGNMENT, np.uint8)
     shift = -data.ctypes.data % _ALIGNMENT
     return data[shift : shift + length]

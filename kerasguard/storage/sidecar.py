@@ -236,10 +236,11 @@ def _matching(
 
 def _parse(path: Path) -> Manifest | None:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
             raise ManifestError("manifest is not a regular file; move it away", path=path)
         with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
+            data = file.read(min(status.st_size, SIZE_LIMIT) + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
