@@ -7,7 +7,8 @@ stops the work.
     ├── CheckpointError             the checkpoint cannot be read
     │   ├── CheckpointNotFoundError     nothing lies there (also a FileNotFoundError)
     │   ├── UnknownFormatError          the content is no checkpoint that kerasguard knows
-    │   └── CorruptCheckpointError      the container is broken (truncated, bad CRC, ...)
+    │   ├── CorruptCheckpointError      the container is broken (truncated, bad CRC, ...)
+    │   └── BadWriteError               a save did not reach the disk as it was (also an OSError)
     ├── ManifestError               the manifest cannot be read; `.where` says at which place
     │   ├── ManifestMissingError        only where the caller demanded one
     │   └── UnsupportedManifestError    a newer schema
@@ -24,11 +25,13 @@ stops the work.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
     "ArgumentError",
     "ArchitectureError",
+    "BadWriteError",
     "CheckpointError",
     "CheckpointNotFoundError",
     "CorruptCheckpointError",
@@ -73,6 +76,22 @@ class UnknownFormatError(CheckpointError):
 
 class CorruptCheckpointError(CheckpointError):
     """The container is broken; damage to a single tensor is a `Finding` instead."""
+
+
+class BadWriteError(CheckpointError, OSError):
+    """What a save left on the disk is not what the model holds; what was there before is kept.
+
+    Args:
+        path: where it was to be saved.
+        message: what happened.
+        held: of each tensor that differs, by its label, the digest of what the model holds.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], message: str, held: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(path, message)
+        self.held = held or {}
 
 
 class ManifestError(KerasguardError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kerasguard.errors import OutputError
 from kerasguard.report import Report
-from kerasguard.storage import durable
+from kerasguard.storage import durable, owners
 
 __all__ = ["write"]
 
@@ -30,10 +30,12 @@ def write(out: str | os.PathLike[str], report: Report, *, overwrite: bool = Fals
         raise OutputError(
             place, "exists and is not overwritten; name another, or ask to overwrite it"
         )
-    draft = place.with_name(durable.staging_name(f".{place.name}.kg-"))
+    claim = owners.Claim(f".{place.name}.kg-")
+    draft = place.with_name(claim.name)
     try:
         durable.write_durably(draft, report.html)
         draft.replace(place)
     finally:
         draft.unlink(missing_ok=True)
+        claim.release()
     return place

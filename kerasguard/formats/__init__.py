@@ -104,7 +104,7 @@ def candidates(names: Collection[str]) -> list[str]:
     parts = [kind.parts(names) for kind in FORMATS]
     wholes = {name for found in parts for name in found if name}
     owned = {part for found in parts for group in found.values() for part in group}
-    beside = {n for n in names if n.endswith(sidecar.SUFFIX) or companion.checkpoint_of(n)}
+    beside = {n for n in names if n.endswith(sidecar.SUFFIX) or companion.is_companion(n)}
     return sorted({*names, *wholes} - owned - beside)
 
 

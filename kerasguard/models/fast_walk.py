@@ -5,8 +5,6 @@ layer to find out: it keeps the answer, but under another name than it looks it 
 two copies of every variable before HDF5 makes its own. The file is the same, byte for byte.
 """
 
-# ruff: noqa: SLF001  # the names of TensorFlow that save a copy are private
-
 from __future__ import annotations
 
 import contextlib
@@ -16,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kerasguard.models.patches import Patch, PatchSet
-from kerasguard.models.shortcuts import Variable, attribute_skipset
+from kerasguard.models.shortcuts import attribute_skipset
+from kerasguard.models.variables import in_place
 
 __all__ = ["fast_walk"]
 
@@ -77,20 +76,9 @@ def _setting(original: Callable[[Any, str, Any], None]) -> Callable[[Any, str, A
 
     @functools.wraps(original)
     def set_item(self: Any, key: str, value: Any) -> None:
-        original(self, key, _where_it_lies(value) if _active.depth else value)
+        original(self, key, in_place(value) if _active.depth else value)
 
     return set_item
-
-
-def _where_it_lies(value: Any) -> Any:
-    """An array over the memory of a variable of TensorFlow that is one; else the value itself."""
-    if not isinstance(value, Variable):
-        return value
-    inner = value.value
-    if type(inner).__name__ != "ResourceVariable":
-        return value
-    tensor = inner.read_value()
-    return tensor._numpy() if hasattr(tensor, "_numpy") else value
 
 
 def _patches() -> list[Patch]:

@@ -21,6 +21,8 @@ __all__ = [
     "active_strategy",
     "alias",
     "components",
+    "held",
+    "in_place",
     "is_tensorflow_variable",
     "same_on_replicas",
     "snapshot",
@@ -85,6 +87,25 @@ def same_on_replicas(variable: Any) -> bool:
         return True
     expected = first.numpy().tobytes()
     return all(other.numpy().tobytes() == expected for other in others)
+
+
+def in_place(value: Any) -> Any:
+    """An array over the memory of a variable of TensorFlow that is one; else the value itself."""
+    if not isinstance(value, Variable):
+        return value
+    inner = value.value
+    if type(inner).__name__ != "ResourceVariable":
+        return value
+    tensor = inner.read_value()
+    return getattr(tensor, "_numpy", lambda: value)()
+
+
+def held(value: Any) -> Array:
+    """The elements of a variable, a tensor or an array as they are now; not to be changed."""
+    found = in_place(value)
+    if not isinstance(found, np.ndarray):
+        found = keras.ops.convert_to_numpy(found)
+    return np.asarray(found)
 
 
 def is_tensorflow_variable(value: Any) -> bool:

@@ -178,8 +178,8 @@ class _Save:
                 probe=self._probe(),
             )
         except Exception as error:
-            if self.state == "writing":
-                raise
+            if self.state == "writing" or isinstance(error, OSError):
+                raise  # the save's own, or it did not reach the disk
             if self._seen() == before:
                 self.without_manifest()
             if strict or isinstance(error, Warning):

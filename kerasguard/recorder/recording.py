@@ -1,7 +1,8 @@
 """The save pipeline: Keras writes, the bytes on disk are surveyed, checkpoint and manifest commit.
 
-The survey reads what Keras wrote, not what the model holds: a bad write is noticed while the
-previous checkpoint still lies there.
+The survey reads what Keras wrote and compares it with what the model holds: a bad write is noticed
+while the previous checkpoint still lies there. The write is then tried once more, and if that is no
+better the save fails and the previous checkpoint stays.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from kerasguard.elements import count_nonfinite, digest
-from kerasguard.errors import KerasguardError
+from kerasguard.errors import BadWriteError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.planning.findings import listed
+from kerasguard.recorder.as_written import compare, surveyed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep, lost
 from kerasguard.storage import companion, durable, sidecar
 from kerasguard.storage.arena import Arena
@@ -78,9 +81,10 @@ def save(
         manifest, kept = None, b""
         try:
             told = training() if training else {}
-            manifest, kept = survey_checkpoint(
-                stage.checkpoint, model, training=told, previous=path, probe=probe, strict=strict
-            )
+            given = {"training": told, "previous": path, "probe": probe, "strict": strict}
+            manifest, kept = surveyed(stage, partial(survey_checkpoint, model=model, **given))
+        except BadWriteError:
+            raise
         except Exception as error:
             if strict:
                 raise
@@ -212,6 +216,8 @@ def _with_model(
 
     live = live_model.LiveModel.of(model)
     known, table = live.table, manifest.table
+    if saved:
+        compare(live, checkpoint, table)
     told, more = probe.made(live, table, saved=saved)
     kept = keep(live, checkpoint, table, manifest.checkpoint_id, more)
     if kept.file is not None and not saved:

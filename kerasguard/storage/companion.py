@@ -14,10 +14,20 @@ from pathlib import Path
 
 from xxhash import xxh3_128_hexdigest
 
+from kerasguard.errors import ManifestError
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.storage import durable
 
-__all__ = ["SUFFIX", "checkpoint_of", "described", "located", "name_of", "retire", "write"]
+__all__ = [
+    "SUFFIX",
+    "belongs",
+    "described",
+    "is_companion",
+    "located",
+    "name_of",
+    "retire",
+    "write",
+]
 
 SUFFIX = ".safetensors"
 _NAME = re.compile(r"(?P<of>.+)(?P<rest>\.companion-[0-9a-f]{8}\.safetensors)", re.DOTALL)
@@ -30,21 +40,32 @@ def name_of(checkpoint: str, checkpoint_id: str) -> str:
         checkpoint: name of the checkpoint's file or folder, or prefix.
         checkpoint_id: 8 hexadecimal digits or more, random per save.
     """
-    return f"{checkpoint}.companion-{checkpoint_id[:8]}{SUFFIX}"
+    return durable.name_beside(checkpoint, f".companion-{checkpoint_id[:8]}{SUFFIX}")
 
 
-def checkpoint_of(name: str) -> str:
-    """The name of the checkpoint beside which a save left a companion of this name; else empty."""
+def is_companion(name: str) -> bool:
+    """Whether a file of this name is a companion."""
+    return _NAME.fullmatch(name) is not None
+
+
+def belongs(name: str, checkpoint: str) -> bool:
+    """Whether a file of this name is a companion that a save to `checkpoint` has left."""
     match = _NAME.fullmatch(name)
-    return match["of"] if match else ""
+    return match is not None and durable.name_beside(checkpoint, match["rest"]) == name
 
 
 def located(checkpoint: Path, name: str) -> Path:
-    """Where the companion of a checkpoint lies that may have been renamed, both in the same way."""
+    """Where the companion of a checkpoint lies that may have been renamed, both in the same way.
+
+    Raises:
+        ManifestError: the recorded name is no name of a file beside the checkpoint.
+    """
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        raise ManifestError(f"{name!r:.80} is no name of a companion", where="companion.name")
     match = _NAME.fullmatch(name)
     beside = [Path(checkpoint), Path(checkpoint).resolve()]
-    names = [name, *(f"{p.name}{match['rest']}" for p in beside if match)]
-    places = [p.with_name(n) for p in beside for n in names if "/" not in n and p.name]
+    names = [name, *(durable.name_beside(p.name, match["rest"]) for p in beside if match)]
+    places = [p.with_name(n) for p in beside for n in names if p.name]
     return next((place for place in places if place.is_file()), places[0])
 
 
@@ -61,7 +82,7 @@ def retire(checkpoint: Path, manifest: Manifest | None) -> None:
     """
     keep = manifest.companion.name if manifest is not None and manifest.companion else None
     for path in checkpoint.parent.iterdir():
-        if checkpoint_of(path.name) == checkpoint.name and path.name != keep:
+        if belongs(path.name, checkpoint.name) and path.name != keep:
             path.unlink(missing_ok=True)
 
 

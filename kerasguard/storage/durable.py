@@ -1,4 +1,4 @@
-"""What `commit` needs of the file system: flush, lock, exchange, and whose folder is whose.
+"""What `commit` needs of the file system: flush, lock, exchange, copy.
 
 Nothing here knows a checkpoint or a manifest.
 """
@@ -8,36 +8,33 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import functools
 import hashlib
 import os
-import re
 import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = [
+    "copy_over",
     "exchange",
-    "is_abandoned",
+    "identity",
     "link",
     "locked",
+    "name_beside",
+    "overwrite",
     "put",
     "rename_in",
     "signature",
-    "staging_name",
     "sync",
     "sync_tree",
-    "token_of",
     "write_durably",
 ]
 
-_NAME = re.compile(
-    r"\.kg-(?P<pid>\d+)-(?P<here>[0-9a-f]{8})(?P<born>[0-9a-f]{4})(?P<token>[0-9a-f]{8})$"
-)
-_ABANDONED_AFTER = 24 * 3600.0  # seconds; for what another machine or container left behind
+_LONGEST = 255  # bytes of a name
+_PATIENCE, _PAUSE = 30.0, 0.001  # seconds
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 # What a file system answers that does not have the call at all.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.ENOLCK, errno.EBADF)
@@ -75,6 +72,21 @@ def signature(path: Path) -> tuple[int, ...] | None:
     return status.st_ino, status.st_size, max([status.st_mtime_ns, *entries])
 
 
+def identity(path: Path) -> tuple[int, int]:
+    """What a file or folder keeps when it is renamed, and no other has meanwhile."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def name_beside(name: str, suffix: str) -> str:
+    """`name + suffix`, or where no file system takes so long a name, its start and a digest."""
+    room, whole = _LONGEST - len(suffix), os.fsencode(name)
+    if len(whole) <= room:
+        return name + suffix
+    start = whole[: room - 17].decode("utf-8", "ignore")
+    return f"{start}~{hashlib.sha256(whole).hexdigest()[:16]}{suffix}"
+
+
 def write_durably(path: Path, content: str | bytes) -> None:
     """Create a file that was not there, and flush it; text as UTF-8."""
     with path.open("xb") as file:
@@ -84,21 +96,55 @@ def write_durably(path: Path, content: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Exclude every other process and thread that locks `folder`; no lock file is left.
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Take turns with every other process and thread that locks `folder`; no lock file is left.
 
-    On a file system without locks the block runs unprotected.
+    On a file system without locks the block runs unprotected, and so it does once somebody has
+    kept the folder locked for longer than any commit takes.
+
+    Args:
+        folder: that exists.
+        shared: with others who only read.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    lock = _Lock()
     try:
+        with contextlib.suppress(PermissionError):  # it may be used and not be read
+            lock.take(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        lock.release()
+
+
+class _Lock:
+    """A descriptor with a lock on it; an interrupt that keeps it from being released frees it."""
+
+    _descriptor = -1
+
+    def take(self, folder: Path, kind: int) -> None:
+        self._descriptor = os.open(folder, os.O_RDONLY)
+        end = time.monotonic() + _PATIENCE
+        while not self._try(kind) and time.monotonic() < end:
+            time.sleep(_PAUSE)
+
+    def _try(self, kind: int) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
-        yield
-    finally:
-        os.close(descriptor)
+        return True
+
+    def release(self) -> None:
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.release()
 
 
 def put(source: Path, target: Path, aside: Path) -> None:
@@ -121,6 +167,32 @@ def put(source: Path, target: Path, aside: Path) -> None:
         if not exchange(source, target):
             target.rename(aside)
             source.rename(target)
+
+
+def copy_over(source: Path, target: Path) -> None:
+    """Give `target`, which stays the same file or folder, the content of `source`; flushed."""
+    if source.is_dir():
+        if not target.is_dir():
+            target.mkdir()
+        for entry in sorted(source.iterdir()):
+            copy_over(entry, target / entry.name)
+        return
+    with source.open("rb") as new, target.open("r+b" if target.exists() else "xb") as old:
+        shutil.copyfileobj(new, old, 1 << 20)
+        _end(old)
+
+
+def overwrite(target: Path, content: bytes) -> None:
+    """Give a file that is there other content, in place; flushed."""
+    with target.open("r+b") as file:
+        file.write(content)
+        _end(file)
+
+
+def _end(file: BinaryIO) -> None:
+    file.truncate()
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -187,72 +259,3 @@ def rename_in(error: BaseException, names: Mapping[Path, Path]) -> None:
     for name in ("filename", "filename2"):
         if isinstance(error, OSError) and getattr(error, name) is not None:
             setattr(error, name, renamed(getattr(error, name)))
-
-
-def staging_name(prefix: str) -> str:
-    """A new name that tells which process it belongs to: `<prefix><pid>-<random>`.
-
-    In front of the random digits stand a few that depend on the machine and on when the process
-    began. Were they in a file, a process killed before it is written would leave a riddle.
-    """
-    pid = os.getpid()
-    return f"{prefix}{pid}-{_here()}{_born(pid)}{os.urandom(4).hex()}"
-
-
-def is_abandoned(path: Path) -> bool:
-    """Whether the process that made `path`, under a `staging_name`, is gone.
-
-    Only a process of this machine (and container) can be asked for; what others left counts as
-    abandoned a day after its last change.
-    """
-    match = _NAME.search(path.name)
-    if match is None:
-        return False
-    if match["here"] == _here():
-        return match["born"] != _born(int(match["pid"]))
-    try:
-        return time.time() - path.stat().st_mtime > _ABANDONED_AFTER
-    except OSError:
-        return False  # gone meanwhile
-
-
-def token_of(path: Path) -> str:
-    """The random part of a `staging_name`; empty for any other name."""
-    match = _NAME.search(path.name)
-    return match["token"] if match else ""
-
-
-@functools.lru_cache(maxsize=1)
-def _here() -> str:
-    """This boot of this machine, and the container whose process numbers are valid."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-        return _digits(f"{boot}{Path('/proc/self/ns/pid').stat().st_ino}", 8)
-    except OSError:
-        import uuid
-
-        return _digits(f"{uuid.getnode()}", 8)
-
-
-def _born(pid: int) -> str:
-    """When a process started, so that a number given anew is told apart; empty if it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        fields = status.rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else _digits(fields[19], 4)
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return _digits("", 4)
-
-
-def _digits(text: str, count: int) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:count]

@@ -9,6 +9,7 @@ the manifest that describes the checkpoint that is there, be it in place or pend
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -19,7 +20,7 @@ from typing import Literal
 
 from kerasguard.errors import CheckpointError, ManifestError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.storage import durable
+from kerasguard.storage import durable, owners
 from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "place_of",
     "promote",
     "read",
+    "settle",
     "sidecar_path",
     "staging_prefix",
     "write",
@@ -53,7 +55,7 @@ def sidecar_path(checkpoint: Path) -> Path:
     path = Path(checkpoint)
     if path.name in ("", ".."):
         path = path.resolve()
-    return path.with_name(path.name + SUFFIX)
+    return path.with_name(durable.name_beside(path.name, SUFFIX))
 
 
 def place_of(checkpoint: Path) -> Path:
@@ -135,7 +137,7 @@ def clear_abandoned(target: Path) -> None:
     """Remove what killed saves to `target` left, after completing what they had begun."""
     prefix = staging_prefix(target.name)
     folders = [path for path in target.parent.iterdir() if path.name.startswith(prefix)]
-    folders = [folder for folder in folders if durable.is_abandoned(folder)]
+    folders = [folder for folder in folders if owners.is_abandoned(folder)]
     if not folders:
         return
     with durable.locked(target.parent):
@@ -160,13 +162,34 @@ def write(checkpoint: Path, manifest: Manifest) -> Path:
     """
     place = place_of(checkpoint)
     prefix = staging_prefix(place.name.removesuffix(SUFFIX))
-    draft = place.with_name(durable.staging_name(prefix))
+    claim = owners.Claim(prefix)
+    draft = place.with_name(claim.name)
     try:
-        durable.write_durably(draft, manifest.to_json())
-        draft.replace(place)
+        try:
+            durable.write_durably(draft, manifest.to_json())
+        except OSError as error:  # a folder that takes no new files
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not place.exists():
+                raise
+            durable.overwrite(place, manifest.to_json().encode())
+        else:
+            settle(draft, place)
     finally:
         draft.unlink(missing_ok=True)
+        claim.release()
     return place
+
+
+def settle(pending: Path, place: Path) -> None:
+    """Move a manifest into its place; where it cannot be renamed, its content alone.
+
+    Readers find it at either place meanwhile.
+    """
+    try:
+        pending.replace(place)
+    except OSError:
+        if not place.is_file():
+            raise
+        durable.overwrite(place, pending.read_bytes())
 
 
 def describes(manifest: Manifest, checkpoint: Path, digests: dict[Path, str] | None = None) -> bool:

@@ -58,7 +58,7 @@ def by_digest(files: Iterable[tuple[int, str]]) -> str:
 def companions(name: str, siblings: Iterable[str]) -> list[str]:
     """Those of `siblings` that belong to the checkpoint `name`: its manifest, companion, parts."""
     names = set(siblings)
-    beside = {n for n in names if n == f"{name}{SUFFIX}" or companion.checkpoint_of(n) == name}
+    beside = {n for n in names if n == f"{name}{SUFFIX}" or companion.belongs(n, name)}
     return sorted(beside | parts_of(name, names))
 
 

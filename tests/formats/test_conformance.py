@@ -15,8 +15,8 @@ from kerasguard.errors import CheckpointError, CheckpointNotFoundError
 from kerasguard.formats import FORMATS, open_checkpoint
 from kerasguard.planning.operations import spec_of
 from kerasguard.storage.arena import Arena
-from kerasguard.storage.file_survey import file_records
 from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.storage.file_survey import file_records
 
 pytestmark = [pytest.mark.keras, pytest.mark.parametrize("kind", FORMATS, ids=lambda k: k.name)]
 

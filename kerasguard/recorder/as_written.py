@@ -1,0 +1,105 @@
+"""Whether a checkpoint that was written just now holds what its model holds.
+
+HDF5 goes on after a write that failed, so a save can return and leave zeros in the file. Digests
+are compared, and nothing is copied: the survey has those of the file, and the model's values are
+digested where they lie.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kerasguard.elements import digest, numpy_dtype
+from kerasguard.errors import BadWriteError, CheckpointError, ModelError
+from kerasguard.manifest import Manifest
+from kerasguard.planning.findings import listed
+from kerasguard.storage import sidecar
+from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.storage.commit import Stage
+from kerasguard.tensors import Table, TensorRecord
+
+__all__ = ["compare", "surveyed"]
+
+
+def surveyed(
+    stage: Stage, survey: Callable[[Any], tuple[Manifest, bytes]]
+) -> tuple[Manifest, bytes]:
+    """What `survey` returns of the staged checkpoint, which is written anew if it is bad.
+
+    Raises:
+        BadWriteError: it was bad both times.
+        KerasguardError: it cannot be recorded for a reason that is no bad write.
+    """
+    try:
+        return survey(stage.checkpoint)
+    except CheckpointError as error:
+        first = error
+    stage.write_again()
+    try:
+        return survey(stage.checkpoint)
+    except BadWriteError as second:
+        known = getattr(first, "held", {})
+        if any(known.get(label, digest) != digest for label, digest in second.held.items()):
+            raise ModelError("the model changes while it is saved") from None
+        raise
+    except CheckpointError as second:
+        if sidecar.place_of(stage.given).exists():  # a recorded pair is not given up for it
+            raise BadWriteError(stage.path, f"cannot be read back: {second}") from second
+        raise
+
+
+def compare(live: Any, checkpoint: Checkpoint, stored: Table) -> None:
+    """Raise BadWriteError where a checkpoint does not hold its model's tensors as they are.
+
+    Args:
+        live: the model's survey, as `live_model.LiveModel`.
+        checkpoint: that was written just now.
+        stored: its table, with digests.
+    """
+    odd = _differing(live, checkpoint, stored)
+    if odd:
+        what = f"the file does not hold {listed([*odd], 5)} as the model does"
+        raise BadWriteError(checkpoint.path, f"{what}; check the disk and save again", odd)
+
+
+def _differing(live: Any, checkpoint: Checkpoint, stored: Table) -> dict[str, str]:
+    """By label, the digests of what a model holds and its checkpoint does not."""
+    with_optimizer = any(record.role == "optimizer" for record in stored.tensors.values())
+    if checkpoint.traits.keys == "walk":
+        return dict(_by_key(live, stored, with_optimizer=with_optimizer))
+    if checkpoint.traits.keys == "order":
+        return dict(_by_value(live.model, stored, with_optimizer=with_optimizer))
+    return {}  # TensorFlow raises where it cannot write
+
+
+def _by_key(live: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple[str, str]]:
+    """What has another value under its key, or is not there."""
+    from kerasguard.models.variables import held
+
+    for place in live.places:
+        if place.record.role == "optimizer" and not with_optimizer:
+            continue
+        found = stored.tensors.get(place.record.key)
+        mine = _digest_as(found, held(place.value))
+        if found is None or mine != found.digest:
+            yield place.record.label, mine
+
+
+def _by_value(model: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple[str, str]]:
+    """What the file holds less often than the model, where its keys are not the model's."""
+    from kerasguard.models.variables import held
+
+    left = Counter(record.digest for record in stored.tensors.values())
+    for variable in (*model.weights, *(model.optimizer.variables if with_optimizer else ())):
+        found = digest(held(variable))
+        if left[found] < 1:
+            yield variable.path, found
+        left[found] -= 1
+
+
+def _digest_as(stored: TensorRecord | None, array: Any) -> str:
+    """Digest of a model's value in the form in which the file holds it."""
+    wanted = numpy_dtype(stored.spec.dtype) if stored is not None else array.dtype
+    return digest(array if array.dtype == wanted else array.astype(wanted))

@@ -1,0 +1,66 @@
+"""The shards that a `.weights.json` lists: new ones never touch those that the old list names."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from kerasguard.storage import durable, owners
+
+__all__ = ["name_apart", "retire", "shards_of"]
+
+_SHARD = re.compile(r"(?P<base>.+)_\d{5}(-(?P<token>[0-9a-f]{8}))?\.weights\.h5", re.DOTALL)
+
+
+def shards_of(listing: Path) -> set[str]:
+    """The files that a `.weights.json` lists, as far as they are named like shards."""
+    try:
+        weight_map = json.loads(listing.read_bytes())["weight_map"]
+        named = [n for v in weight_map.values() for n in (v if isinstance(v, list) else [v])]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+    return {n for n in named if isinstance(n, str) and "/" not in n and _SHARD.fullmatch(n)}
+
+
+def name_apart(listing: Path, target: Path, token: str) -> None:
+    """Rename staged shards, and rewrite the list, where they would overwrite others.
+
+    Until the list is renamed into place the old one must find its own shards.
+    """
+    names = shards_of(listing)
+    if not any(target.with_name(name).exists() for name in (target.name, *names)):
+        return
+    apart = {n: f"{n.removesuffix('.weights.h5')}-{token}.weights.h5" for n in names}
+    content = json.loads(listing.read_bytes())
+    content["weight_map"] = {
+        key: [apart[n] for n in value] if isinstance(value, list) else apart[value]
+        for key, value in content["weight_map"].items()
+    }
+    for old, new in apart.items():
+        listing.with_name(old).rename(listing.with_name(new))
+    listing.write_text(json.dumps(content, indent=4), encoding="utf-8")
+
+
+def retire(listing: Path, superseded: set[str], staging: Path) -> None:
+    """Delete shards that the list in place no longer names.
+
+    Keras opens the first shard by its plain name before it looks into the list, so that name
+    becomes a second one of the new first shard.
+    """
+    current = shards_of(listing)
+    match = _SHARD.fullmatch(min(current, default=""))
+    if match is None:
+        return
+    plain = f"{match['base']}_00000.weights.h5"
+    if plain not in current:
+        durable.link(listing.with_name(match[0]), staging / "first")
+        (staging / "first").replace(listing.with_name(plain))
+    saving = {owners.token_of(path) for path in listing.parent.glob(".*.kg-*")}
+    for path in listing.parent.glob("*.weights.h5"):
+        shard = _SHARD.fullmatch(path.name)
+        if shard is None or path.name in current or path.name == plain:
+            continue
+        forgotten = shard["base"] == match["base"] and shard["token"] not in (None, *saving)
+        if forgotten or path.name in superseded:
+            path.unlink(missing_ok=True)
