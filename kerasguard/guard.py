@@ -41,7 +41,7 @@ def plan(
 ) -> RepairPlan:
     """What `restore` would do: a dry run that reads every byte and changes nothing.
 
-    Args and errors as for `restore`; findings that cannot be settled are in the plan's
+    Args and errors as for `restore`; findings that cannot be repaired are in the plan's
     `unresolved` instead of an exception. No graph is run, whatever `allow_graph` says.
     """
     with attempt(

@@ -145,7 +145,7 @@ class Report:
         bad, count = len(self.unresolved), len(self.outcomes)
         if self.action == "verify":
             if self.origin == "unrecorded":
-                return "readable, but nobody recorded it: there is no manifest to compare with"
+                return "readable; no manifest to verify it against"
             return f"differs from its manifest in {_count(bad, 'place')}" if bad else "as recorded"
         if self.action == "repair":
             return self._repaired()

@@ -76,7 +76,7 @@ def test_an_operation_that_is_not_in_the_table(tmp_path: Path) -> None:
 
 def test_channels_first_that_cannot_be_converted(tmp_path: Path) -> None:
     message = error(file(tmp_path, "2.12.0", layer("Conv2D", "c", **IMAGES)))
-    assert "KG432 c: has channels first" in message
+    assert "KG432 c: uses channels_first" in message
 
 
 def test_all_custom_objects_that_are_missing_at_once(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def _object(text: str) -> tuple[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="kerasguard", description="What is in a Keras checkpoint, and whether it is intact."
+        prog="kerasguard", description="Inspect, verify and repair Keras checkpoints."
     )
     verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -90,29 +90,29 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("inspect", commands.inspect, "list the tensors of a checkpoint").add_argument("path")
     verb("verify", commands.verify, "compare a checkpoint with its manifest").add_argument("path")
-    plan = verb("plan", commands.plan, "tell how a checkpoint would be restored; changes nothing")
+    plan = verb("plan", commands.plan, "show what loading would do (dry run)")
     plan.add_argument("path")
     _add_choices(plan)
-    repair = verb("repair", commands.repair, "write a checkpoint anew, for Keras alone to load")
+    repair = verb("repair", commands.repair, "rewrite as a .keras file that plain Keras loads")
     repair.add_argument("path")
     repair.add_argument("out", metavar="OUT.keras")
-    repair.add_argument("--dry-run", action="store_true", help="tell what would be done")
+    repair.add_argument("--dry-run", action="store_true", help="show what would be done")
     repair.add_argument("--overwrite", action="store_true", help="replace OUT.keras if it exists")
     _add_choices(repair)
-    diff = verb("diff", commands.diff, "tell what differs between two checkpoints")
+    diff = verb("diff", commands.diff, "compare two checkpoints")
     diff.add_argument("first")
     diff.add_argument("second")
-    report = verb("report", commands.report, "write a page about a checkpoint")
+    report = verb("report", commands.report, "write an HTML report about a checkpoint")
     report.add_argument("path")
     report.add_argument("out", nargs="?", metavar="PAGE.html", help="default: PATH.html")
-    report.add_argument("--plan", action="store_true", help="of a dry run, not a verification")
+    report.add_argument("--plan", action="store_true", help="report on a dry run of loading")
     report.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     _add_choices(report)
     scan = verb("scan", commands.scan, "list the checkpoints below a folder and verify them")
     scan.add_argument("folder")
-    scan.add_argument("--quick", action="store_true", help="verify nothing")
-    verb("doctor", commands.doctor, "tell what kerasguard works with here")
-    explain = verb("explain", commands.explain, "tell what a code such as KG201 means")
+    scan.add_argument("--quick", action="store_true", help="find checkpoints, do not verify them")
+    verb("doctor", commands.doctor, "show installed versions and what they support")
+    explain = verb("explain", commands.explain, "explain a finding code such as KG201")
     explain.add_argument("code", nargs="?", help="default: list all codes")
     return parser
 
@@ -127,13 +127,12 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
     command.add_argument("--repair", choices=["off", "exact", "lossy", "guess"], default="exact")
     command.add_argument(
         "--rename", type=_renaming, action="append", default=[], metavar="OLD=NEW",
-        help="a name in the checkpoint and the name in the model; may be given several times",
+        help="a name in the checkpoint and the name in the model (repeatable)",
     )  # fmt: skip
     command.add_argument(
         "--custom-objects", type=_object, action="append", default=[],
         metavar="[NAME=]MODULE:ATTRIBUTE",
-        help="a class or function that the checkpoint names, or a dict of them; may be given "
-        "several times",
+        help="custom class or function the checkpoint uses, or a dict of them (repeatable)",
     )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ class KerasZip(Checkpoint):
     def verify_container(self) -> list[str]:
         """Members whose bytes do not have the CRC-32 that the archive tells."""
         return [
-            f"{self.path.name}: member {name} does not have the CRC-32 that the archive tells; it "
+            f"{self.path.name}: member {name} does not match the CRC-32 in the archive; it "
             "changed after it was saved: take the file from a copy"
             for name, member in self._archive.members.items()
             if self._archive.crc32(name) != member.crc32

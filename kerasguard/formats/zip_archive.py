@@ -92,7 +92,7 @@ class ZipArchive:
             if member.header < last:
                 raise self._broken(f"member {member.name!r} overlaps another one")
             if last == 0 < member.header:
-                raise self._broken("bytes that belong to no member lie before the first one")
+                raise self._broken("bytes that belong to no member come before the first one")
             last = member.offset + member.packed
         if last > start:
             raise self._broken("the last member overlaps the directory")
@@ -112,7 +112,7 @@ class ZipArchive:
         else:
             data = self._inflate(member)
         if zlib.crc32(data) != member.crc32:
-            raise self._broken(f"member {name!r} does not have the CRC-32 that the archive tells")
+            raise self._broken(f"member {name!r} does not match the CRC-32 in the archive")
         return data
 
     def crc32(self, name: str) -> int:
@@ -167,7 +167,7 @@ class ZipArchive:
         if start + size != at:  # where a zip64 end record stands between, it has the true numbers
             at, count, size, start = self._directory64(at, told)
         if start + size != at:
-            raise self._broken("bytes that belong to no member lie beside the archive's directory")
+            raise self._broken("bytes that belong to no member are beside the archive's directory")
         if count > _MAX_MEMBERS:
             raise self._broken(f"{count} members, a checkpoint has at most {_MAX_MEMBERS}")
         return count, start, at
@@ -181,7 +181,7 @@ class ZipArchive:
         file, after = self._file, end - _LOCATOR64.size
         locator = file.pread(after, _LOCATOR64.size) if after > 0 else b""
         if not locator.startswith(b"PK\6\7") and 0xFFFFFFFF not in told and told[0] != 0xFFFF:
-            raise self._broken("bytes that belong to no member lie beside the archive's directory")
+            raise self._broken("bytes that belong to no member are beside the archive's directory")
         mark, disk, at, disks = _LOCATOR64.unpack(locator or bytes(_LOCATOR64.size))
         if mark != b"PK\6\7" or disk or disks != 1 or at + _END64.size > after:
             raise self._broken("the zip64 end record is not where it should be")

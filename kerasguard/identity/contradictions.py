@@ -93,7 +93,7 @@ def _exchanged(
         others = sorted(offered.get((ours.look(e), ours.arguments(e)), ()))
         if others:
             reason = (
-                "the stored layer in its place has other arguments, and another one has its own"
+                "the layer stored at its position is configured differently, and another matches"
             )
             yield e, Doubt((*others[:3], s), reason)
 
@@ -108,7 +108,9 @@ def _replaced(ours: Side, theirs: Side, changed: Mapping[str, str]) -> Iterator[
         a, b = ours.units[e], theirs.units[s]
         like = max(looks[0][ours.look(e)], looks[1][theirs.look(s)])
         if a.name and b.name and a.name != b.name and not (a.weak and b.weak) and like > 1:
-            reason = "the stored layer in its place has another name and other arguments"
+            reason = (
+                "the layer stored at its position has another name and is configured differently"
+            )
             yield e, Doubt((s,), reason)
 
 
@@ -130,7 +132,9 @@ def _nameless(
         if not a.weak or b.weak or not b.name or auto_named(b.name, a.kind):
             continue
         if left[theirs.look(s)] or (kept and looks[ours.look(e)] > 1):
-            reason = "the stored layer in its place had a name, and others look like it"
+            reason = (
+                "the layer stored at its position had a user-given name, and others look like it"
+            )
             yield e, Doubt((s,), reason)
 
 
@@ -150,7 +154,7 @@ def _transplanted(
         if e in left and s in right:
             now, before = _above(left[e]), _above(right[s])
             if now & ~before and before & ~now:
-                reason = "it follows other named layers than the stored layer in its place did"
+                reason = "its inputs are not those of the layer stored at its position"
                 yield e, Doubt((s,), reason)
 
 

@@ -19,8 +19,8 @@ __all__ = ["Claims", "Decision"]
 Units = Mapping[str, Unit]
 Pairs = Mapping[str, str]
 
-_TWO_PLACES = "its place in the graph says one thing, its class and arguments another"
-_OTHER_ORDER = "names say that its like are made in another order than when they were saved"
+_TWO_PLACES = "its position in the graph matches one stored layer, its class and arguments another"
+_OTHER_ORDER = "layers of its kind are created in another order than when the file was saved"
 
 
 class Claims:

@@ -15,8 +15,8 @@ __all__ = ["remaining"]
 # Candidates of a doubt that are kept on either side; thousands of layers may be in doubt.
 _SHOWN = 4
 Units = Mapping[str, Unit]
-_OTHER_ORDER = "it is the only one that fits, and stands in another order among its like"
-_OTHER_NAME = "it is the only one that fits, at another place and under another given name"
+_OTHER_ORDER = "only this stored layer fits, but the order among layers of its kind has changed"
+_OTHER_NAME = "only this stored layer fits, but both its position and its name differ"
 
 
 def remaining(

@@ -56,7 +56,7 @@ def pair_optimizer(
         return _by_slot(mine, other, weights)
     if is_classic(other):
         blocks = in_blocks(classes[0], mine, other) if in_order else None
-        reason = f"its slots have no names, and they do not lie as those of {classes[0]} did"
+        reason = f"its slots are unnamed and not in the order that {classes[0]} wrote them"
         return (blocks, "") if blocks is not None else ({}, reason)
     if alike and not slots and len(other) > len(mine):
         return _without_slots(mine, other)
@@ -68,7 +68,10 @@ def pair_optimizer(
     if len(mine) != len(other):
         return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
     if not in_order:
-        return {}, "layers moved and the checkpoint does not tell which weight a slot belongs to"
+        return (
+            {},
+            "layers changed places, and the file does not say which weight each slot belongs to",
+        )
     pairs = dict(zip(mine, other, strict=True))
     wrong = [r for r, s in pairs.items() if r.spec.shape != s.spec.shape]
     if wrong:

@@ -62,8 +62,8 @@ def changed_defaults(expected: Table, writer: Mapping[str, str]) -> Iterator[Fin
             "",
             f"{', '.join(old)}: recurrent activations may have been hard_sigmoid by "
             f"default when Keras {writer.get('keras', '1')} wrote the file and are sigmoid today, "
-            "which weights cannot tell; "
-            "load a full model, or build these layers with recurrent_activation= as it was "
+            "which the weights do not show; load a full model, or build these layers with "
+            "recurrent_activation= as it was "
             "(Keras 2's is clip(0.2 * x + 0.5, 0, 1))",
             Severity.WARNING,
         )
@@ -95,10 +95,9 @@ def other_masks(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator[Fi
     return _of_keras_2(
         layers,
         writer,
-        "until Keras 2, which wrote the file or may have, a step was "
-        "masked where any of the merged tensors masks it; today where all do, and none where "
-        "one has no mask: what uses masks behind computes something else; load a full model, "
-        "or give these layers one mask",
+        "Keras 2, which may have written this file, masked a step if any merged input did; Keras 3 "
+        "only if all do. Layers after the merge that use the mask may compute something else; load "
+        "a full model, or give these layers one mask",
     )
 
 

@@ -174,21 +174,21 @@ def _ambiguous(theirs: Group, ours: Group, steps: tuple[Step, ...], *, inside: b
     if inside:
         message = (
             f"{theirs.name}: its {len(theirs.tensors)} tensors fit {ours.name} in several orders, "
-            "and neither names nor the model tell in which its layers were made or frozen when it "
-            "was saved; give its layers the names that the file has"
+            "and neither names nor the model show which of them was saved; give its layers the "
+            "names that the file has"
         )
     else:
         message = (
-            f"{theirs.name}: fits {ours.name} by its place in the file, but names of other layers "
-            "contradict that place, or nothing tells in which order the model made its layers; "
-            "give the layers the names that the file has"
+            f"{theirs.name}: fits {ours.name} by its position in the file, but the names of other "
+            "layers contradict that order, or the order of the model's layers is not known; give "
+            "the layers the names that the file has"
         )
     return Finding("KG109", ours.record.key, message, Severity.ERROR, steps, Safety.GUESS)
 
 
 def _two_orderings(ordering: Ordering) -> Finding:
     message = (
-        "the file does not tell whether its kernels have the outputs first (dim_ordering th) or "
+        "the file does not say whether its kernels have the outputs first (dim_ordering th) or "
         f"last (tf), and all of them fit both ways; read as {ordering}"
     )
     return Finding("KG205", "", message, Severity.WARNING)

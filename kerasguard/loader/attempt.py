@@ -162,6 +162,10 @@ def _optimizer(prepared: Prepared, decided: RepairPlan) -> str:
     return "restored" if any(step.target in slots for step in decided.steps) else "none"
 
 
+def _problems(count: int) -> str:
+    return "1 problem is" if count == 1 else f"{count} problems are"
+
+
 def _refusal(path: Source, decided: RepairPlan, repair: Policy) -> str:
     bad = decided.unresolved
     shown = "\n".join(f"  {finding}" for finding in bad[:20])
@@ -172,6 +176,6 @@ def _refusal(path: Source, decided: RepairPlan, repair: Policy) -> str:
         hint = f' ; to allow repairs: repair="{offered[0]}"'
     see = "kerasguard.plan(...)" if isinstance(path, Mapping) else f"kerasguard plan {path}"
     return (
-        f'{named(path)}: {len(bad)} findings cannot be settled under repair="{repair}"; the model '
-        f"was not changed.\n{shown}{more}\nSee: {see}{hint}"
+        f"{named(path)}: cannot be loaded: {_problems(len(bad))} not repairable under "
+        f'repair="{repair}". The model was not changed.\n{shown}{more}\nSee: {see}{hint}'
     )

@@ -31,7 +31,7 @@ def probed(
     inputs = [kept.get(one["kept"]) for one in told["inputs"] if "kept" in one]
     recorded = [kept.get(key) for key in told["outputs"]]
     if any(array is None for array in (*inputs, *recorded)):
-        yield _impossible("the recorded outputs lie in a companion that is missing or damaged")
+        yield _impossible("the recorded outputs are in a companion that is missing or damaged")
         return
     try:
         now = live_probe.answer(

@@ -1,4 +1,4 @@
-"""KG446: boundaries that a layer found by itself lie among the weights, as a summary of the data.
+"""KG446: a Discretization's adapted boundaries are stored as weights, as a summary of the data.
 
 What it looks like: a Discretization with `num_bins` and no `bin_boundaries`, and a tensor `summary`
 of shape (2, n) beside it. Keras 3 loads the layer without boundaries, and it cannot be called.
@@ -26,7 +26,7 @@ from kerasguard.tensors import Table
 
 __all__ = ["boundaries", "summaries"]
 
-CODES = {"KG446": "boundaries that a layer found by itself lie among the weights"}
+CODES = {"KG446": "a Discretization's adapted boundaries are stored as weights"}
 
 
 def summaries(architecture: Mapping[str, Any], stored: Table) -> dict[str, str]:

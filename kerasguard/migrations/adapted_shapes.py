@@ -1,4 +1,4 @@
-"""KG447: how large an adapted layer's input is stands among the weights alone.
+"""KG447: an adapted layer's input size is known only from its weights.
 
 What it looks like: a Sequential whose input shape is open where its first layer, a Normalization,
 has an axis: `batch_input_shape: [null, null]`, and a tensor `mean` of shape (4,). Keras 3: `All
@@ -23,7 +23,7 @@ from kerasguard.blueprint.objects import Json, class_of, config_of, is_object, n
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.tensors import Table
 
-CODES = {"KG447": "how large an adapted layer's input is stands among the weights alone"}
+CODES = {"KG447": "an adapted layer's input size is known only from its weights"}
 
 
 def rewrite(blueprint: Blueprint) -> None:
@@ -47,7 +47,7 @@ def rewrite(blueprint: Blueprint) -> None:
             return part
         for axis, length in zip(axes, size, strict=True):
             shape[axis] = length
-        blueprint.note(layer, f"the model's input is {shape}, as its stored mean tells")
+        blueprint.note(layer, f"the model's input is {shape}, taken from its stored mean")
         closed = {**source, "config": {**config_of(source), "batch_input_shape": shape}}
         layers = [closed if layer is source else layer for layer in _layers(part)]
         return {**part, "config": {**part["config"], "layers": layers}}

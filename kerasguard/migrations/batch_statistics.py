@@ -31,7 +31,7 @@ from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object
 from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG440": "a layer behaves as in training when the model predicts"}
+CODES = {"KG440": "a layer runs in training mode at inference"}
 
 _DROPPED = ("momentum", "moving_mean_initializer", "moving_variance_initializer", "synchronized")
 

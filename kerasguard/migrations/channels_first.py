@@ -75,8 +75,8 @@ def _refuse_the_rest(blueprint: Blueprint) -> None:
         if left and _ON_GPUS.fullmatch(class_of(layer)) and not blueprint.is_refused(layer):
             blueprint.refuse(
                 layer,
-                "has channels first, which TensorFlow computes on GPUs only, and stands where the "
-                "file tells no input shape, or no calls that could be turned; build the model with "
+                "uses channels_first, which TensorFlow runs on GPUs only, and cannot be converted: "
+                "the file gives no input shape here, or no calls to convert; build the model with "
                 "channels_last and load the weights into it: kerasguard.load(path, model=model)",
             )
 

@@ -29,8 +29,8 @@ def rewrite(blueprint: Blueprint) -> None:
             del config_of(item)["salt"]
             blueprint.warn(
                 item,
-                "its salt is that which stood for none, so it hashes without; if the model had "
-                "been loaded from a file before it was saved, it hashed with it",
+                'its salt is TensorFlow\'s placeholder for "no salt" and is dropped; if this model '
+                "had itself been loaded from a file, it did hash with that salt",
             )
 
 

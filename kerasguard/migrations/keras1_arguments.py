@@ -128,7 +128,7 @@ def _tell_orderings(blueprint: Blueprint) -> None:
         blueprint.refuse(
             "",
             f"{names}: Keras 1 did not write whether these have channels first, and no other "
-            'layer tells; add "dim_ordering" to their configs',
+            'layer shows it; add "dim_ordering" to their configs',
         )
 
 

@@ -62,13 +62,14 @@ def rewrite(blueprint: Blueprint) -> None:
             if config.pop("time_major"):
                 blueprint.refuse(
                     item,
-                    "time_major=True: Keras 3 has the batch first, and here it cannot be turned",
+                    "time_major=True is not supported by Keras 3, and the axes cannot be swapped "
+                    "here",
                 )
             told.append("time_major=False")
         if config.pop("num_constants", None):
             blueprint.refuse(item, f"{class_of(item)} takes constants, which Keras 3 does not")
         if told:
-            blueprint.note(item, f"{' and '.join(told)} says nothing in Keras 3")
+            blueprint.note(item, f"{' and '.join(told)} has no effect in Keras 3 and was dropped")
 
 
 def _can_be_turned(model: Json, layer: Json) -> bool:

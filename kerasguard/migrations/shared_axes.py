@@ -1,4 +1,4 @@
-"""KG448: which axes share a slope stands among the weights alone.
+"""KG448: PReLU's shared_axes are known only from its weights.
 
 What it looks like: a PReLU without `shared_axes`, and a tensor of slopes of shape (1, 1, 3). Keras
 3 expects a slope for every place: `Weight expects shape (7, 6, 3)`.
@@ -16,7 +16,7 @@ from kerasguard.blueprint.objects import config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.tensors import Table
 
-CODES = {"KG448": "which axes share a slope stands among the weights alone"}
+CODES = {"KG448": "PReLU's shared_axes are known only from its weights"}
 
 
 def rewrite(blueprint: Blueprint) -> None:
@@ -27,7 +27,7 @@ def rewrite(blueprint: Blueprint) -> None:
         if "shared_axes" not in config and name in shared:
             config["shared_axes"] = shared[name]
             axes = shared[name]
-            blueprint.note(item, f"shares its slopes along the axes {axes}, as they tell")
+            blueprint.note(item, f"shares its slopes along the axes {axes}, taken from their shape")
 
 
 def _shared(stored: Table) -> dict[str, list[int]]:

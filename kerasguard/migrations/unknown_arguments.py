@@ -66,7 +66,7 @@ def rewrite(blueprint: Blueprint) -> None:
                     item, f"{kind} has no {key} in Keras 3, and {key}={value!r} is not its default"
                 )
             elif value is not None and key != "trainable":
-                blueprint.note(item, f"{key} says nothing in Keras 3")
+                blueprint.note(item, f"{key} has no effect in Keras 3 and was dropped")
 
 
 def _says_nothing(key: str, value: Any) -> bool:

@@ -171,7 +171,7 @@ def _listening(model: Any, *, enabled: bool) -> Iterator[list[dict[str, Any]]]:
     installed = _patches.install()
     try:
         if not installed:
-            raise ModelError("this version of Keras does not let its layers be listened to")
+            raise ModelError("per-layer probes are not supported with this version of Keras")
         yield _heard.layers
     finally:
         _patches.remove()

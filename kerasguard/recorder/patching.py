@@ -93,7 +93,7 @@ def unpatch() -> None:
         if strangers:
             names = ", ".join(f"{p.owner.__name__}.{p.name}" for p in strangers)
             raise PatchError(
-                f"{names}: patched by somebody else after kerasguard was; take that patch back "
+                f"{names}: also patched by another library since; undo that patch "
                 "first, then call kerasguard.unpatch() again"
             )
         _state.everything = None

@@ -20,7 +20,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import LayerRecord
 
-CODES = {"KG114": "a vocabulary lies under the key of another layer"}
+CODES = {"KG114": "a vocabulary is stored under the key of another layer"}
 
 _ADAPTED = frozenset({"Discretization", "IntegerLookup", "StringLookup", "TextVectorization"})
 
@@ -38,8 +38,8 @@ def adapted(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG114",
             layer.key,
-            f"{name}: what it was adapted to is stored under {there.key}, the model has it at "
-            f"{layer.key}" + (f", where {now.name} was" if now else "") + "; make the layers in "
+            f"{name}: its vocabulary is stored under {there.key}, but the model expects it at "
+            f"{layer.key}" + (f", where {now.name} was" if now else "") + "; create the layers in "
             "the order in which they were saved",
             Severity.ERROR,
         )

@@ -41,7 +41,7 @@ def ambiguous(draft: Draft) -> Iterator[Finding]:
             "KG105",
             e,
             f"{ours.label}: cannot tell which stored layer it is ({names}): {doubt.reason}; "
-            f"{example} would settle it",
+            f"{example} decides it",
             Severity.ERROR,
             steps,
             Safety.GUESS,

@@ -21,7 +21,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Step
 
-CODES = {"KG113": "a layer lies under another attribute or key than its position says"}
+CODES = {"KG113": "a layer is held under another attribute or key than its position suggests"}
 
 
 def attributes(draft: Draft) -> Iterator[Finding]:
@@ -38,8 +38,8 @@ def attributes(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG113",
             e,
-            f"{ours.name}: its position says {s}, which was {theirs.attribute or 'elsewhere'} when "
-            f"it was saved; {ours.attribute} was {right}",
+            f"{ours.name}: by position it is {s}, but that was saved as "
+            f"{theirs.attribute or 'no attribute'}; {ours.attribute} was saved as {right}",
             Severity.ERROR,
             _steps(draft, e, right),
         )

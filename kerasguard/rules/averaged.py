@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 
-CODES = {"KG111": "the averaged weights lie in the optimizer's state"}
+CODES = {"KG111": "the averaged weights are in the optimizer's state"}
 
 
 def averaged(draft: Draft) -> Iterator[Finding]:

@@ -27,11 +27,11 @@ def learning_rate(key: str, stored: float, compiled: float, *, keeps: bool) -> F
         compiled: in the model before.
         keeps: whether the model keeps the compiled one.
     """
-    has, other, choice = stored, compiled, "compiled"
+    has, verb, other, choice = stored, "took the stored", compiled, "compiled"
     if keeps:
-        has, other, choice = compiled, stored, "stored"
+        has, verb, other, choice = compiled, "kept the compiled", stored, "stored"
     message = (
-        f"optimizer/learning_rate: {has:.6g} as {'compiled' if keeps else 'stored'}, not "
-        f'{other:.6g} as {choice}; learning_rate="{choice}" takes the other'
+        f"learning rate: {verb} {has:.6g} ({choice}: {other:.6g}); pass "
+        f'learning_rate="{choice}" for the {choice} one'
     )
     return Finding("KG110", key, message, Severity.INFO)

@@ -22,7 +22,7 @@ from kerasguard.identity.graph import Graph, Seen
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity, listed
 
-CODES = {"KG115": "layers are connected otherwise than when the model was saved"}
+CODES = {"KG115": "layers are connected differently than when the model was saved"}
 
 # To these the order of what they are called on makes no difference.
 _COMMUTATIVE = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply"})

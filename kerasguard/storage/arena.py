@@ -89,7 +89,7 @@ class Arena:
         names = {extent.file for _, extent in placed}
         self._files = by_recorded_name(files, names)
         if strange := names - self._files.keys():
-            raise ManifestError(f"tensors lie in {min(strange)!r}, which the checkpoint lacks")
+            raise ManifestError(f"tensors are in {min(strange)!r}, which the checkpoint lacks")
         self._work = _share(placed)
         self._futures: list[Future[dict[str, Loaded]]] = []
         self._loaded: dict[str, Loaded] | None = None

@@ -93,7 +93,7 @@ class OpenedFile:
         if offset < 0 or length < 0 or offset + length > self.size:
             raise CorruptCheckpointError(
                 self.path,
-                f"bytes {offset}..{offset + length} lie outside the file of {self.size} bytes; it "
+                f"bytes {offset}..{offset + length} are outside the file of {self.size} bytes; it "
                 "is truncated or damaged: copy it again",
             )
         buffer = bytearray(length)

@@ -268,7 +268,7 @@ class _Outbox:
         state = "was not logged" if final else "has not been logged yet"
         self._untold[parcel.run_id] = (
             f"{parcel.path.name}: its manifest {state} to MLflow run {parcel.run_id} "
-            f"({problem:.500}). Training goes on, the manifest lies beside the checkpoint; to log "
+            f"({problem:.500}). Training goes on, the manifest is beside the checkpoint; to log "
             f"it by hand: mlflow artifacts log-artifact --run-id {parcel.run_id} --artifact-path "
             f"{FOLDER}/manifests --local-file {parcel.path}.manifest.json . "
             "Said once per run."

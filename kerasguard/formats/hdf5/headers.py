@@ -61,7 +61,7 @@ class Headers:
             ValueError: they lie outside the file.
         """
         if address + length > self.size or length > _MAX_BYTES:
-            raise ValueError(f"bytes {address}..{address + length} lie outside the file")
+            raise ValueError(f"bytes {address}..{address + length} are outside the file")
         first, last = address // _PAGE, (address + length - 1) // _PAGE
         if last - first > 4:
             return self._read(address, length)

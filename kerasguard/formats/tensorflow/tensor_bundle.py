@@ -165,7 +165,7 @@ class Bundle:
             self._open(name)
         except FileNotFoundError as error:
             raise CorruptCheckpointError(
-                self.prefix, f"its data file {name} is missing; copy it to where the index lies"
+                self.prefix, f"its data file {name} is missing; copy it beside the index"
             ) from error
 
     def _check_place(self, name: str, entry: Entry) -> None:
