@@ -13,7 +13,7 @@ An import may only go down, from a higher floor to a lower one:
        planning/                           drafts, findings, operations, plans
        identity/                           which stored tensor is which expected one
     0  manifest  architecture  probe       the values that everything speaks of
-       manifest_records  elements -> tensors  arguments -> errors
+       layer_records  manifest_records  elements -> tensors  arguments -> errors
 
 A folder's docstring says what lives there and where to start reading. Floors 0 and 1, rules,
 migrations and what is told know no file, no clock, no environment and no framework. Importing

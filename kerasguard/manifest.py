@@ -25,14 +25,13 @@ from typing import Any
 import xxhash
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
+from kerasguard.layer_records import ends_from, ends_to_dict, layer_from, layer_to_dict
 from kerasguard.manifest_records import (
     FileRecord,
     MemberRecord,
     Node,
     file_from,
     file_to_dict,
-    layer_from,
-    layer_to_dict,
     others,
     plain,
     tensor_from,
@@ -120,6 +119,7 @@ class Manifest:
             "files": [file_to_dict(f) for f in self.files],
             "tensors": [tensor_to_dict(t) for t in self.table.tensors.values()],
             "layers": [layer_to_dict(r) for r in self.table.layers.values()],
+            "ends": ends_to_dict(self.table.ends),
             "addressing": self.table.addressing,
             "unwritten": [tensor_to_dict(t) for t in self.unwritten],
             "companion": None if self.companion is None else file_to_dict(self.companion),
@@ -162,6 +162,7 @@ class Manifest:
                 {t.key: t for t in tensors},
                 {r.key: r for r in layers},
                 addressing,
+                ends_from(Node(top.get("ends", dict, default={}), "ends")),
             ),
             unwritten=tuple(tensor_from(node) for node in top.items("unwritten")),
             companion=None if companion is None else file_from(Node(companion, "companion")),
@@ -198,7 +199,7 @@ _PLAIN_FIELDS: dict[str, tuple[type, ...]] = {
 }
 _KNOWN = frozenset(
     {
-        *("schema", "requires", "format", "files", "tensors", "layers", "addressing"),
+        *("schema", "requires", "format", "files", "tensors", "layers", "ends", "addressing"),
         *("unwritten", "companion", *_PLAIN_FIELDS),
     }
 )

@@ -1,4 +1,4 @@
-"""The parts of a manifest and their JSON form: files, tensors, layers.
+"""The parts of a manifest and their JSON form: files and tensors.
 
 Parsing is strict: every value is checked for its type where it stands, and an error names the
 place (`tensors[3].shape`).
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
 from kerasguard.errors import ManifestError
-from kerasguard.tensors import Extent, LayerRecord, Role, TensorRecord, TensorSpec
+from kerasguard.tensors import Extent, Role, TensorRecord, TensorSpec
 
 __all__ = [
     "FileRecord",
@@ -20,8 +20,6 @@ __all__ = [
     "Node",
     "file_from",
     "file_to_dict",
-    "layer_from",
-    "layer_to_dict",
     "others",
     "plain",
     "tensor_from",
@@ -115,14 +113,13 @@ _OPTIONAL: tuple[tuple[str, Any], ...] = (
     ("nonfinite", None),
     ("slot", ""),
     ("slot_of", ""),
+    ("attribute", ""),
 )
+_TEXTS = ("name", "variable", "layer", "slot", "slot_of", "attribute")
 _KNOWN_OF_MEMBERS = frozenset(_MEMBER_FIELDS)
 _KNOWN_OF_FILES = frozenset({*_FILE_FIELDS, "members"})
 _KNOWN_OF_TENSORS = frozenset(
     {"key", "shape", "dtype", "file", "offset", "length", *(name for name, _ in _OPTIONAL)}
-)
-_KNOWN_OF_LAYERS = frozenset(
-    {"key", "name", "class", "config_digest", "inbound", "position", "attribute"}
 )
 
 
@@ -140,22 +137,6 @@ def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
     if record.extent is not None:
         e = record.extent
         data["file"], data["offset"], data["length"] = e.file, e.offset, e.length
-    return {**data, **record.extra} if record.extra else data
-
-
-def layer_to_dict(record: LayerRecord) -> dict[str, Any]:
-    """JSON form of a layer record; what is unknown is left out."""
-    data: dict[str, Any] = {"key": record.key, "name": record.name}
-    if record.class_name:
-        data["class"] = record.class_name
-    if record.config_digest:
-        data["config_digest"] = record.config_digest
-    if record.inbound is not None:
-        data["inbound"] = [[list(source) for source in call] for call in record.inbound]
-    if record.position >= 0:
-        data["position"] = record.position
-    if record.attribute:
-        data["attribute"] = record.attribute
     return {**data, **record.extra} if record.extra else data
 
 
@@ -236,9 +217,7 @@ def tensor_from(node: Node) -> TensorRecord:
     extent = None
     if "file" in node.value:
         extent = Extent(node.get("file", str), node.natural("offset"), node.natural("length"))
-    text = {
-        n: node.get(n, str, default="") for n in ("name", "variable", "layer", "slot", "slot_of")
-    }
+    text = {n: node.get(n, str, default="") for n in _TEXTS}
     return TensorRecord(
         node.get("key", str),
         spec,
@@ -249,24 +228,4 @@ def tensor_from(node: Node) -> TensorRecord:
         extent=extent,
         extra=others(node, _KNOWN_OF_TENSORS),
         **text,
-    )
-
-
-def layer_from(node: Node) -> LayerRecord:
-    """Inverse of `layer_to_dict`; raises ManifestError."""
-    calls = node.get("inbound", list, default=None)
-    inbound = None
-    if calls is not None:
-        inbound = node.build(
-            lambda: tuple(tuple((str(k), int(n), int(t)) for k, n, t in call) for call in calls)
-        )
-    return LayerRecord(
-        node.get("key", str),
-        node.get("name", str),
-        node.get("class", str, default=""),
-        node.get("config_digest", str, default=""),
-        inbound,
-        node.get("position", int, default=-1),
-        node.get("attribute", str, default=""),
-        extra=others(node, _KNOWN_OF_LAYERS),
     )

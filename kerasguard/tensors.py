@@ -21,6 +21,7 @@ __all__ = [
     "Table",
     "TensorRecord",
     "TensorSpec",
+    "Use",
     "auto_named",
     "snake_case",
 ]
@@ -105,6 +106,8 @@ class TensorRecord:
         extent: the bytes' place, where they lie in one piece.
         slot: of an optimizer's tensor, the slot (`momentum`).
         slot_of: of an optimizer's slot, the key of the weight it belongs to.
+        attribute: under which attribute, list entry or dict key a layer of the user's own holds
+            it, `parts[0]` or `parts[query]`; empty where unknown.
         extra: fields of a manifest that this version does not know; kept.
     """
 
@@ -120,6 +123,7 @@ class TensorRecord:
     extent: Extent | None = None
     slot: str = ""
     slot_of: str = ""
+    attribute: str = ""
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
@@ -131,6 +135,30 @@ class TensorRecord:
 Node = tuple[tuple[str, int, int], ...]
 Ends = tuple[Node, Node]
 """Inputs and outputs of a graph, in order, each as (layer key, call index, tensor index)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a model's code does with a layer, beside what the layer's config tells.
+
+    Args:
+        arguments: a text per call: all that it was called with, tensors as `~`; an empty text for
+            a call on one tensor, and none where all calls are such. None where the calls are
+            unknown.
+        graph: as `LayerRecord.inbound`, in a model whose config does not spell out its layers.
+        policy: name of the dtype policy; empty where that does not matter.
+        held: every place where a class of the user's own holds it: attributes, list entries and
+            dict keys, `layers/block.parts[0]`.
+        settings: what a layer of the user's own was given, by argument, as texts.
+        built: whether it had its variables.
+    """
+
+    arguments: tuple[str, ...] | None = None
+    graph: tuple[Node, ...] | None = None
+    policy: str = ""
+    held: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    built: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +176,7 @@ class LayerRecord:
         position: rank among its siblings in graph order; -1 where unknown.
         attribute: under which attribute, or key of a dict, a class of the user's own holds it,
             `layers/block.parts[query]`; empty where unknown.
+        use: what the model's code does with it; None where nobody recorded that.
         extra: fields of a manifest that this version does not know; kept.
     """
 
@@ -158,6 +187,7 @@ class LayerRecord:
     inbound: tuple[Node, ...] | None = None
     position: int = -1
     attribute: str = ""
+    use: Use | None = None
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property

@@ -11,7 +11,7 @@ import pytest
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
 from kerasguard.manifest import FEATURES, SCHEMA, FileRecord, Manifest, MemberRecord
-from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec
+from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec, Use
 
 FULL = Manifest(
     format="keras_zip",
@@ -26,7 +26,7 @@ FULL = Manifest(
             "layers/dense/vars/0": TensorRecord(
                 "layers/dense/vars/0", TensorSpec((3, 4), "float32"), name="head/kernel",
                 variable="kernel", layer="layers/dense", trainable=True, digest="xxh3:" + "2" * 32,
-                nonfinite=0, extent=Extent("größe.keras", 64, 48),
+                nonfinite=0, extent=Extent("größe.keras", 64, 48), attribute="parts[0]",
             ),
             "optimizer/vars/1": TensorRecord(
                 "optimizer/vars/1", TensorSpec((), "bfloat16"), role="optimizer", slot="momentum",
@@ -38,8 +38,11 @@ FULL = Manifest(
             "layers/dense": LayerRecord(
                 "layers/dense", "head", "Dense", "abc", ((("layers/input", 0, 0),),), 1,
                 "parts[query]",
+                Use(('["~",2.5]',), ((("layers/input", 0, 0),),), "float32", ("parts[query]",),
+                    {"scale": "2"}, built=False),
             ),
         },
+        ends={"": ((("layers/input", 0, 0),), (("layers/dense", 0, 0),))},
     ),
     unwritten=(TensorRecord("seed", TensorSpec((2,), "uint32"), role="seed"),),
     companion=FileRecord("größe.keras.companion-c0ffee00.safetensors", 136, "3" * 64, "xxh3:0"),
@@ -80,6 +83,7 @@ def test_the_schema_names_exactly_the_fields_that_a_manifest_writes(
     assert set(parts["member"]["properties"]) == set(data["files"][0]["members"][0])
     assert set(parts["tensor"]["properties"]) == {k for t in data["tensors"] for k in t}
     assert set(parts["layer"]["properties"]) == {k for r in data["layers"] for k in r}
+    assert set(parts["use"]["properties"]) == {k for r in data["layers"] for k in r.get("use", ())}
     assert schema["properties"]["schema"]["const"] == SCHEMA
 
 
@@ -89,8 +93,8 @@ def test_what_older_versions_did_not_write_has_a_version_and_is_not_demanded(
     old = {name for name, told in schema["properties"].items() if "since" not in told}
     assert set(schema["required"]) == old
     for part in schema["$defs"].values():
-        newer = {name for name, told in part["properties"].items() if "since" in told}
-        assert not newer & set(part["required"])
+        newer = {name for name, told in part.get("properties", {}).items() if "since" in told}
+        assert not newer & set(part.get("required", ()))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +110,10 @@ def test_what_older_versions_did_not_write_has_a_version_and_is_not_demanded(
         (("tensors", 0, "role"), "passenger"),
         (("tensors", 0, "trainable"), "yes"),
         (("layers", 0, "key"), None),
+        (("layers", 1, "use", "arguments"), [3]),
+        (("layers", 1, "use", "settings"), {"scale": 2}),
+        (("layers", 1, "use", "graph"), [[["layers/input", 0]]]),
+        (("ends", ""), [[["layers/input", 0]]]),
         (("companion",), []),
         (("companion", "size"), -1),
         (("versions",), []),

@@ -15,12 +15,14 @@ from kerasguard.tensors import LayerRecord, Table, auto_named
 __all__ = [
     "IDLE",
     "addressed",
+    "around",
     "container",
     "given_keys",
     "given_names",
     "namesakes",
     "placed",
     "reordered",
+    "same_holder",
     "same_layers",
     "same_shapes",
     "weightless",
@@ -112,6 +114,14 @@ def same_layers(expected: Table, stored: Table) -> bool:
     return all(mine.auto_named for mine, _ in renamed if mine.name in elsewhere)
 
 
+def same_holder(expected: Table, stored: Table, e: str, s: str) -> bool:
+    """Whether both layers are held in the same places by classes of the user's own."""
+    mine, other = expected.layers.get(e), stored.layers.get(s)
+    if mine is None or other is None or mine.use is None or other.use is None:
+        return False
+    return bool(mine.use.held) and mine.use.held == other.use.held
+
+
 def same_shapes(a: Unit, b: Unit) -> bool:
     """Whether two layers fit and their tensors have the same sizes of axes, in some order."""
     if a.shapes == b.shapes and alike(a, b):
@@ -197,15 +207,11 @@ def weightless(table: Table) -> dict[str, LayerRecord]:
     """The layers and operations without weights whose place in the graph is known."""
     here = placed(table)
     weighty = {r.layer for r in table.tensors.values() if r.role == "weight"}
-    holding = {_around(key) for key in here}
+    holding = {around(key) for key in here}
     for key in weighty:
         parts = key.split("/")
         holding |= {"/".join(parts[:n]) for n in range(1, len(parts))}
-    return {
-        key: table.layers[key]
-        for key in here - holding - weighty
-        if all(around in here for around in _arounds(key))
-    }
+    return {key: table.layers[key] for key in here - holding - weighty}
 
 
 def placed(table: Table) -> set[str]:
@@ -213,12 +219,7 @@ def placed(table: Table) -> set[str]:
     return {key for key, r in table.layers.items() if r.inbound is not None}
 
 
-def _around(key: str) -> str:
+def around(key: str) -> str:
     """The model that a layer lies in: of `layers/functional/layers/dense`, `layers/functional`."""
     cut = max(key.rfind("/layers/"), key.rfind("/operations/"))
     return key[:cut] if cut > 0 else ""
-
-
-def _arounds(key: str) -> Iterator[str]:
-    while key := _around(key):
-        yield key

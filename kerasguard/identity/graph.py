@@ -19,6 +19,8 @@ __all__ = ["Call", "Graph", "Seen"]
 
 # A layer and which of its calls.
 Call = tuple[str, int]
+# A call and which of its outputs.
+Output = tuple[Call, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,19 @@ class Graph:
     Args:
         layers: the records of its layers, in graph order.
         sources: by call, the calls whose outputs are its arguments.
+        outputs: by call, which outputs of its sources are its arguments.
         order: of the calls, each after its sources; calls on a cycle are left out.
         users: by call, the calls that it is an argument of, and of which number.
-        ends: the calls that make the inputs and the outputs of the whole, in order; None for one
-            that is not known.
+        ends: by model that lies in no other, the outputs of calls that are its inputs, and those
+            that are its outputs, in order; None for one that is not known.
     """
 
     layers: Mapping[str, LayerRecord]
     sources: Mapping[Call, Sequence[Call]]
     order: Sequence[Call]
     users: Mapping[Call, Sequence[tuple[Call, int]]] = field(repr=False)
-    ends: tuple[tuple[Call | None, ...], ...] = ()
+    outputs: Mapping[Call, Sequence[int]] = field(default_factory=dict, repr=False)
+    ends: Mapping[str, tuple[tuple[Output | None, ...], ...]] = field(default_factory=dict)
 
     @staticmethod
     def of(layers: Mapping[str, LayerRecord], ends: Mapping[str, Ends] | None = None) -> Graph:
@@ -73,11 +77,16 @@ class Graph:
             for argument, source in enumerate(sources):
                 users[source].append((call, argument))
         own = {key: known[key] for key, _ in flat.sources}
-        whole = [
-            tuple(flat.source((key, call), tensor, ("", 0)) for key, call, tensor in tensors)
-            for tensors in (ends or {}).get("", ())
-        ]
-        return Graph(own, flat.sources, _topological(flat.sources, users), users, tuple(whole))
+        whole = {
+            model: tuple(
+                tuple(flat.source((key, call), tensor, ("", 0)) for key, call, tensor in tensors)
+                for tensors in both
+            )
+            for model, both in (ends or {}).items()
+            if model not in known
+        }
+        order = _topological(flat.sources, users)
+        return Graph(own, flat.sources, order, users, flat.outputs, whole)
 
     def seen(self, known: Mapping[str, int], bits: dict[tuple[int, int], int]) -> dict[str, Seen]:
         """How every layer stands to the layers in `known`, which gives each a number.
@@ -119,7 +128,7 @@ class Graph:
 
 
 class _Flat:
-    """Takes models inside a model apart; `sources` is the result."""
+    """Takes models inside a model apart; `sources` and `outputs` are the result."""
 
     def __init__(self, layers: Mapping[str, LayerRecord], ends: Mapping[str, Ends]) -> None:
         self.layers = layers
@@ -139,20 +148,21 @@ class _Flat:
             first, last = ends[model]
             self.inputs[model] = [key for key, _, _ in first]
             self.last[model] = last
-        self.given: dict[Call, list[Call]] = {}
-        self.sources: dict[Call, list[Call]] = {}
-        self.take_apart("", 0)
-        for call, sources in self.sources.items():
-            self.sources[call] = [s for s in sources if s in self.sources]
+        self.given: dict[Call, list[Output]] = {}
+        taken: dict[Call, list[Output]] = {}
+        self.take_apart("", 0, taken)
+        kept = {call: [o for o in outputs if o[0] in taken] for call, outputs in taken.items()}
+        self.sources = {call: [source for source, _ in found] for call, found in kept.items()}
+        self.outputs = {call: [output for _, output in found] for call, found in kept.items()}
 
-    def take_apart(self, model: str, number: int) -> None:
+    def take_apart(self, model: str, number: int, taken: dict[Call, list[Output]]) -> None:
         """Collect the calls inside a model, for its own call of this number."""
         for key in self.inside.get(model, ()):
             calls = self.layers[key].inbound or ()
             if model and key in self.inputs[model]:
                 continue
             if not calls and key not in self.inside:
-                self.sources[key, number] = []
+                taken[key, number] = []
             for index, call in enumerate(calls):
                 found = (self.source((k, i), t, (model, number)) for k, i, t in call)
                 sources = [s for s in found if s is not None]
@@ -161,12 +171,12 @@ class _Flat:
                 at = (key, number * len(calls) + index)
                 if key in self.inside:
                     self.given[at] = sources
-                    self.take_apart(*at)
+                    self.take_apart(*at, taken)
                 else:
-                    self.sources[at] = sources
+                    taken[at] = sources
 
-    def source(self, call: Call, tensor: int, around: Call) -> Call | None:
-        """The call in the flat graph that makes a tensor; None where that is not told."""
+    def source(self, call: Call, tensor: int, around: Call) -> Output | None:
+        """What makes a tensor in the flat graph; None where that is not told."""
         key, index = call
         model, number = around
         if key not in self.layers:
@@ -176,7 +186,7 @@ class _Flat:
             return given[place] if place < len(given) else None
         at = (key, number * max(len(self.layers[key].inbound or ()), 1) + index)
         if key not in self.inside:
-            return at
+            return at, tensor
         ends = self.last[key]
         if not ends:
             return None

@@ -21,6 +21,7 @@ from kerasguard.identity.evidence import (
     given_names,
     namesakes,
     reordered,
+    same_holder,
     same_layers,
     same_shapes,
 )
@@ -54,6 +55,9 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
     total = len(address) == len(ours) == len(theirs) and not claims.layers
     names = given_names(ours, theirs)
     odd = reordered(ours, theirs, address)
+    odd = {
+        e: s for e, s in odd.items() if not (ours[e].weak and same_holder(expected, stored, e, s))
+    }
     plain = total and not odd and _agree(names, address)
     plain = plain and all(same_shapes(ours[e], theirs[s]) for e, s in address.items())
     if plain and same_layers(expected, stored):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kerasguard.identity.variable_names import same_variable
 from kerasguard.tensors import Table, TensorRecord, auto_named, snake_case
 
-__all__ = ["Unit", "alike", "fits", "members", "units"]
+__all__ = ["Unit", "alike", "fits", "members", "telling", "units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +193,9 @@ def _respelt(left: Mapping[str, TensorRecord], right: Mapping[str, TensorRecord]
         ]
         if len(older) == 1:
             pairs[x.key] = older[0].key
-    telling = [any(_telling(r.variable) for r in side.values()) for side in (left, right)]
-    lone = len(left) == 1 and not all(telling)
-    if not pairs and len(left) == len(right) and (lone or not any(telling)):
+    named = [any(telling(r.variable) for r in side.values()) for side in (left, right)]
+    lone = len(left) == 1 and not all(named)
+    if not pairs and len(left) == len(right) and (lone or not any(named)):
         return {x.key: y.key for x, y in zip(left.values(), right.values(), strict=True)}
     return pairs
 
@@ -242,6 +242,6 @@ def _place(key: str) -> str:
     return key.rpartition("/")[0].removesuffix("vars").rstrip("/")
 
 
-def _telling(variable: str) -> bool:
+def telling(variable: str) -> bool:
     """Whether a variable's name was chosen by the layer's author (`gamma`, not `variable_3`)."""
     return re.fullmatch(r"(variable|var|kernel_variable)?(_?\d+)?", variable) is None

@@ -21,7 +21,12 @@ from kerasguard.layouts import (
 )
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
-from kerasguard.loader.stored_configs import is_older, stored_layer, unlike_saved
+from kerasguard.loader.stored_configs import (
+    is_older,
+    rebuilt_layers,
+    stored_layer,
+    unlike_saved,
+)
 from kerasguard.planning.findings import Finding
 from kerasguard.planning.operations import Op, Step
 from kerasguard.tensors import LayerRecord, Table
@@ -125,17 +130,14 @@ class ByWalk(Addressing):
 
     def _as_today(self, stored: Table) -> Mapping[str, LayerRecord]:
         """The stored layers as this Keras makes them: options and classes may have other names."""
-        from kerasguard.models import live_graph, walk
+        from kerasguard.models import walk
 
         config, custom = self.reading.architecture(), self.prepared.custom_objects
         model = config and stored_layer(config, self.reading.config_writer(), custom)
         if not model:
             return _undigested(stored.layers)
         visits = list(walk.walk(model))
-        axes = live_graph.axis_spellings(
-            (v.object for v in self._target.visits), channels_first=False
-        )
-        made = live_graph.records_of(visits, axes)
+        made = rebuilt_layers(visits, self._target.visits, self.reading.config_writer())
         weighty = {r.layer for r in stored.tensors.values() if r.role == "weight"}
         same = weighty & stored.layers.keys() <= made.keys()
         return made if same else _undigested(stored.layers)

@@ -23,7 +23,7 @@ from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import Ends, LayerRecord, Table
 
-__all__ = ["is_older", "stored_ends", "stored_layer", "unadapted", "unlike_saved"]
+__all__ = ["is_older", "rebuilt_layers", "stored_ends", "stored_layer", "unadapted", "unlike_saved"]
 
 # Entries of a layer's config that are assets or states where `adapt` found them.
 _PUT_BACK = frozenset({"vocabulary", "idf_weights", "bin_boundaries"})
@@ -54,10 +54,32 @@ def stored_layer(
         return None
 
 
+def rebuilt_layers(
+    made: Sequence[Any], visits: Iterable[Any], writer: Mapping[str, str]
+) -> dict[str, LayerRecord]:
+    """Records of a model that was made from a stored config, to compare the caller's with.
+
+    Args:
+        made: visits of the model that was made.
+        visits: of the caller's model.
+        writer: versions of the file's writer. What older Keras called has other arguments today
+            where it was migrated, so those of Keras 2 tell nothing.
+    """
+    from kerasguard.models import live_graph
+
+    axes = live_graph.axis_spellings((v.object for v in visits), channels_first=False)
+    found = live_graph.records_of(made, axes)
+    if writer.get("keras", "1.").startswith(("1.", "2.")):
+        return {key: replace(layer, use=None) for key, layer in found.items()}
+    return found
+
+
 def stored_ends(layers: Mapping[str, LayerRecord], reading: Reading) -> dict[str, Ends]:
-    """Inputs and outputs of the models in the stored architecture, where `layers` are its."""
-    told = reading.architecture()
-    found = graph_ends(told) if told and layer_records(told) else {}
+    """Inputs and outputs of the stored models, as recorded or as the architecture tells them."""
+    found = dict(reading.manifest.table.ends) if reading.manifest else {}
+    if not found:
+        told = reading.architecture()
+        found = graph_ends(told) if told and layer_records(told) else {}
     return {
         model: ends
         for model, ends in found.items()
@@ -86,18 +108,17 @@ def unlike_saved(
         custom_objects: classes and functions that the stored configs name.
         visits: of the caller's model.
     """
-    from kerasguard.models import live_graph, live_model, walk
+    from kerasguard.models import live_calls, live_model, walk
 
     config = reading.architecture()
     model = config and stored_layer(config, reading.config_writer(), custom_objects)
     if not config or not model:
         return
     made = list(walk.walk(model))
-    axes = live_graph.axis_spellings((v.object for v in visits), channels_first=False)
     table = replace(
         live_model.model_table(model, optimizer=False),
-        layers=live_graph.records_of(made, axes),
-        ends=live_graph.ends_of(made),
+        layers=rebuilt_layers(made, visits, reading.config_writer()),
+        ends=live_calls.ends_of(made),
     )
     theirs = _fed(restore_table(stored, table, config, reading.writer()), table)
     pairs = {e: theirs[source] for source, e in _fed(given, expected).items() if source in theirs}

@@ -16,7 +16,8 @@ from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
 from kerasguard.models.journal import Journal
-from kerasguard.models.live_graph import ends_of, records_of
+from kerasguard.models.live_calls import ends_of
+from kerasguard.models.live_graph import records_of
 from kerasguard.models.live_model import places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.shortcuts import Variable

@@ -8,28 +8,30 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
-from kerasguard.architecture import config_digest, graph_digest, unique_name
+from kerasguard.architecture import config_digest, graph_digest
 from kerasguard.models.bare_config import bare_config
+from kerasguard.models.call_arguments import call_text, text_of
 from kerasguard.models.fast_build import less_work
-from kerasguard.models.shortcuts import (
-    Tensor,
-    attribute_skipset,
-    graph_calls,
-    graph_ends,
-    graph_outputs,
-    object_type,
+from kerasguard.models.live_calls import (
+    calls_of,
+    has_graph,
+    is_graph,
+    operation_keys,
+    operations_of,
 )
+from kerasguard.models.live_use import Uses, is_foreign
+from kerasguard.models.shortcuts import Tensor, attribute_skipset, graph_outputs, object_type
 from kerasguard.models.walk import Visit, walk
-from kerasguard.tensors import Ends, LayerRecord, Node, snake_case
+from kerasguard.tensors import LayerRecord, Node, Use
 
-__all__ = ["axis_spellings", "ends_of", "is_graph", "layer_digest", "records_of"]
+__all__ = ["axis_spellings", "layer_digest", "records_of"]
 
 _PLAIN = (str, int, float, type(None))
-_FUNCTIONAL_ARGUMENTS = ["self", "inputs", "outputs", "name"]
 
 
 def records_of(
@@ -50,21 +52,6 @@ def records_of(
         if isinstance(v.object, keras.optimizers.Optimizer)
     }
     return {**records, **survey.operations, **optimizers}
-
-
-def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
-    """Inputs and outputs of every functional model among `visits`, by its path."""
-    found: dict[str, Ends] = {}
-    keys = {id(visit.object): visit.path for visit in visits}
-    for visit in visits:
-        model = visit.object
-        if is_graph(model) and object_type(model) != "Sequential":
-            here = keys | _operation_keys(_operations(model), visit.path)
-            first, last = (
-                tuple((here[id(o)], i, j) for o, i, j in tensors) for tensors in graph_ends(model)
-            )
-            found[visit.path] = first, last
-    return found
 
 
 def layer_digest(
@@ -115,13 +102,16 @@ class _Survey:
         self.keys = {id(visit.object): visit.path for visit in visits}
         self.digests: dict[int, str] = {}
         self.inbound: dict[int, tuple[tuple[Node, ...], int]] = {}
+        self.traced: dict[int, tuple[Node, ...]] = {}
+        self.arguments: dict[int, tuple[str, ...]] = {}
         self.operations: dict[str, LayerRecord] = {}
+        self.uses = Uses(visits)
         self.attributes = _attributes(visits)
         self.opaque = tuple(
             f"{visit.path}/" for visit in visits if visit.path and _is_opaque(visit.object)
         )
         for visit in visits:
-            if is_graph(visit.object):
+            if has_graph(visit.object):
                 self.place(visit.object, visit.path)
 
     def record(self, visit: Visit) -> LayerRecord:
@@ -132,24 +122,50 @@ class _Survey:
         digest = "" if hidden else self.digest(layer)
         held = self.attributes.get(id(layer), "")
         kind = type(layer).__name__
-        return LayerRecord(visit.path, layer.name, kind, digest, inbound, position, held)
+        use = self.use(layer, hidden=hidden)
+        return LayerRecord(visit.path, layer.name, kind, digest, inbound, position, held, use)
+
+    def use(self, operation: Any, *, hidden: bool = False) -> Use:
+        """What the model's code does with a layer or an operation."""
+        found = self.uses.of(operation, hidden=hidden) if _is_layer(operation) else _cast(operation)
+        calls, graph = self.arguments.get(id(operation)), self.traced.get(id(operation))
+        return replace(found, arguments=calls, graph=graph)
 
     def place(self, model: Any, path: str) -> None:
         """Learn one model's graph and record its operations that are no layers."""
-        operations = _operations(model)
-        self.keys |= _operation_keys(operations, path)
+        operations = operations_of(model)
+        self.keys |= operation_keys(operations, path)
+        spelled_out = is_graph(model)
         for position, (operation, calls) in enumerate(
-            zip(operations, _calls(model, operations), strict=True)
+            zip(operations, calls_of(model, operations), strict=True)
         ):
             inbound = tuple(
-                tuple((self.keys.get(id(o), o.name), i, j) for o, i, j in call) for call in calls
+                tuple((self.keys.get(id(o), o.name), i, j) for o, i, j in call.tensors)
+                for call in calls
             )
-            self.inbound.setdefault(id(operation), (inbound, position))
+            if spelled_out:
+                self.inbound.setdefault(id(operation), (inbound, position))
+            else:
+                self.traced.setdefault(id(operation), inbound)
+            texts = tuple(call_text(call.args, call.kwargs) for call in calls)
+            self.arguments.setdefault(id(operation), texts if any(texts) else ())
             if not _is_layer(operation):
-                key, kind = self.keys[id(operation)], type(operation).__name__
-                digest = self.digest(operation)
-                record = LayerRecord(key, operation.name, kind, digest, inbound, position)
-                self.operations[key] = record
+                self.record_operation(operation, inbound if spelled_out else None, position)
+
+    def record_operation(
+        self, operation: Any, inbound: tuple[Node, ...] | None, position: int
+    ) -> None:
+        """Record an operation that is no layer."""
+        key, kind = self.keys[id(operation)], type(operation).__name__
+        self.operations[key] = LayerRecord(
+            key,
+            operation.name,
+            kind,
+            self.digest(operation),
+            inbound,
+            position if inbound is not None else -1,
+            use=self.use(operation),
+        )
 
     def digest(self, operation: Any) -> str:
         """Digest of what the operation computes; empty where it has no usable config."""
@@ -176,15 +192,15 @@ class _Survey:
 
     def graph_digest(self, model: Any) -> str:
         """Digest of a model that is a graph, out of its layers' digests."""
-        operations = _operations(model)
+        operations = operations_of(model)
         rank = {id(operation): index for index, operation in enumerate(operations)}
 
         def ranked(tensors: Sequence[Tensor]) -> Any:
             return [[rank.get(id(o), -1), i, j] for o, i, j in tensors]
 
         nodes = [
-            (self.digest(operation), [ranked(call) for call in calls])
-            for operation, calls in zip(operations, _calls(model, operations), strict=True)
+            (self.digest(operation), [ranked(call.tensors) for call in calls])
+            for operation, calls in zip(operations, calls_of(model, operations), strict=True)
         ]
         ends = [] if object_type(model) == "Sequential" else graph_outputs(model)
         return graph_digest(type(model).__name__, nodes, ranked(ends))
@@ -194,7 +210,7 @@ def _attributes(visits: Sequence[Visit]) -> dict[int, str]:
     """Where classes of the user's own hold their layers; those of lists have no name of a place."""
     found: dict[int, str] = {}
     for visit in visits:
-        if not _is_layer(visit.object) or type(visit.object).__module__.startswith("keras."):
+        if not _is_layer(visit.object) or not is_foreign(visit.object):
             continue
         skipped = attribute_skipset(object_type(visit.object))
         for name, value in vars(visit.object).items():
@@ -207,40 +223,10 @@ def _attributes(visits: Sequence[Visit]) -> dict[int, str]:
     return found
 
 
-def is_graph(model: Any) -> bool:
-    """Whether the model's config spells out its layers."""
-    if not isinstance(model, keras.Model):
-        return False
-    kind = object_type(model)
-    cls: Any = type(model)
-    if kind == "Sequential":
-        return bool(cls.get_config is keras.Sequential.get_config)
-    stock = next((base for base in cls.__mro__ if base.__name__ == kind == "Functional"), None)
-    if stock is None or cls.get_config is not stock.get_config:
-        return False
-    arguments = inspect.getfullargspec(cls.__init__)
-    passes_all = arguments.varargs is not None and arguments.varkw is not None
-    return passes_all or arguments.args == _FUNCTIONAL_ARGUMENTS
-
-
-def _operations(model: Any) -> list[Any]:
-    return list(model.layers if object_type(model) == "Sequential" else model.operations)
-
-
-def _operation_keys(operations: Sequence[Any], path: str) -> dict[int, str]:
-    """The keys of those operations of a model that are no layers."""
-    found, used = {}, dict[str, int]()
-    for operation in operations:
-        if not _is_layer(operation):
-            name = unique_name(snake_case(type(operation).__name__), used)
-            found[id(operation)] = f"{path}/operations/{name}" if path else f"operations/{name}"
-    return found
-
-
-def _calls(model: Any, operations: Sequence[Any]) -> list[list[list[Tensor]]]:
-    if object_type(model) == "Sequential":
-        return [[[(before, 0, 0)] if before else []] for before in [None, *operations[:-1]]]
-    return graph_calls(model)
+def _cast(operation: Any) -> Use:
+    """The dtype that an operation makes, which no digest of a config looks at."""
+    dtype = vars(operation).get("dtype")
+    return Use() if dtype is None else Use(settings={"dtype": text_of(dtype)})
 
 
 def _is_layer(item: Any) -> bool:

@@ -11,7 +11,9 @@ import keras
 import numpy as np
 
 from kerasguard.elements import digest
+from kerasguard.models.live_calls import ends_of
 from kerasguard.models.live_graph import records_of
+from kerasguard.models.live_use import variable_places
 from kerasguard.models.shortcuts import Variable, sharing_scope
 from kerasguard.models.slots import slots_of
 from kerasguard.models.walk import Visit, walk
@@ -65,7 +67,7 @@ class LiveModel:
             for visit in visits
             if visit.path and isinstance(visit.object, keras.optimizers.Optimizer)
         }
-        table = Table.of((p.record for p in found), layers=layers)
+        table = Table.of((p.record for p in found), layers=layers, ends=ends_of(visits))
         return LiveModel(model, visits, found, table)
 
     def strangers(self, digests: Collection[str]) -> list[str]:
@@ -102,8 +104,9 @@ def places(visits: Sequence[Visit]) -> list[Place]:
         values = visit.stored() or {}
         if isinstance(visit.object, keras.optimizers.Optimizer):
             optimizers.append((len(found), visit, values))
+        attributes = variable_places(visit.object) if values else {}
         for store_key, value in values.items():
-            place = _weight(visit, store_key, value)
+            place = _weight(visit, store_key, value, attributes.get(id(value), ""))
             found.append(place)
             if place.variable is not None:
                 weight_keys.setdefault(id(value), (place.record.key, place.record.name))
@@ -112,7 +115,7 @@ def places(visits: Sequence[Visit]) -> list[Place]:
     return found
 
 
-def _weight(visit: Visit, store_key: str, value: Any) -> Place:
+def _weight(visit: Visit, store_key: str, value: Any, attribute: str) -> Place:
     is_variable = isinstance(value, Variable)
     leaf = value.name if is_variable else store_key
     record = TensorRecord(
@@ -122,6 +125,7 @@ def _weight(visit: Visit, store_key: str, value: Any) -> Place:
         variable=leaf if is_variable else "",
         layer=visit.path,
         trainable=bool(value.trainable) if is_variable else None,
+        attribute=attribute,
     )
     return Place(record, visit, store_key, value if is_variable else None, value)
 

@@ -144,7 +144,7 @@ def _consumer(model: Any, index: int) -> Any:
     reached = {(id(origin), output)}
     for operation, given in calls:
         for call in given:
-            for position, (source, _, number) in enumerate(call):
+            for position, (source, _, number) in enumerate(call.tensors):
                 if (id(source), number) in reached:
                     if type(operation).__name__ in _PASSING:
                         reached.add((id(operation), 0))

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 
 __all__ = [
+    "GraphCall",
     "Variable",
     "Tensor",
     "attribute_skipset",
@@ -139,8 +140,16 @@ def sharing_scope() -> contextlib.AbstractContextManager[Any]:
     return ObjectSharingScope()  # type: ignore[no-any-return]
 
 
-def graph_calls(model: Any) -> list[list[list[Tensor]]]:
-    """Per operation of a Functional model, per call inside this model, the tensors it was given.
+class GraphCall(NamedTuple):
+    """One call in a Functional model: the tensors it was given, and all of its arguments."""
+
+    tensors: list[Tensor]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+def graph_calls(model: Any) -> list[list[GraphCall]]:
+    """Per operation of a Functional model, its calls inside this model.
 
     A call's number counts only the calls inside this model, as in the model's config.
     """
@@ -148,8 +157,15 @@ def graph_calls(model: Any) -> list[list[list[Tensor]]]:
     result = []
     for operation in model.operations:
         nodes = [operation._inbound_nodes[index] for index in numbers[id(operation)]]
-        calls = [[_numbered(tensor, numbers) for tensor in node.input_tensors] for node in nodes]
-        result.append([call for call in calls if call])
+        calls = [
+            GraphCall(
+                [_numbered(tensor, numbers) for tensor in node.input_tensors],
+                node.arguments.args,
+                node.arguments.kwargs,
+            )
+            for node in nodes
+        ]
+        result.append([call for call in calls if call.tensors])
     return result
 
 

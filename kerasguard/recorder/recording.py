@@ -223,14 +223,12 @@ def _with_model(
     if kept.file is not None and not saved:
         kept = if_the_same(live, table, kept)
     tensors = {key: _named(r, known.tensors.get(key)) for key, r in table.tensors.items()}
-    same_keys = any(key in known.tensors for key in table.tensors)
-    architecture = None
-    if checkpoint.architecture() is None:
-        architecture = live_model.architecture(model)
+    graph = known if any(key in known.tensors for key in table.tensors) else table
+    spelled_out = checkpoint.architecture() is not None
     manifest = replace(
         manifest,
-        table=Table(tensors, known.layers if same_keys else table.layers, table.addressing),
-        architecture=architecture,
+        table=Table(tensors, graph.layers, table.addressing, graph.ends),
+        architecture=None if spelled_out else live_model.architecture(model),
         model=environment.describe(model),
         optimizer=environment.describe_optimizer(model),
         environment=environment.environment(model),

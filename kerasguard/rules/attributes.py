@@ -1,31 +1,48 @@
-"""A layer lies under another attribute, or another key of a dict, than its position says.
+"""A layer or variable is held under another attribute, entry or key than its position suggests.
 
-What it looks like: query and key change places, and every shape fits.
+What it looks like: query and key change places, and every shape fits. Or two variables that nobody
+named, made in another order. Or the weights are where they belong, and a list runs through its
+layers in another order.
 
-Why it happens: Keras keeps the layers of a model of the user's own by class and running number, and
-a dict of layers by its values' order. The attribute or the key that tells what a layer is for is
-not written; a manifest has it.
+Why it happens: Keras keeps the layers of a model of the user's own by class and running number, a
+dict of layers by its values' order, and variables by the order in which they were made. The
+attribute, entry or key that tells what one is for is not written; a manifest has it.
 
-Source: keras/src/saving/saving_lib.py, `_save_container_state` (`list(container.values())`).
+Source: keras/src/saving/saving_lib.py, `_save_container_state` (`list(container.values())`);
+keras/src/layers/layer.py, `save_own_variables`.
 
-When the repair is exact: the recorded layer of the same attribute or key has the same tensors, its
-optimizer slots are known by weight, and no name that a person gave says otherwise.
+When the repair is exact: the recorded layer, or variable, of the same attribute, entry or key has
+the same tensors, its optimizer slots are known by weight, and no name that a person gave says
+otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kerasguard.identity.units import members
+from kerasguard.identity.units import Unit, members, telling
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, listed
 from kerasguard.planning.operations import Step
+from kerasguard.tensors import TensorRecord
 
-CODES = {"KG113": "a layer is held under another attribute or key than its position suggests"}
+CODES = {
+    "KG113": "a layer or variable is held under another attribute or key than its position suggests"
+}
 
 
 def attributes(draft: Draft) -> Iterator[Finding]:
-    """Yield a finding per layer whose attribute belongs to another stored layer."""
+    """Yield a finding per layer, and per layer with variables, that another attribute held."""
+    moved = list(_layers(draft))
+    yield from moved
+    yield from _places(draft, {finding.key for finding in moved})
+    for e, s in draft.pairing.layers.items():
+        if e in draft.pairing.expected and s in draft.pairing.stored:
+            yield from _variables(draft, draft.pairing.expected[e], draft.pairing.stored[s])
+
+
+def _layers(draft: Draft) -> Iterator[Finding]:
+    """Layers whose attribute or key belongs to another stored layer."""
     pairing = draft.pairing
     places = {r.attribute: key for key, r in draft.stored.layers.items() if r.attribute}
     for e, s in pairing.layers.items():
@@ -43,6 +60,87 @@ def attributes(draft: Draft) -> Iterator[Finding]:
             Severity.ERROR,
             _steps(draft, e, right),
         )
+
+
+def _places(draft: Draft, told: set[str]) -> Iterator[Finding]:
+    """One finding for all places where other layers are held than were, whoever else holds them.
+
+    Args:
+        draft: to be judged.
+        told: layers that were told already.
+    """
+    before = {
+        place: key
+        for key, layer in draft.stored.layers.items()
+        for place in (layer.use.held if layer.use else ())
+    }
+    if not before:
+        return
+    same = {s: e for e, s in draft.pairing.layers.items()}
+    found = []
+    for key, layer in draft.expected.layers.items():
+        for place in (layer.use.held if layer.use else ()) if key not in told else ():
+            held = same.get(before.get(place, ""))
+            if held is not None and held != key and key in draft.pairing.layers:
+                found.append(f"{place} holds {layer.name} and held {before[place]}")
+    if found:
+        message = (
+            f"{listed(found)} when the model was saved; the weights are the recorded ones, what "
+            "is computed with them is not"
+        )
+        yield Finding("KG113", "", message, Severity.WARNING)
+
+
+def _variables(draft: Draft, ours: Unit, theirs: Unit) -> Iterator[Finding]:
+    """The variables of one layer that lie under other attributes than they did."""
+    before: dict[tuple[str, str], TensorRecord] = {}
+    for record in theirs.members.values():
+        if record.attribute:
+            before[record.layer[len(theirs.key) :], record.attribute] = record
+    pairs: dict[str, str] = {}
+    named = []
+    for record in ours.members.values() if before else ():
+        right = before.get((record.layer[len(ours.key) :], record.attribute))
+        step = draft.steps.get(record.key)
+        if right is None or (step is not None and step.sources == (right.key,)):
+            continue
+        pairs[record.key] = right.key
+        if telling(record.variable) and telling(right.variable):
+            named.append(record.label)
+    if not pairs:
+        return
+    if named:
+        yield Finding(
+            "KG113",
+            ours.key,
+            f"{listed(named)}: under another attribute than when the model was saved; the weights "
+            "go by their names, what is computed with them is not the same",
+            Severity.WARNING,
+        )
+        return
+    slots = _slots(draft, pairs) if _same_shapes(draft, pairs) and _is_swap(draft, pairs) else None
+    yield Finding(
+        "KG113",
+        ours.key,
+        f"{ours.label}: {len(pairs)} of its variables were made in another order than when it was "
+        f"saved; by their attributes, {_shown(draft, pairs)}",
+        Severity.ERROR,
+        tuple(Step(a, (b,)) for a, b in {**pairs, **(slots or {})}.items())
+        if slots is not None
+        else (),
+    )
+
+
+def _is_swap(draft: Draft, pairs: Mapping[str, str]) -> bool:
+    """Whether the same stored tensors go to the same variables, in another order."""
+    steps = [draft.steps.get(key) for key in pairs]
+    now = sorted(source for step in steps if step is not None for source in step.sources)
+    return all(steps) and now == sorted(pairs.values())
+
+
+def _shown(draft: Draft, pairs: Mapping[str, str]) -> str:
+    tensors = draft.expected.tensors
+    return listed([f"{tensors[a].attribute} was {b}" for a, b in pairs.items()])
 
 
 def _steps(draft: Draft, e: str, right: str) -> tuple[Step, ...]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kerasguard.identity.counterparts import never_built
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 
@@ -27,8 +28,9 @@ def missing(draft: Draft) -> Iterator[Finding]:
         r.key for e in draft.pairing.doubts for r in draft.pairing.expected[e].members.values()
     }
     unwritten = {r.name for r in draft.manifest.unwritten} if draft.manifest else set()
+    since = never_built(draft.expected, draft.stored, draft.pairing.layers)  # told by KG112
     for key, record in draft.expected.tensors.items():
-        if record.role != "weight" or key in draft.steps or key in doubted:
+        if record.role != "weight" or key in draft.steps or key in doubted or record.layer in since:
             continue
         why = (
             "Keras did not write it when the model was saved"

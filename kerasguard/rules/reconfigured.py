@@ -1,7 +1,8 @@
 """A layer has another configuration than the one that was saved.
 
 What it looks like: the weights fit, but the layer computes something else (another activation,
-axis or stride). Also a layer without weights that came, went or changed.
+axis or stride), in another precision, or was given another function or number by code whose config
+does not tell. Also a layer without weights that came, went or changed.
 
 Why it happens: the model's code changed after saving, or a default differs between versions
 (ConvLSTM's recurrent activation, GRU's `reset_after`).
@@ -13,8 +14,9 @@ When the repair is exact: there is none; load the whole model from the checkpoin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
+from kerasguard.identity.counterparts import comparable, counterparts
 from kerasguard.identity.evidence import IDLE, placed, weightless
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity, listed
@@ -22,9 +24,14 @@ from kerasguard.tensors import LayerRecord, Table
 
 CODES = {"KG107": "a layer is configured differently than when it was saved"}
 
+Pair = tuple[LayerRecord, LayerRecord]
+
 
 def reconfigured(draft: Draft) -> Iterator[Finding]:
-    """Yield a finding per layer whose config digest differs from the stored one."""
+    """Yield a finding per layer that is configured otherwise, and one for all other policies."""
+    same = counterparts(draft.expected, draft.stored, draft.pairing.layers)
+    yield from _given(same)
+    yield from _policies(same)
     for e, s in draft.pairing.layers.items():
         ours, theirs = draft.expected.layers.get(e), draft.stored.layers.get(s)
         if not ours or not theirs or not ours.config_digest or not theirs.config_digest:
@@ -37,16 +44,63 @@ def reconfigured(draft: Draft) -> Iterator[Finding]:
                 f"({theirs.name}); the weights fit but may not mean the same",
                 Severity.WARNING,
             )
-    yield from _without_weights(draft)
+    yield from _without_weights(*comparable(draft.expected, draft.stored))
 
 
-def _without_weights(draft: Draft) -> Iterator[Finding]:
+def _given(same: Mapping[str, Pair]) -> Iterator[Finding]:
+    """Layers whose config is the same, or unknown, and that were given something else."""
+    for key, (ours, theirs) in same.items():
+        if ours.use is None or theirs.use is None:
+            continue
+        if "" != ours.config_digest != theirs.config_digest != "":
+            continue  # told by its config
+        now, before = ours.use.settings, theirs.use.settings
+        names = [n for n in {**before, **now} if now.get(n) != before.get(n)]
+        told = [f"{n} is {now.get(n, 'not given')} and was {before.get(n, '...')}" for n in names]
+        if told:
+            yield Finding(
+                "KG107",
+                key,
+                f"{ours.name}: was given something else when it was saved ({listed(told)}); the "
+                "weights fit but may not mean the same",
+                Severity.WARNING,
+            )
+
+
+def _policies(same: Mapping[str, Pair]) -> Iterator[Finding]:
+    """One finding per pair of policies, for the outermost layers that have them."""
+    changed: dict[tuple[str, str], dict[str, str]] = {}
+    for key, (ours, theirs) in same.items():
+        pair = tuple(layer.use.policy if layer.use else "" for layer in (ours, theirs))
+        if all(pair) and pair[0] != pair[1] and not any(map(_is_quantised, pair)):
+            changed.setdefault((pair[0], pair[1]), {})[key] = ours.name
+    for (now, before), names in changed.items():
+        outer = [name for key, name in names.items() if not _inside_one_of(key, names)]
+        yield Finding(
+            "KG107",
+            "",
+            f"{listed(outer)}: dtype policy {now}, and {before} when the model was saved; the "
+            "weights fit, and what is computed with them is rounded otherwise",
+            Severity.WARNING,
+        )
+
+
+def _is_quantised(policy: str) -> bool:
+    return policy.startswith(("int", "float8")) or "_from_" in policy  # told by KG207
+
+
+def _inside_one_of(key: str, others: Collection[str]) -> bool:
+    parts = key.split("/")
+    return any("/".join(parts[:n]) in others for n in range(1, len(parts)))
+
+
+def _without_weights(expected: Table, stored: Table) -> Iterator[Finding]:
     """Layers without weights have no pair; those that are not the same on both sides are told."""
-    if not placed(draft.expected) or not placed(draft.stored):
+    if not placed(expected) or not placed(stored):
         return  # nothing is known of one of the graphs
-    if _shown(draft.expected) == _shown(draft.stored):
+    if _shown(expected) == _shown(stored):
         return  # the usual case, told without taking the models apart
-    ours, theirs = weightless(draft.expected), weightless(draft.stored)
+    ours, theirs = weightless(expected), weightless(stored)
     mine_vague, other_vague = _vague(ours), _vague(theirs)
     skip = mine_vague | other_vague | IDLE
     mine = {k: r for k, r in ours.items() if r.class_name not in skip}

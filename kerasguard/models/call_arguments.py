@@ -1,0 +1,130 @@
+"""What is given to a call or to a constructor, as a text that is equal where the values are.
+
+Tensors are `~`, arrays their digest (small ones their elements), functions their names: what a
+function of a user's own does is nothing that a text could tell.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import xxhash
+
+from kerasguard.elements import digest
+from kerasguard.models.shortcuts import Variable
+
+__all__ = ["UnknownValueError", "call_text", "text_of"]
+
+_TENSOR = "~"
+_SHORT = 160  # characters; longer texts are digested
+_FEW = 16  # elements
+# Arguments that are off when they are not given, and mean something else when they are False.
+_THREE_STATES = frozenset({"training"})
+
+
+class UnknownValueError(Exception):
+    """A value of a kind that has no text: nothing is known of it, not even whether it changed."""
+
+
+def call_text(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """What a layer or operation was called with; empty for one tensor and nothing else.
+
+    What is None or False is left out of keywords: newer versions add options that are off.
+    """
+    given = {k: v for k, v in kwargs.items() if v is not None}
+    given = {k: v for k, v in given.items() if v is not False or k in _THREE_STATES}
+    placed = list(args)
+    while placed and placed[-1] is None:
+        placed.pop()
+    try:
+        told = [_plain(placed), _plain(given)]
+    except UnknownValueError:
+        return "?"
+    if told == [[_TENSOR], {}]:
+        return ""
+    return _short(told if given else told[0])
+
+
+def text_of(value: Any) -> str:
+    """The text of one value.
+
+    Raises:
+        UnknownValueError: there is none.
+    """
+    return _short(_plain(value))
+
+
+def _short(told: Any) -> str:
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text if len(text) <= _SHORT else f"xxh3:{xxhash.xxh3_128_hexdigest(text.encode())}"
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON."""
+    if isinstance(value, keras.KerasTensor):
+        return _TENSOR
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+        return [_plain(item) for item in items]
+    if isinstance(value, slice):
+        return ":".join("" if n is None else str(_plain(n)) for n in _bounds(value))
+    if value is Ellipsis:
+        return "..."
+    return _object(value)
+
+
+def _bounds(value: slice) -> tuple[Any, ...]:
+    ends = (value.start, value.stop)
+    return ends if value.step is None else (*ends, value.step)
+
+
+def _number(value: float) -> Any:
+    if not math.isfinite(value):
+        return repr(value)
+    return int(value) if value.is_integer() else value
+
+
+def _object(value: Any) -> Any:
+    """Arrays, tensors, variables, functions, and objects that tell their config."""
+    if isinstance(value, Variable):
+        return {"variable": [str(value.dtype), list(value.shape)]}
+    if isinstance(value, (np.ndarray, np.generic)) or keras.ops.is_tensor(value):
+        return _array(np.asarray(keras.ops.convert_to_numpy(value)))
+    if inspect.isroutine(value) or isinstance(value, (type, np.ufunc)):
+        return {"function": str(getattr(value, "__name__", type(value).__name__))}
+    if callable(getattr(value, "get_config", None)) and not isinstance(value, keras.Layer):
+        try:
+            return {type(value).__name__: _plain(_unnamed(value.get_config()))}
+        except Exception as error:  # code of a user's own may raise anything
+            raise UnknownValueError from error
+    named = getattr(value, "name", None)  # a dtype, a member of an enumeration
+    if isinstance(named, str) and not isinstance(value, keras.Layer):
+        return named
+    raise UnknownValueError
+
+
+def _unnamed(config: Any) -> Any:
+    return {k: v for k, v in config.items() if k != "name"}
+
+
+def _array(array: np.ndarray[Any, Any]) -> Any:
+    if array.dtype.kind in "fiub" and array.ndim == 0:
+        return _plain(array.item())
+    told = [array.dtype.name, list(array.shape)]
+    if array.dtype.kind == "O":
+        return [*told, [str(item) for item in array.reshape(-1)]]
+    if array.size <= _FEW and array.dtype.kind in "fiub":
+        return [*told, _plain(array.reshape(-1).tolist())]
+    return [*told, digest(np.ascontiguousarray(array))]

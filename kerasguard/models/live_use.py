@@ -1,0 +1,138 @@
+"""What a model's code does with its layers: where it holds them, what it gave them, their policy.
+
+Nothing of this is in a checkpoint of Keras, nor in the configs that it keeps.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import keras
+
+from kerasguard.models.call_arguments import UnknownValueError, text_of
+from kerasguard.models.shortcuts import Variable, attribute_skipset, object_type
+from kerasguard.models.walk import Visit
+from kerasguard.tensors import Use
+
+__all__ = ["Uses", "is_foreign", "settings_of", "variable_places", "waits_for_weights"]
+
+_DEPTH = 4  # of containers in containers
+_OF_EVERY_LAYER = frozenset({"self", "name", "dtype", "trainable", "autocast", "inputs", "outputs"})
+
+
+def is_foreign(item: Any) -> bool:
+    """Whether the class is a user's own, not one of Keras."""
+    return not type(item).__module__.startswith("keras.")
+
+
+class Uses:
+    """What is learned once of the code of a model."""
+
+    def __init__(self, visits: Sequence[Visit]) -> None:
+        self.held: dict[int, list[str]] = {}
+        for visit in visits:
+            if isinstance(visit.object, keras.Layer) and is_foreign(visit.object):
+                for place, item in _held(visit.object):
+                    if isinstance(item, keras.Layer):
+                        full = f"{visit.path}.{place}".lstrip(".")
+                        self.held.setdefault(id(item), []).append(full)
+
+    def of(self, layer: Any, *, hidden: bool) -> Use:
+        """What the code does with one layer.
+
+        Args:
+            layer: of the model.
+            hidden: whether it is a part of one of Keras' own layers, whose config tells the rest.
+        """
+        if hidden:
+            return Use(policy=_policy(layer))
+        return Use(
+            policy=_policy(layer),
+            held=tuple(sorted(self.held.get(id(layer), ()))),
+            settings=settings_of(layer),
+            built=not waits_for_weights(layer),
+        )
+
+
+def variable_places(layer: Any) -> dict[int, str]:
+    """Where a layer of the user's own holds its variables, by their ids; the plainest place."""
+    if not isinstance(layer, keras.Layer) or not is_foreign(layer):
+        return {}
+    found: dict[int, str] = {}
+    for place, item in sorted(_held(layer), key=lambda one: ("[" in one[0], one[0])):
+        if isinstance(item, Variable):
+            found.setdefault(id(item), place)
+    return found
+
+
+def settings_of(layer: Any) -> dict[str, str]:
+    """What a layer was given, by argument of its constructor, where it keeps it by that name.
+
+    Of Keras' own layers, functions of the user's own only: their configs tell everything else.
+    """
+    found = {}
+    own = vars(layer)
+    for name in _arguments(layer.__class__):
+        value = own.get(name, own.get(f"_{name}"))
+        if value is None or (not is_foreign(layer) and not _is_own_function(value)):
+            continue
+        try:
+            found[name] = text_of(value)
+        except UnknownValueError:
+            continue
+    return found
+
+
+def waits_for_weights(layer: Any) -> bool:
+    """Whether nothing built the layer, so that it has no variables and would make some."""
+    if layer.built or layer.variables or type(layer).build is keras.Layer.build:
+        return False
+    if is_foreign(layer):
+        return True
+    build = inspect.unwrap(type(layer).build)
+    return "add_weight" in getattr(getattr(build, "__code__", None), "co_names", ())
+
+
+@lru_cache(1024)
+def _arguments(cls: Any) -> tuple[str, ...]:
+    try:
+        told = inspect.signature(cls.__init__).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    named = (p.name for p in told if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    return tuple(name for name in named if name not in _OF_EVERY_LAYER)
+
+
+def _is_own_function(value: Any) -> bool:
+    return inspect.isfunction(value) and not str(value.__module__).startswith("keras.")
+
+
+def _policy(layer: Any) -> str:
+    """Name of the policy; empty where other layers' policies decide, or nothing is computed."""
+    policy = layer.dtype_policy
+    kind = object_type(layer)
+    if kind in ("Functional", "Sequential") or isinstance(layer, keras.layers.InputLayer):
+        return ""
+    return "" if type(policy).__name__ == "DTypePolicyMap" else str(policy.name)
+
+
+def _held(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Layers and variables under a layer's attributes, in lists, tuples and dicts, with places."""
+    skipped = attribute_skipset(object_type(layer))
+    for name, value in list(vars(layer).items()):
+        if name not in skipped:
+            yield from _inside(name, value, 0)
+
+
+def _inside(place: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (keras.Layer, Variable)):
+        yield place, value
+    elif depth < _DEPTH and isinstance(value, Mapping):
+        for key, item in list(value.items()):
+            yield from _inside(f"{place}[{key}]", item, depth + 1)
+    elif depth < _DEPTH and isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _inside(f"{place}[{index}]", item, depth + 1)
