@@ -25,7 +25,7 @@ from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.formats.keras_zip import KerasZip, safe_asset
 from kerasguard.formats.zip_archive import ZipArchive, joined_crc32
-from kerasguard.storage.arena import file_records
+from kerasguard.storage.file_survey import file_records
 
 WEIGHTS = "model.weights.h5"
 
