@@ -90,14 +90,19 @@ def repair(
         report = _planned(found, target)
         if dry_run:
             return report
-        if found.decided.total and report.blocked:
-            raise UnrepairableError(report.text, report)
+        _refuse_blocked(found, report)
         progress(f"restoring {len(found.decided.steps)} tensors")
         restored = found.run(repair, **{name: getattr(report, name) for name in _PLANNED})
         training = found.reading.manifest.training if found.reading.manifest else {}
     with staged(target) as stage:
-        written = _write(stage, restored, custom, training, progress)
-    return replace(restored.report, written=written)
+        done = _write(stage, restored, custom, training, progress)
+    return replace(restored.report, written=done)
+
+
+def _refuse_blocked(found: Attempt, report: Report) -> None:
+    """Refuse what Keras alone could not load; where a tensor has no step, that is said first."""
+    if found.decided.total and report.blocked:
+        raise UnrepairableError(report.text, report)
 
 
 def _planned(found: Attempt, out: Path) -> Report:

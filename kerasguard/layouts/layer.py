@@ -47,20 +47,28 @@ def legacy_steps(
         A step per expected variable; None where no known layout fits, or several do.
     """
     origin = Origin.of(writer, config)
-    leaves = leaves_of(expected, layers or {})
+    rank = {key: n for n, key in enumerate(layers or {})}
+    leaves = leaves_of(expected, layers or {}, rank)
     known = in_order(leaves, layers or {})
     ways, sure = layer_ways(leaves, stored, origin, told=config is not None, ordered=known)
     return next(iter(ways.values())) if sure and len(ways) == 1 else None
 
 
 def leaves_of(
-    expected: Iterable[TensorRecord], layers: Mapping[str, LayerRecord]
+    expected: Iterable[TensorRecord],
+    layers: Mapping[str, LayerRecord],
+    rank: Mapping[str, int],
 ) -> tuple[Leaf, ...]:
-    """The layers that own variables, in the order of the model rather than of the file."""
+    """The layers that own variables, in the order of the model rather than of the file.
+
+    Args:
+        expected: variables of some layers.
+        layers: all of the model's.
+        rank: the place of each layer among `layers`; numbered once, not once per layer.
+    """
     owned: dict[str, list[TensorRecord]] = {}
     for record in expected:
         owned.setdefault(record.layer, []).append(record)
-    rank = {key: n for n, key in enumerate(layers)}
 
     def place(key: str) -> tuple[int, ...]:
         return tuple(

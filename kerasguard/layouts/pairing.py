@@ -72,7 +72,7 @@ def model_groups(table: Table, *, flat: bool = False) -> list[Group]:
     groups = []
     for key, records in owned.items():
         layer = table.layers.get(key) or LayerRecord(key, key.rsplit("/", 1)[-1] or _OWN_WEIGHTS)
-        leaves = leaves_of(records, table.layers)
+        leaves = leaves_of(records, table.layers, rank)
         placed = layer.position >= 0 or lone or not key
         groups.append(Group(layer, tuple(records), leaves, in_order(leaves, table.layers), placed))
     if flat:

@@ -87,9 +87,10 @@ class Attempt:
         report = self.report(**{"action": "restore", **more})
         if decided.unresolved:
             raise UnrepairableError(_refusal(self.path, decided, repair), report)
-        values = reading.values(decided.steps)
-        target.assign(values, reading.assets(), lambda: self._probe(repair, report))
-        self.prepared.finish(values)
+        with uncollected():
+            values = reading.values(decided.steps)
+            target.assign(values, reading.assets(), lambda: self._probe(repair, report))
+            self.prepared.finish(values)
         report = replace(
             report,
             outcomes=tuple(_outcomes(reading, decided, values)),

@@ -20,6 +20,7 @@ from typing import Any
 
 import keras
 
+from kerasguard.models.deep_graphs import without_recursion
 from kerasguard.models.patches import Patch, PatchSet
 from kerasguard.planning.gc_pause import uncollected
 
@@ -197,7 +198,7 @@ def _patch_sets() -> list[PatchSet]:
             ),
         ]
     )
-    sets = [*inspecting, sequential]
+    sets = [*inspecting, sequential, *without_recursion(lambda: _active.depth > 0)]
     if keras.backend.backend() == "tensorflow":
         sets.append(PatchSet([Patch(keras.Layer, "__setattr__", _setting)]))
         backend = _module("keras.src.backend")

@@ -20,6 +20,7 @@ from typing import Literal
 
 from kerasguard.errors import CheckpointError, ManifestError
 from kerasguard.manifest import FileRecord, Manifest
+from kerasguard.planning.gc_pause import uncollected
 from kerasguard.storage import durable, owners
 from kerasguard.storage.opened_file import OpenedFile
 
@@ -283,7 +284,8 @@ def _parse(path: Path) -> Manifest | None:
             f"manifest is larger than {SIZE_LIMIT >> 20} MiB, which no checkpoint needs", path=path
         )
     try:
-        return Manifest.from_json(data.decode("utf-8"))
+        with uncollected():
+            return Manifest.from_json(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ManifestError(
             f"manifest is not UTF-8 text (byte {error.start}): it was damaged", path=path
