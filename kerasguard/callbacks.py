@@ -129,13 +129,16 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
             self._saver.on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Wait for what is on its way to MLflow, and say so if nothing was saved.
+        """Tell what did not reach MLflow so far, and say so if nothing was saved.
 
-        The model stays armed.
+        Nothing is waited for: what is on its way is kept until it has arrived. The model stays
+        armed.
         """
         self._fitting = False
         for observer in self._recording.observers:
-            getattr(observer, "flush", bool)()  # a plain callable has nothing on its way
+            flush = getattr(observer, "flush", None)  # a plain callable has nothing on its way
+            if flush is not None:
+                flush(0.0)
         if self._recording.saves == 0:
             _log.warning(
                 "WeightManifestCallback: nothing was saved during fit, so nothing was recorded; "

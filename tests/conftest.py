@@ -101,6 +101,12 @@ def dict_source() -> Callable[[Mapping[str, Array]], DictSource]:
     return DictSource
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _an_outbox_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What waits for MLflow lies in no folder of the user's."""
+    os.environ["KERASGUARD_OUTBOX"] = str(tmp_path_factory.mktemp("outbox"))
+
+
 @pytest.fixture(autouse=True)
 def _same_random_numbers_in_every_run() -> Iterator[None]:
     """Seed every generator that is there; Keras only where a test has imported it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIFFERS", "NO_MANIFEST", "OK", "UNREADABLE", "UNREPAIRABLE", "USAGE", "UsageError",
-    "diff", "doctor", "explain", "inspect", "plan", "repair", "report", "scan", "verify",
+    "diff", "doctor", "explain", "inspect", "mlflow_sync", "plan",
+    "repair", "report", "scan", "verify",
 ]  # fmt: skip
 
 OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE = 0, 1, 2, 3, 4, 5
@@ -156,6 +158,24 @@ def scan(options: argparse.Namespace, out: Output) -> int:
         ("checkpoint", "format", "state", "why"),
         [(found.path, found.format, found.state, found.detail) for found in rows],
     )
+    return code
+
+
+def mlflow_sync(_: argparse.Namespace, out: Output) -> int:
+    """Send the manifests that did not reach MLflow before their process ended."""
+    from kerasguard.tracking import mlflow_tracking
+
+    # Few retries: whoever waits at a terminal sees what fails, and nothing is lost by it.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    done = mlflow_tracking.sync(out.progress)
+    code = DIFFERS if done.left else OK
+    out.document(code, **asdict(done))
+    if not (done.sent or done.refused or done.left):
+        out.line("nothing waits for MLflow")
+    rows = [(name, "sent", "") for name in done.sent]
+    rows += [(name, "dropped", "MLflow knows no such run") for name in done.refused]
+    rows += [(name, "waits", why) for name, why in done.left]
+    out.table(("checkpoint", "state", "why"), rows)
     return code
 
 

@@ -111,10 +111,16 @@ def _parser() -> argparse.ArgumentParser:
     scan = verb("scan", commands.scan, "list the checkpoints below a folder and verify them")
     scan.add_argument("folder")
     scan.add_argument("--quick", action="store_true", help="find checkpoints, do not verify them")
+    _add_helpers(verb)
+    return parser
+
+
+def _add_helpers(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """The verbs that are about no checkpoint."""
+    verb("mlflow-sync", commands.mlflow_sync, "send the manifests that MLflow did not get in time")
     verb("doctor", commands.doctor, "show installed versions and what they support")
     explain = verb("explain", commands.explain, "explain a finding code such as KG201")
     explain.add_argument("code", nargs="?", help="default: list all codes")
-    return parser
 
 
 def _add_choices(command: argparse.ArgumentParser) -> None:

@@ -18,25 +18,43 @@ __all__ = [
     "FOLDER",
     "MANIFEST_TAG",
     "MODEL_FILE",
+    "RECORDED_AT_TAG",
+    "VERDICT_TAG",
     "artifact_name",
     "by_digest",
     "companions",
     "files_of",
     "locate",
+    "names_of",
 ]
 
 FOLDER = "kerasguard"
 DIGEST_TAG = "kerasguard.weights_digest"
 MANIFEST_TAG = "kerasguard.manifest"
+# Short, and the verdict first: MLflow's Overview cuts names and values.
+VERDICT_TAG = "kg"
+RECORDED_AT_TAG = "kerasguard.recorded_at"
 MODEL_FILE = "MLmodel"
 _FLAVORS = ("keras", "tensorflow")
 # The name that the two flavors give what they save, with the ending of its format or without.
 _MODEL = "model"
 
 
-def artifact_name(checkpoint: str) -> str:
-    """The manifest's artifact name; `#`, `?` and `%` would cut the name short over HTTP."""
-    return re.sub(r"[^\w.+=@ -]", "_", checkpoint) + SUFFIX
+def artifact_name(checkpoint: str, more: str = "") -> str:
+    """The manifest's artifact name; `#`, `?` and `%` would cut the name short over HTTP.
+
+    Args:
+        checkpoint: its name.
+        more: what tells it from other saves of that name.
+    """
+    return re.sub(r"[^\w.+=@ -]", "_", checkpoint) + more + SUFFIX
+
+
+def names_of(checkpoint: str, artifacts: Iterable[str]) -> list[str]:
+    """Those of `artifacts` that hold manifests of saves of that name, the plain one first."""
+    start = re.escape(artifact_name(checkpoint).removesuffix(SUFFIX))
+    form = rf"{start}(\.epoch-\d+)?(\.[0-9a-f]{{8}})?{re.escape(SUFFIX)}"
+    return sorted((n for n in artifacts if re.fullmatch(form, n)), key=lambda n: (len(n), n))
 
 
 def by_digest(files: Iterable[tuple[int, str]]) -> str:

@@ -27,6 +27,7 @@ from kerasguard.manifest import Manifest
 from kerasguard.storage import companion, sidecar
 from kerasguard.tracking.mlflow_address import Address, is_mlflow_uri, parse
 from kerasguard.tracking.mlflow_layout import FOLDER, MODEL_FILE, companions, files_of, locate
+from kerasguard.tracking.mlflow_parcel import absent_store
 from kerasguard.tracking.mlflow_registry import (
     Subject,
     cross_check,
@@ -34,7 +35,7 @@ from kerasguard.tracking.mlflow_registry import (
     read_manifest,
     subject_of,
 )
-from kerasguard.tracking.mlflow_tracking import require
+from kerasguard.tracking.mlflow_tracking import flush, require
 
 __all__ = ["Downloaded", "is_mlflow_uri", "resolve"]
 
@@ -79,10 +80,23 @@ def resolve(uri: str, *, manifest: Literal["auto", "ignore"] = "auto") -> Iterat
     """
     address = parse(uri)
     mlflow = require(uri)
+    _have_store(mlflow, uri)
+    flush()  # what this process saved a moment ago may be what is asked for
     with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
         with _asking(mlflow, uri):
             downloaded = _fetch(mlflow, address, Path(folder), ignore=manifest == "ignore")
         yield downloaded
+
+
+def _have_store(mlflow: Any, uri: str) -> None:
+    """Refuse where MLflow would make an empty database in the working folder to look in."""
+    for store in (mlflow.get_tracking_uri(), mlflow.get_registry_uri()):
+        if absent_store(store):
+            raise CheckpointNotFoundError(
+                uri,
+                f"cannot be looked up, there is no MLflow store at {store}; set "
+                "MLFLOW_TRACKING_URI to the server or the database that it was logged to",
+            )
 
 
 @contextmanager
@@ -114,7 +128,7 @@ def _fetch(mlflow: Any, address: Address, folder: Path, *, ignore: bool) -> Down
         if not place.is_dir() and not files_of(place):
             raise CheckpointNotFoundError(address.uri, f"the model has no {subject.inside}")
     else:
-        place = _download_beside(mlflow, address, artifacts)
+        place = _download_beside(mlflow, address, artifacts, subject.models)
     path = locate(place, address.uri, _flavors(mlflow, place))
     if ignore:
         return Downloaded(address.uri, path, None, run_id=subject.run_id)
@@ -170,19 +184,23 @@ def _download(mlflow: Any, uri: str, folder: Path) -> Path:
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
 
-def _download_beside(mlflow: Any, address: Address, folder: Path) -> Path:
+def _download_beside(mlflow: Any, address: Address, folder: Path, models: tuple[str, ...]) -> Path:
     """A file, a folder or a TF checkpoint's prefix, with what belongs to it beside it."""
     uri = f"runs:/{address.run_id}/{address.inside}" if address.in_run else address.uri
+    logged = f"; models that the run logged: {_some(list(models))}" if models else ""
     if address.in_run and not address.inside:
+        found = _some(_names(mlflow, uri))
         raise CheckpointNotFoundError(
-            address.uri, f"names a run; say which artifact, it has {_some(_names(mlflow, uri))}"
+            address.uri, f"names a run; say which artifact, it has {found}{logged}"
         )
     head, _, leaf = uri.rstrip("/").rpartition("/")
     siblings = _names(mlflow, head)
     wanted = [leaf] if leaf in siblings or _names(mlflow, uri) else []
     wanted += companions(leaf, siblings)
     if all(name.endswith(sidecar.SUFFIX) for name in wanted):
-        raise CheckpointNotFoundError(address.uri, f"is not there; beside it: {_some(siblings)}")
+        raise CheckpointNotFoundError(
+            address.uri, f"is not there; beside it: {_some(siblings)}{logged}"
+        )
     places = [_download(mlflow, f"{head}/{name}", folder) for name in wanted]
     return places[0].with_name(leaf)
 

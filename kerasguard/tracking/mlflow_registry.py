@@ -18,7 +18,14 @@ from kerasguard.errors import CheckpointNotFoundError, ManifestError
 from kerasguard.manifest import Manifest
 from kerasguard.storage import sidecar
 from kerasguard.tracking.mlflow_address import Address
-from kerasguard.tracking.mlflow_layout import DIGEST_TAG, FOLDER, artifact_name, by_digest, files_of
+from kerasguard.tracking.mlflow_layout import (
+    DIGEST_TAG,
+    FOLDER,
+    MANIFEST_TAG,
+    by_digest,
+    files_of,
+    names_of,
+)
 
 __all__ = ["Subject", "cross_check", "in_run", "read_manifest", "subject_of"]
 
@@ -32,12 +39,14 @@ class Subject:
         inside: the path below the root.
         run_id: the run that made it; empty where unknown.
         claims: who speaks of just this model, and the weights digest that they tell.
+        models: addresses of the models that the run logged, where none of them is meant.
     """
 
     root: str = ""
     inside: str = ""
     run_id: str = ""
     claims: tuple[tuple[str, str], ...] = ()
+    models: tuple[str, ...] = ()
 
 
 def subject_of(client: Any, address: Address) -> Subject:
@@ -84,7 +93,8 @@ def _of_run(client: Any, address: Address) -> Subject:
     models = [client.get_logged_model(output.model_id) for output in outputs]
     named = [model for model in models if model.name == first]
     if not named:
-        return Subject(run_id=address.run_id)
+        known = {f"runs:/{address.run_id}/{model.name}" for model in models}
+        return Subject(run_id=address.run_id, models=tuple(sorted(known)))
     newest = max(named, key=lambda model: int(model.creation_timestamp))
     return _of_logged_model(client, newest.model_id, rest)
 
@@ -135,10 +145,16 @@ def in_run(
             found = _read(client, run_id, f"by-digest/{name}", folder)
             if found is not None and sidecar.describes(found, checkpoint):
                 return found
-    named = artifact_name(checkpoint.name)
-    if by_name and named in _artifacts(client, run_id, "manifests"):
+    if by_name and (named := _last_of_name(client, run_id, checkpoint.name)):
         return _read(client, run_id, f"manifests/{named}", folder)
     return None
+
+
+def _last_of_name(client: Any, run_id: str, checkpoint: str) -> str | None:
+    """The artifact with the manifest of the last save of that name, as far as the run tells."""
+    names = names_of(checkpoint, _artifacts(client, run_id, "manifests"))
+    last = posixpath.basename(client.get_run(run_id).data.tags.get(MANIFEST_TAG, ""))
+    return last if last in names else names[-1] if names else None
 
 
 def _artifacts(client: Any, run_id: str, kind: str) -> list[str]:
@@ -214,7 +230,7 @@ def cross_check(
         recorded = _read(client, subject.run_id, f"by-digest/{entry}", folder)
         if recorded is not None and recorded.weights_digest == manifest.weights_digest:
             return
-    if artifact_name(checkpoint.name) in _artifacts(client, subject.run_id, "manifests"):
+    if names_of(checkpoint.name, _artifacts(client, subject.run_id, "manifests")):
         who = f"run {subject.run_id} recorded {checkpoint.name}, but never these; its last has"
         raise _disagreement(uri, manifest, f"{who} {told}")
 

@@ -21,7 +21,7 @@ from kerasguard.errors import (
     MissingPackageError,
 )
 from kerasguard.storage import sidecar
-from kerasguard.tracking import mlflow_tracking
+from kerasguard.tracking import mlflow_sending, mlflow_tracking
 from kerasguard.tracking.mlflow_address import Address, is_mlflow_uri, parse
 from kerasguard.tracking.mlflow_layout import DIGEST_TAG, companions
 from kerasguard.tracking.mlflow_models import resolve
@@ -235,6 +235,7 @@ def test_a_model_without_a_sidecar_is_found_in_the_run_by_its_digest(
     local_mlflow: ModuleType, tmp_path: Path
 ) -> None:
     logged = log_model(local_mlflow, tmp_path, 5, beside=False)
+    (store_of(local_mlflow, logged) / "kerasguard" / "manifest.json").unlink()
     with resolve(f"models:/{logged.name}@champion") as found:
         assert (found.manifest, found.origin) == (logged.event.manifest, "run")
 
@@ -375,11 +376,57 @@ def test_a_model_replaced_while_its_manifest_was_removed_is_refused(
     data = store_of(local_mlflow, logged) / "data"
     (data / "model.keras").write_bytes(b"PK\x03\x04 other weights")
     (data / "model.keras.manifest.json").unlink()
+    with resolve(f"models:/{logged.model_id}") as found:  # there is another one
+        assert found.manifest == logged.event.manifest
+        assert not sidecar.describes(logged.event.manifest, found.path)
+    (data.parent / "kerasguard" / "manifest.json").unlink()
     with (
         pytest.raises(ManifestError, match="no manifest of these files is left"),
         resolve(f"models:/{logged.model_id}"),
     ):
         pass
+
+
+def test_a_version_gets_the_verdict_and_the_digest_unless_it_has_one(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    logged = log_model(local_mlflow, tmp_path, 21)
+    client = local_mlflow.MlflowClient()
+    again = local_mlflow.register_model(f"models:/{logged.model_id}", logged.name)
+    client.set_model_version_tag(logged.name, again.version, DIGEST_TAG, "xxh3:mine")
+    assert mlflow_sending.tag_versions(
+        local_mlflow.get_tracking_uri(), logged.model_id, logged.event.manifest
+    )
+    first = client.get_model_version(logged.name, "1").tags
+    assert first["kg"] == "recorded, all finite"
+    assert first[DIGEST_TAG] == logged.event.manifest.weights_digest
+    assert client.get_model_version(logged.name, again.version).tags[DIGEST_TAG] == "xxh3:mine"
+
+
+def test_an_address_that_is_wrong_by_a_letter_lists_the_models_of_the_run(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    logged = log_model(local_mlflow, tmp_path, 22)
+    run = local_mlflow.MlflowClient().get_logged_model(logged.model_id).source_run_id
+    for inside in ("/modl", ""):
+        with (
+            pytest.raises(CheckpointNotFoundError, match=rf"logged: runs:/{run}/\w+"),
+            resolve(f"runs:/{run}{inside}"),
+        ):
+            pass
+
+
+def test_asking_a_registry_that_is_not_there_makes_none(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    local_mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    with (
+        pytest.raises(CheckpointNotFoundError, match="MLFLOW_TRACKING_URI"),
+        resolve("models:/name/1"),
+    ):
+        pass
+    assert not list(tmp_path.glob("*.db"))
 
 
 def test_a_digest_that_the_registry_holds_of_a_version_has_to_agree(

@@ -21,11 +21,14 @@ from typing import Any
 import pytest
 from recorded_events import Event, event, file_record, manifest_of
 
+from kerasguard.cli import main
 from kerasguard.errors import MissingPackageError
 from kerasguard.manifest import Manifest
-from kerasguard.tracking import mlflow_tracking
+from kerasguard.tracking import mlflow_outbox, mlflow_tracking
 from kerasguard.tracking.mlflow_layout import by_digest
-from kerasguard.tracking.mlflow_tracking import LIMIT, MlflowObserver, observer_for
+from kerasguard.tracking.mlflow_outbox import LIMIT
+from kerasguard.tracking.mlflow_parcel import Parcel, absolute_store, kept_in, outbox_folder
+from kerasguard.tracking.mlflow_tracking import MlflowObserver, observer_for
 
 pytest_plugins = ("mlflow_store",)
 pytestmark = [pytest.mark.mlflow, pytest.mark.filterwarnings("default:::mlflow")]
@@ -34,7 +37,8 @@ TAG, MANIFEST_TAG = "kerasguard.weights_digest", "kerasguard.manifest"
 
 
 @pytest.fixture(autouse=True)
-def _an_empty_outbox() -> Iterator[None]:
+def _an_empty_outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("KERASGUARD_OUTBOX", str(tmp_path / "outbox"))
     mlflow_tracking._outbox.reset()
     yield
     mlflow_tracking._outbox.reset()
@@ -75,7 +79,7 @@ def test_what_is_logged_is_strict_json_although_a_metric_was_not_a_number(
     assert json.loads(text, parse_constant=refuse)["training"] == {"loss": "nan"}
 
 
-def test_saves_of_the_same_name_are_all_kept_by_digest(
+def test_saves_of_the_same_name_are_all_kept_apart(
     local_mlflow: ModuleType, tmp_path: Path
 ) -> None:
     with local_mlflow.start_run() as run:
@@ -85,8 +89,14 @@ def test_saves_of_the_same_name_are_all_kept_by_digest(
         mlflow_tracking.flush(60)
     kept = _names(local_mlflow, run, "kerasguard/by-digest")
     assert kept == sorted(f"{s.manifest.files[0].sha256[:16]}.json" for s in saves)
-    named = _manifest(local_mlflow, run, "kerasguard/manifests/checkpoint.keras.manifest.json")
-    assert named == saves[-1].manifest
+    named = _names(local_mlflow, run, "kerasguard/manifests")
+    assert "checkpoint.keras.manifest.json" in named
+    logged = [_manifest(local_mlflow, run, f"kerasguard/manifests/{name}") for name in named]
+    digests = {manifest.weights_digest for manifest in logged}
+    assert digests == {saved.manifest.weights_digest for saved in saves}
+    tags = local_mlflow.get_run(run.info.run_id).data.tags
+    last = _manifest(local_mlflow, run, tags[MANIFEST_TAG])
+    assert last == saves[-1].manifest
 
 
 def test_saves_that_differ_only_in_a_small_file_have_names_of_their_own() -> None:
@@ -149,7 +159,7 @@ def test_auto_does_not_import_mlflow() -> None:
         import sys
         from pathlib import Path
         from recorded_events import Event, manifest_of
-        from kerasguard.tracking import mlflow_tracking
+        from kerasguard.tracking import mlflow_outbox, mlflow_tracking
         observer = mlflow_tracking.observer_for("auto")
         observer(Event(Path("a.keras"), manifest_of((), 0)))
         assert observer.flush()
@@ -232,7 +242,8 @@ def test_a_failing_store_costs_one_warning_per_run_and_no_exception(
     assert len(told) == 2
     assert "0.keras: its manifest was not logged" in told[1]
     assert "disk full" in told[1]
-    assert f"mlflow artifacts log-artifact --run-id {run.info.run_id}" in told[1]
+    assert run.info.run_id in told[1]
+    assert "kerasguard mlflow-sync" in told[1]
 
 
 def test_a_companion_that_goes_while_it_is_sent_keeps_nothing_else_back(
@@ -277,7 +288,11 @@ def test_a_failure_does_not_keep_later_manifests_back(
             MlflowObserver()(event(tmp_path / f"{i}.keras", i))
         assert mlflow_tracking.flush(60)
     assert any("for a moment" in str(w.message) for w in seen)
-    assert _names(local_mlflow, run, "kerasguard/manifests") == ["1.keras.manifest.json"]
+    kept = _names(local_mlflow, run, "kerasguard/manifests")
+    assert kept == ["0.keras.manifest.json", "1.keras.manifest.json"]  # tried again
+    tags = local_mlflow.get_run(run.info.run_id).data.tags
+    assert tags[MANIFEST_TAG].endswith("1.keras.manifest.json")  # but not the last save
+    assert not _waiting()
 
 
 def test_a_server_that_is_down_does_not_hold_the_training_up(
@@ -293,29 +308,133 @@ def test_a_server_that_is_down_does_not_hold_the_training_up(
             for i in range(5):
                 MlflowObserver()(event(tmp_path / f"{i}.keras", i))
             assert time.monotonic() - start < 0.5
-            with pytest.warns(UserWarning, match=r"0\.keras: its manifest has not been logged"):
-                assert not mlflow_tracking.flush(0.2)
             start = time.monotonic()
-            assert not mlflow_tracking.flush()
-            assert time.monotonic() - start < 0.5
-        assert mlflow_tracking.flush(60)  # or the thread goes on beside other tests
+            assert not mlflow_tracking.flush(0.0)  # as at the end of `fit`
+            assert time.monotonic() - start < 0.1
+            assert len(_waiting()) == 5
+        assert mlflow_tracking._outbox.drain(60)  # or the thread goes on beside other tests
         local_mlflow.set_tracking_uri(None)
 
 
-def test_more_manifests_than_the_outbox_holds_are_dropped_with_a_warning(
+def test_more_manifests_than_fit_in_memory_wait_on_the_disk(
     local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
     _hold(monkeypatch, gate)
-    saved = event(tmp_path / "07.keras", 7)
-    with local_mlflow.start_run():
-        for _ in range(LIMIT):
-            MlflowObserver()(saved)
-        with pytest.warns(UserWarning, match="too slow"):
+    saves = [event(tmp_path / f"{i:02}.keras", i) for i in range(LIMIT + 3)]
+    with local_mlflow.start_run() as run:
+        for saved in saves:
             MlflowObserver()(saved)
         assert len(mlflow_tracking._outbox._waiting) == LIMIT
+        assert len(_waiting()) == LIMIT + 3
         gate.set()
         assert mlflow_tracking.flush(60)
+    assert len(_names(local_mlflow, run, "kerasguard/manifests")) == LIMIT + 3
+    assert not _waiting()
+
+
+def test_what_cannot_be_kept_on_the_disk_is_sent_from_memory(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERASGUARD_OUTBOX", str(tmp_path / "file" / "outbox"))
+    with local_mlflow.start_run() as run:
+        MlflowObserver()(event(tmp_path / "07.keras", 7))
+        assert mlflow_tracking.flush(60)
+    assert _names(local_mlflow, run, "kerasguard/manifests") == ["07.keras.manifest.json"]
+
+
+def test_what_an_earlier_process_left_is_sent_with_the_next_save(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    uri = local_mlflow.get_tracking_uri()
+    with local_mlflow.start_run() as earlier:
+        Parcel.of(uri, earlier.info.run_id, None, event(tmp_path / "old.keras", 1))
+    assert len(_waiting()) == 1
+    with local_mlflow.start_run():
+        MlflowObserver()(event(tmp_path / "new.keras", 2))
+        assert mlflow_tracking.flush(60)
+    assert _names(local_mlflow, earlier, "kerasguard/manifests") == ["old.keras.manifest.json"]
+    assert not _waiting()
+
+
+def test_sync_sends_what_is_kept_and_says_what_the_store_refuses(
+    local_mlflow: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = local_mlflow.get_tracking_uri()
+    with local_mlflow.start_run() as run:
+        pass
+    saved = event(tmp_path / "07.keras", 7)
+    kept = tmp_path / "07.keras.companion-00000000.safetensors"
+    kept.write_bytes(b"kept")
+    manifest = replace(saved.manifest, companion=file_record(kept, kept.name))
+    Parcel.of(uri, run.info.run_id, None, replace(saved, manifest=manifest))
+    kept.unlink()  # a later save replaced it; the outbox has its own
+    Parcel.of(uri, "0" * 32, None, event(tmp_path / "unknown.keras", 1))
+    Parcel.of(f"sqlite:///{tmp_path}/no.db", run.info.run_id, None, event(tmp_path / "a.keras", 2))
+    assert main(["mlflow-sync"]) == 1
+    told = capsys.readouterr().out
+    assert "07.keras" in told
+    assert "unknown.keras" in told
+    assert "a.keras" in told
+    assert [parcel.path.name for parcel in kept_in(outbox_folder())] == ["a.keras"]
+    assert not (tmp_path / "no.db").exists()
+    assert _names(local_mlflow, run, "kerasguard/manifests") == ["07.keras.manifest.json"]
+    assert _names(local_mlflow, run, "kerasguard/companions") == [kept.name]
+
+
+def test_sync_of_an_empty_outbox_asks_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mlflow-sync"]) == 0
+    assert "nothing waits" in capsys.readouterr().out
+
+
+def test_an_earlier_save_that_arrives_late_leaves_the_tags_of_the_last(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    uri = local_mlflow.get_tracking_uri()
+    with local_mlflow.start_run() as run:
+        early = Parcel.of(uri, run.info.run_id, None, event(tmp_path / "1.keras", 1))
+        late = Parcel.of(uri, run.info.run_id, None, event(tmp_path / "2.keras", 2))
+    for parcel in (late, early):
+        mlflow_outbox.send(parcel)
+    tags = local_mlflow.get_run(run.info.run_id).data.tags
+    assert tags[TAG] == late.manifest.weights_digest
+    assert "2.keras" in tags["mlflow.note.content"]
+
+
+def test_the_run_tells_the_verdict_and_the_users_own_note_stays(
+    local_mlflow: ModuleType, tmp_path: Path
+) -> None:
+    for own in (None, "mine"):
+        with local_mlflow.start_run(description=own) as run:
+            for seed in range(2):
+                MlflowObserver()(event(tmp_path / f"{seed}.keras", seed))
+            assert mlflow_tracking.flush(60)
+        tags = local_mlflow.get_run(run.info.run_id).data.tags
+        assert tags["kg"] == "recorded, all finite"
+        if own:
+            assert tags["mlflow.note.content"] == own
+        else:
+            assert "1.keras" in tags["mlflow.note.content"]
+
+
+def test_a_parcel_is_read_as_it_was_written(tmp_path: Path) -> None:
+    made = Parcel.of("http://h:1", "r", "m-1", event(tmp_path / "07.keras", 7))
+    assert list(kept_in(outbox_folder())) == [made]
+    assert made.kept is not None
+    assert made.kept.stat().st_mode & 0o077 == 0
+    made.discard()
+    assert not _waiting()
+
+
+def test_a_store_named_by_a_relative_path_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_store("sqlite:///m.db") == f"sqlite:///{tmp_path}/m.db"
+    assert absolute_store("mlruns") == f"{tmp_path}/mlruns"
+    for uri in ("sqlite:////m.db", "http://h:1", "databricks", "databricks://profile", "file:/x"):
+        assert absolute_store(uri) == uri
 
 
 @pytest.mark.slow
@@ -329,7 +448,8 @@ def test_a_script_that_ends_at_once_has_logged_its_manifest(
         import concurrent.futures, mlflow
         from pathlib import Path
         from recorded_events import event
-        from kerasguard.tracking.mlflow_tracking import MlflowObserver
+        from kerasguard.tracking.mlflow_parcel import Parcel, absolute_store, kept_in, outbox_folder
+from kerasguard.tracking.mlflow_tracking import MlflowObserver
         mlflow.set_tracking_uri({uri!r})
         real = mlflow.MlflowClient.log_text
         # As object stores upload: through an executor.
@@ -351,14 +471,18 @@ def test_the_files_of_a_checkpoint_are_recorded_as_they_lie_there(tmp_path: Path
     assert saved == Event(saved.path, manifest_of((file_record(saved.path, "07.keras"),), 7))
 
 
+def _waiting() -> list[Path]:
+    return sorted(outbox_folder().glob("*.parcel.json"))
+
+
 def _hold(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
-    real = mlflow_tracking._Parcel.send
+    real = mlflow_outbox.send
 
     def send(parcel: Any) -> None:
         assert gate.wait(60)
         real(parcel)
 
-    monkeypatch.setattr(mlflow_tracking._Parcel, "send", send)
+    monkeypatch.setattr(mlflow_outbox, "send", send)
 
 
 def _manifest(mlflow: ModuleType, run: Any, artifact: str) -> Manifest:
