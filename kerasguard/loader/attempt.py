@@ -103,8 +103,10 @@ def attempt(request: Request) -> Iterator[Attempt]:
     # Here, so that whoever only looks at a file does not wait for every migration's import.
     from kerasguard.loader.build_model import prepare
     from kerasguard.loader.plan_restore import plan_restore
-    from kerasguard.models import tf_distribute
+    from kerasguard.models import environment, tf_distribute
 
+    scoped = {**environment.scoped_objects(), **(request.custom_objects or {})}
+    request = replace(request, custom_objects=scoped)
     with (
         at_hand(request.path, request.manifest) as (local, found),
         Reading(local, found, keep=request.keep) as reading,

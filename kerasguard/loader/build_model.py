@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kerasguard.blueprint.objects import without_compiling
 from kerasguard.blueprint.stored_graph import both_ways, graph_is_run, graph_refused
 from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, ModelError
@@ -105,6 +106,8 @@ def _built(reading: Reading, request: Request) -> Prepared:
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
     model = {key: value for key, value in found.items() if key != "training_config"}
+    if not request.compile:
+        model = without_compiling(model)
     custom_objects = request.custom_objects or {}
     known = environment.registered_names() | set(custom_objects)
     blueprint = drawn(

@@ -25,7 +25,7 @@ __all__ = ["plan_restore"]
 
 def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> RepairPlan:
     """Wait for the last byte, compare the three tables and decide."""
-    way = addressing(prepared, reading)
+    way = addressing(prepared, reading, request.renames or {})
     stored = without(reading.finish(), prepared.taken)
     expected = _expected(prepared, stored)
     stored, first = way.dense(stored, expected)  # first: it goes by old classes
