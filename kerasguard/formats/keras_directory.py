@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -78,6 +78,10 @@ class KerasDirectory(Checkpoint):
     def assets(self) -> Mapping[str, bytes]:
         """Every file under `assets/`."""
         return self._assets
+
+    def foreign(self) -> Sequence[str]:
+        """Datasets in the weights that are not Keras'."""
+        return self._weights.foreign()
 
     def close(self) -> None:
         """Close all files."""

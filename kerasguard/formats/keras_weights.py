@@ -65,6 +65,7 @@ class KerasWeights:
     ) -> None:
         self._path, self._parts, self._architecture = path, parts, architecture
         self._opened: dict[int, Hdf5File] = {}
+        self._foreign: list[str] = []
 
     @cached_property
     def table(self) -> Table:
@@ -100,6 +101,10 @@ class KerasWeights:
         """Paths, as they are, of the datasets in one of the files."""
         return {d.path for index, d in self._datasets.values() if index == part}
 
+    def foreign(self) -> tuple[str, ...]:
+        """Paths of datasets that are not Keras', which writes all of its own under `vars`."""
+        return tuple(self._foreign) if self._content else ()
+
     def canonical(self, paths: Sequence[str]) -> dict[str, str]:
         """Paths of assets as today's Keras names them, by those of the writer.
 
@@ -134,6 +139,10 @@ class KerasWeights:
         datasets: dict[str, tuple[int, StoredDataset]] = {}
         for part, place in enumerate(self._parts):
             names, stored = self._hdf5(part).walk()
+            for path in filter(_is_own, self._hdf5(part).foreign):
+                self._hdf5(part).refuse(path)
+            self._foreign += [p for p in (*stored, *self._hdf5(part).foreign) if not _is_own(p)]
+            stored = {path: d for path, d in stored.items() if _is_own(path)}
             keys = canonical_keys([*names, *stored])
             groups |= {keys[path]: name for path, name in names.items()}
             for path, dataset in stored.items():
@@ -155,6 +164,10 @@ class KerasWeights:
         if part not in self._opened:
             self._opened[part] = self._parts[part].open()
         return self._opened[part]
+
+
+def _is_own(path: str) -> bool:
+    return "vars" in path.split("/")[:-1]
 
 
 def parse_config(path: Path, data: bytes) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -105,6 +105,10 @@ class KerasZip(Checkpoint):
             for name, member in self._archive.members.items()
             if self._archive.crc32(name) != member.crc32
         ]
+
+    def foreign(self) -> Sequence[str]:
+        """Datasets in the weights that are not Keras'."""
+        return self._weights.foreign()
 
     def close(self) -> None:
         """Close the file."""

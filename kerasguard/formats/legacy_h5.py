@@ -8,7 +8,7 @@ HDF5 holds attributes of 64 kB at most, so long lists are split: `layer_names0`,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -86,6 +86,10 @@ class LegacyH5(Checkpoint):
     def assets(self) -> Mapping[str, bytes]:
         """Nothing: this format has none."""
         return {}
+
+    def foreign(self) -> Sequence[str]:
+        """Paths of datasets that are not Keras'."""
+        return tuple(self._h5.foreign) if self._content else ()
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -206,6 +210,7 @@ class LegacyH5(Checkpoint):
     def _record(self, key: str, name: str, variable: str, layer: str) -> TensorRecord:
         dataset = self._content[1].get(key)
         if dataset is None:
+            self._h5.refuse(key)
             raise self._broken(f"weight {name!r} is listed and has no dataset")
         extent = None
         if dataset.offset is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,6 +90,10 @@ class ShardedH5(Checkpoint):
     def writer(self) -> dict[str, str]:
         """Keras writes no version into these files."""
         return {}
+
+    def foreign(self) -> Sequence[str]:
+        """Datasets in the weights that are not Keras'."""
+        return self._weights.foreign()
 
     def close(self) -> None:
         """Close all files."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,6 +61,10 @@ class WeightsH5(Checkpoint):
     def writer(self) -> dict[str, str]:
         """Keras writes no version into these files; what other writers put at the root."""
         return self._weights.versions()
+
+    def foreign(self) -> Sequence[str]:
+        """Datasets in the weights that are not Keras'."""
+        return self._weights.foreign()
 
     def close(self) -> None:
         """Close the file."""

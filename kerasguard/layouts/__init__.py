@@ -3,7 +3,9 @@
 Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` for one layer.
 """
 
+from kerasguard.layouts.axis_orders import Rows, in_model_order, owner
 from kerasguard.layouts.batch_statistics import without_statistics
+from kerasguard.layouts.convolution import outputs_first
 from kerasguard.layouts.defaults import changed_defaults, likely_writer, other_function, other_masks
 from kerasguard.layouts.dict_order import unsorted_dicts
 from kerasguard.layouts.layer import legacy_steps
@@ -13,12 +15,16 @@ from kerasguard.layouts.restore import CODES, restore_table
 
 __all__ = [
     "CODES",
+    "Rows",
     "as_dense",
     "changed_defaults",
+    "in_model_order",
     "legacy_steps",
     "likely_writer",
     "other_function",
     "other_masks",
+    "outputs_first",
+    "owner",
     "restore_older_paths",
     "restore_table",
     "unsorted_dicts",

@@ -9,10 +9,10 @@ It rotated depthwise and separable kernels itself, so these are left alone.
 from __future__ import annotations
 
 from kerasguard.layouts.origin import Ordering, Origin
-from kerasguard.planning.operations import Flip, Op, Reshape, Transpose
+from kerasguard.planning.operations import Flip, Op, Reshape, Step, Transpose
 from kerasguard.tensors import TensorSpec
 
-__all__ = ["fitting", "kernel_layouts"]
+__all__ = ["fitting", "kernel_layouts", "outputs_first"]
 
 _ROTATED = (
     "Conv1D",
@@ -48,6 +48,12 @@ def fitting(
 ) -> dict[Ordering, tuple[Op, ...]]:
     """Those of `ways` that lead from the stored to the expected shape."""
     return {k: ops for k, ops in ways.items() if _leads(ops, stored, expected)}
+
+
+def outputs_first(step: Step) -> bool:
+    """Whether a step reads a kernel of a convolution that had the outputs first."""
+    turned = (*_OUTPUTS_FIRST.values(), (2, 3, 0, 1))
+    return any(isinstance(op, Transpose) and op.axes in turned for op in step.ops)
 
 
 def _leads(ops: tuple[Op, ...], stored: TensorSpec, expected: TensorSpec) -> bool:

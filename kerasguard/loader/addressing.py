@@ -13,6 +13,7 @@ from typing import Any
 from kerasguard.layouts import (
     as_dense,
     changed_defaults,
+    in_model_order,
     likely_writer,
     restore_older_paths,
     restore_table,
@@ -22,6 +23,7 @@ from kerasguard.layouts import (
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.stored_configs import (
+    channels_first,
     is_older,
     rebuilt_layers,
     stored_layer,
@@ -43,12 +45,10 @@ class Addressing:
     Args:
         prepared: the model to restore into.
         reading: the checkpoint.
-        renames: patterns of stored names to expected ones, as the caller says.
     """
 
     prepared: Prepared
     reading: Reading
-    renames: Mapping[str, str]
 
     def dense(self, stored: Table, expected: Table) -> tuple[Table, dict[str, tuple[Op, ...]]]:
         """The stored table with layers as today's compute them, and what is done for it first."""
@@ -105,8 +105,6 @@ class ByWalk(Addressing):
 
     def steps(self, stored: Table, expected: Table) -> Given:
         """By the keys of the writer's walk, where they are others than today's."""
-        if self.renames:  # names decide, as the caller says
-            return None
         version = self._writer.get("keras", "")
         fits = _fits(stored, expected)
         if stored.addressing != "key" or (fits and not version.startswith("2.")):
@@ -158,7 +156,20 @@ class ByOrder(Addressing):
         """By the layout of each layer's class at the writer's time."""
         built = self.prepared.built is not None
         architecture = self.reading.checkpoint.architecture() if built else None
-        return restore_table(stored, expected, architecture, self._writer, self.renames)
+        given = restore_table(stored, expected, architecture, self._writer)
+        return given if built else self._in_model_order(given, stored, expected)
+
+    def _in_model_order(
+        self, given: Sequence[Step | Finding], stored: Table, expected: Table
+    ) -> Given:
+        """With what lies in the writer's order of axes put into the model's."""
+        first = channels_first(stored, given, self.reading, self.prepared.custom_objects)
+        if first is False:
+            return given
+        from kerasguard.models import axis_orders
+
+        ours = axis_orders.rows_of(self._target.model, self._target.visits)
+        return in_model_order(given, expected, ours, first)
 
     def doubts(self, expected: Table, given: Given) -> Iterator[Finding]:
         """What the caller's model computes otherwise than the stored one."""
@@ -182,7 +193,7 @@ class ByObjects(Addressing):
 
     def steps(self, stored: Table, expected: Table) -> Given:
         """By an older walk where keys are such, else by the attributes of the built model."""
-        if self.renames or _fits(stored, expected):
+        if _fits(stored, expected):
             return None
         if stored.addressing == "key":
             steps = _by_older_walk(self._target, stored, expected, "", fits=False)
@@ -230,10 +241,10 @@ _WAYS: Mapping[str, type[Addressing]] = {
 }
 
 
-def addressing(prepared: Prepared, reading: Reading, renames: Mapping[str, str]) -> Addressing:
+def addressing(prepared: Prepared, reading: Reading) -> Addressing:
     """The way in which the checkpoint's keys lead to the model's variables."""
     way = AsStored if prepared.as_stored else _WAYS[reading.checkpoint.traits.keys]
-    return way(prepared, reading, renames)
+    return way(prepared, reading)
 
 
 def without(table: Table, keys: Container[str]) -> Table:

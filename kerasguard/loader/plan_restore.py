@@ -7,25 +7,40 @@ caller's choice of a learning rate is settled. What depends on how a format addr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kerasguard.diagnose import diagnose
 from kerasguard.loader.addressing import addressing, without
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
-from kerasguard.loader.request import Request
 from kerasguard.loader.stored_configs import stored_ends, unadapted
-from kerasguard.planning.plan import Rate, RepairPlan
+from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.rules.learning_rate import learning_rate
+from kerasguard.rules.unexpected import foreign
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["plan_restore"]
 
 
-def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> RepairPlan:
-    """Wait for the last byte, compare the three tables and decide."""
-    way = addressing(prepared, reading, request.renames or {})
+def plan_restore(
+    prepared: Prepared,
+    reading: Reading,
+    *,
+    renames: Mapping[str, str] | None,
+    repair: Policy,
+    rate: Rate,
+) -> RepairPlan:
+    """Wait for the last byte, compare the three tables and decide.
+
+    Args:
+        prepared: the model.
+        reading: the checkpoint; its last byte is waited for.
+        renames: patterns of stored names to expected ones.
+        repair: which repairs may be taken without asking.
+        rate: whose learning rate counts.
+    """
+    way = addressing(prepared, reading)
     stored = without(reading.finish(), prepared.taken)
     expected = _expected(prepared, stored)
     stored, first = way.dense(stored, expected)  # first: it goes by old classes
@@ -39,10 +54,14 @@ def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> Repa
         expected,
         stored,
         reading.manifest,
-        repair=request.repair,
-        renames=request.renames,
+        repair=repair,
+        renames=renames,
         problems=reading.problems,
-        prior=(*prepared.findings, *way.doubts(expected, given)),
+        prior=(
+            *prepared.findings,
+            *way.doubts(expected, given),
+            *foreign(reading.checkpoint.foreign()),
+        ),
         own=prepared.built is not None,
         unbuilt=prepared.unbuilt,
         absent=_absent(prepared, reading),
@@ -52,7 +71,7 @@ def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> Repa
     if first:
         steps = (replace(s, ops=(*first.get(s.sources[0], ()), *s.ops)) for s in plan.steps)
         plan = replace(plan, steps=tuple(steps))
-    return _settled(plan, prepared, reading, request.learning_rate)
+    return _settled(plan, prepared, reading, rate)
 
 
 def _expected(prepared: Prepared, stored: Table) -> Table:

@@ -13,7 +13,8 @@ from typing import Any
 from kerasguard.architecture import config_digest, graph_ends, layer_configs, layer_records
 from kerasguard.errors import ArchitectureError
 from kerasguard.identity.pairing import Pairing
-from kerasguard.layouts import restore_table
+from kerasguard.layouts import outputs_first, owner, restore_table
+from kerasguard.layouts.origin import layer_configs as stored_configs
 from kerasguard.loader.reading import Reading
 from kerasguard.migrations import migrate
 from kerasguard.planning.draft import Draft
@@ -23,7 +24,15 @@ from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import Ends, LayerRecord, Table
 
-__all__ = ["is_older", "rebuilt_layers", "stored_ends", "stored_layer", "unadapted", "unlike_saved"]
+__all__ = [
+    "channels_first",
+    "is_older",
+    "rebuilt_layers",
+    "stored_ends",
+    "stored_layer",
+    "unadapted",
+    "unlike_saved",
+]
 
 # Entries of a layer's config that are assets or states where `adapt` found them.
 _PUT_BACK = frozenset({"vocabulary", "idf_weights", "bin_boundaries"})
@@ -125,6 +134,39 @@ def unlike_saved(
     draft = Draft(expected, table, None, Pairing(layers=pairs), {})
     yield from reconfigured(draft)
     yield from rewired(draft)
+
+
+def channels_first(
+    stored: Table,
+    given: Iterable[Step | Finding],
+    reading: Reading,
+    custom_objects: Mapping[str, Any],
+) -> Mapping[str, bool | None] | bool | None:
+    """Whether what the writer flattened had its channels first: by stored tensor, or all of it.
+
+    Weights alone tell it by kernels with the outputs first, as Keras 1 had them with channels
+    first; it flattened tensors as they were. None where nothing tells it.
+    """
+    config = reading.architecture()
+    if not config:
+        return any(isinstance(step, Step) and outputs_first(step) for step in given)
+    told = [(k, c.get("data_format", c.get("dim_ordering"))) for k, c in stored_configs(config)]
+    if not {"channels_first", "th"} & {order for _, order in told}:
+        return False
+    model = stored_layer(config, reading.config_writer(), custom_objects)
+    if not model:
+        moved = {order == "channels_first" for kind, order in told if kind == "Flatten"}
+        return None if len(moved) > 1 else True not in moved
+    from kerasguard.models import axis_orders, live_model, walk
+
+    rows = axis_orders.rows_of(model, list(walk.walk(model)))
+    table = live_model.model_table(model, optimizer=False)
+    theirs = _fed(restore_table(stored, table, config, reading.writer()), table)
+    return {
+        source: rows[key].first if rows[key].known else None
+        for source, layer in theirs.items()
+        if (key := owner(layer, rows))
+    }
 
 
 def _fed(steps: Iterable[Step | Finding], table: Table) -> dict[str, str]:

@@ -29,7 +29,6 @@ _MATHEMATICAL = re.compile(
     r"keras(\.src)?\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"
     r"|backend\.tensorflow\.(nn|numpy|math))(\.|$)"
 )
-_WITHOUT = ", or load the model without optimizer, loss and metrics: compile=False"
 _REFUSED = {
     "TFSMLayer": "it runs a SavedModel from a path that the file names",
     "TorchModuleWrapper": "it unpickles what the file holds",
@@ -39,10 +38,9 @@ _REFUSED = {
 def rewrite(blueprint: Blueprint) -> None:
     """Refuse every reference that is not to Keras and not supplied by the caller."""
     fine: set[tuple[str | None, str, str, str]] = set()
-    # Whose it is, what it is, and what can be done without it.
-    stack: list[tuple[str, Any, str]] = [("", blueprint.architecture, "")]
+    stack: list[tuple[str, Any]] = [("", blueprint.architecture)]
     while stack:
-        owner, value, instead = stack.pop()
+        owner, value = stack.pop()
         if isinstance(value, dict):
             if "class_name" in value:
                 config = value.get("config")
@@ -52,16 +50,12 @@ def rewrite(blueprint: Blueprint) -> None:
                 if reference not in fine:  # a few classes make up the largest model
                     reason = _reason(blueprint, *reference)
                     if reason:
-                        blueprint.refuse(owner, reason + instead)
+                        blueprint.refuse(owner, reason)
                     else:
                         fine.add(reference)
-            stack += [
-                (owner, item, _WITHOUT if key == "compile_config" else instead)
-                for key, item in value.items()
-                if isinstance(item, _HOLDING)
-            ]
+            stack += [(owner, item) for item in value.values() if isinstance(item, _HOLDING)]
         elif isinstance(value, (list, tuple)):
-            stack += [(owner, item, instead) for item in value if isinstance(item, _HOLDING)]
+            stack += [(owner, item) for item in value if isinstance(item, _HOLDING)]
 
 
 def _reference(item: Json) -> tuple[str | None, str, str, str]:

@@ -24,6 +24,7 @@ __all__ = [
     "graph_calls",
     "graph_ends",
     "graph_outputs",
+    "made_by",
     "object_type",
     "own_state",
     "saveable_class",
@@ -179,6 +180,12 @@ def graph_ends(model: Any) -> tuple[list[Tensor], list[Tensor]]:
     numbers = _call_numbers(model)
     first, last = ([_numbered(t, numbers) for t in ends] for ends in (model.inputs, model.outputs))
     return first, last
+
+
+def made_by(tensor: Any) -> tuple[Any, list[Any]]:
+    """The operation that made a tensor of a graph, and the tensors that it was given for it."""
+    operation, call, _ = tensor._keras_history
+    return operation, list(operation._inbound_nodes[call].input_tensors)
 
 
 def _call_numbers(model: Any) -> dict[int, dict[int, int]]:

@@ -14,15 +14,22 @@ not built in full, but for the moving statistics of a normalisation that never u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, listed
 
 CODES = {"KG102": "a stored tensor that the model does not expect"}
 
 # What a normalisation keeps beside its weights; without a use where it takes the batch's own.
 _STATISTICS = frozenset({"moving_mean", "moving_variance", "running_mean", "running_std"})
+
+
+def foreign(paths: Sequence[str]) -> Iterator[Finding]:
+    """Yield one finding for what lies in the files beside Keras' own datasets."""
+    if paths:
+        message = f"{listed(paths)}: not written by Keras, and ignored as Keras ignores it"
+        yield Finding("KG102", paths[0], message, Severity.INFO)
 
 
 def unexpected(draft: Draft) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ ask of a format by its name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -107,6 +107,10 @@ class Checkpoint(Protocol):
 
     def member_records(self) -> tuple[MemberRecord, ...]:
         """Size, CRC-32 and SHA-256 of an archive's members; reads them all."""
+        return ()
+
+    def foreign(self) -> Sequence[str]:
+        """What somebody else put into the files and no format of Keras has; it is not read."""
         return ()
 
     def verify_container(self) -> list[str]:

@@ -273,3 +273,41 @@ def test_golden_writers_are_told(golden: Path) -> None:
         architecture = checkpoint.architecture()
     assert architecture is not None
     assert architecture["class_name"] == "Model"
+
+
+@pytest.mark.parametrize("kind", ["string", "numbers", "compound", "empty"])
+@pytest.mark.parametrize("name", ["m.h5", "m.weights.h5"])
+def test_a_dataset_that_is_not_keras_own_is_ignored_and_said(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    keras = pytest.importorskip("keras")
+    import kerasguard as kg
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    (model.save_weights if "weights" in name else model.save)(tmp_path / name)
+    with h5py.File(tmp_path / name, "a") as file:
+        file["labels"] = {
+            "string": "cat,dog",
+            "numbers": np.arange(3),
+            "compound": np.zeros(2, [("a", "f4"), ("b", "i4")]),
+            "empty": h5py.Empty("f4"),
+        }[kind]
+    before = np.asarray(model.layers[0].kernel)
+    restored = kg.restore(tmp_path / name, model=model)
+    assert np.array_equal(model.layers[0].kernel, before)
+    notes = [str(f.severity.value) for f in restored.report.plan.findings]
+    assert notes == ([] if name == "m.h5" and kind == "numbers" else ["info"])
+    kg.inspect(tmp_path / name)
+    kg.record(tmp_path / name, model)
+    kg.load(tmp_path / name, model=model)
+
+
+def test_a_listed_weight_of_strings_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"dense"]
+        group = file.create_group("dense")
+        group.attrs["weight_names"] = [b"kernel"]
+        group["kernel"] = "words"
+    with pytest.raises(CorruptCheckpointError, match="dense/kernel holds no plain numbers"):
+        LegacyH5(path).table()

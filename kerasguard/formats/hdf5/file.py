@@ -95,6 +95,7 @@ class Hdf5File:
             self._read = lambda at, n: file.pread(offset + at, n)
         self._headers = Headers(self._read, self.size)
         self._finalizer: weakref.finalize[..., Hdf5File] | None = None
+        self.foreign: dict[str, str] = {}
 
     def attribute(self, path: str, name: str) -> Any:
         """A text, number or array in the attribute `name` of the object at `path`, or None.
@@ -117,9 +118,11 @@ class Hdf5File:
     def walk(self) -> tuple[dict[str, str], dict[str, StoredDataset]]:
         """All groups by path, with the text of their `name` attribute or "", and all datasets.
 
+        Datasets of a kind that Keras does not write, or whose bytes the file cannot hold, are left
+        out; `foreign` tells why, by path.
+
         Raises:
-            CorruptCheckpointError: anything that Keras does not write, or a description that the
-                file's bytes cannot hold.
+            CorruptCheckpointError: links to elsewhere, or anything else that no user adds.
         """
         try:
             groups, datasets = classic_walk(self._headers)
@@ -148,7 +151,7 @@ class Hdf5File:
                     if isinstance(child, h5g.GroupID):
                         open_groups.append((inner, child, place))
                     else:
-                        datasets[inner] = self._described(inner, child)
+                        self._describe(inner, child, datasets)
         return groups, datasets
 
     def read(self, dataset: StoredDataset) -> Array:
@@ -212,11 +215,19 @@ class Hdf5File:
                 raise self._broken(f"{path}/{name} is neither a group nor a dataset")
             yield name, child, link.u
 
-    def _described(self, path: str, place: h5d.DatasetID) -> StoredDataset:
+    def _describe(
+        self, path: str, place: h5d.DatasetID, datasets: dict[str, StoredDataset]
+    ) -> None:
+        """Note a dataset, or why it is none that Keras writes: who needs it raises then."""
         try:
-            return describe(path, place, self.size, self._headers)
+            datasets[path] = describe(path, place, self.size, self._headers)
         except ValueError as error:
-            raise self._broken(f"{path} {error}") from None
+            self.foreign[path] = str(error)
+
+    def refuse(self, path: str) -> None:
+        """Raise for a dataset of `foreign` that should have been Keras' own."""
+        if path in self.foreign:
+            raise self._broken(f"{path} {self.foreign[path]}")
 
     def _placed(self, dataset: StoredDataset) -> StoredDataset:
         """With the offset in the file that holds this one, if the bytes are there as they are."""

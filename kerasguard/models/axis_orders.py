@@ -1,0 +1,195 @@
+"""In which order of axes the layers of a live model see what was flattened in front of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import keras
+
+from kerasguard.layouts import Rows
+from kerasguard.models.shortcuts import made_by, object_type
+from kerasguard.models.walk import Visit
+
+__all__ = ["rows_of"]
+
+_PASSING = {
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Dropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "LeakyReLU",
+    "Masking",
+    "ReLU",
+    "Rescaling",
+}
+_MERGES = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
+_CHANNELWISE = {"BatchNormalization", "GroupNormalization", "Softmax"}
+_BY_ROWS = {"Dense", "GRU", "LSTM", "SimpleRNN"}
+_SPATIAL = re.compile(r"\w*([123])D(Transpose)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """A tensor with channels: sizes of its last axes with the channels at the end."""
+
+    sizes: tuple[int, ...]
+    first: bool
+
+
+# What is known of a tensor: nothing that matters, an image, an image flattened.
+_State = _Image | Rows | None
+_UNKNOWN = Rows(known=False)
+
+
+def rows_of(model: Any, visits: Sequence[Visit]) -> dict[str, Rows]:
+    """The order of the inputs of every layer with weights behind an image that was flattened.
+
+    Args:
+        model: of Keras 3; of one without a graph nothing is known.
+        visits: of its walk.
+    """
+    keys = {id(visit.object): visit.path for visit in visits}
+    found: dict[str, Rows] = {}
+    _Reading(keys, found).model(model, [])
+    formats = {getattr(v.object, "data_format", "") for v in visits if _has_planes(v.object)}
+    if formats == {"channels_first"}:  # as the writer's; only a Flatten may differ
+        return {key: rows for key, rows in found.items() if rows.known}
+    return found
+
+
+def _has_planes(layer: Any) -> bool:
+    return _SPATIAL.fullmatch(type(layer).__name__) is not None
+
+
+@dataclass
+class _Reading:
+    keys: Mapping[int, str]
+    found: dict[str, Rows]
+
+    def model(self, model: Any, given: Sequence[_State]) -> list[_State]:
+        """What is known of a graph's outputs, by what is known of its inputs."""
+        if object_type(model) == "Sequential":
+            model = getattr(model, "_functional", None) or model
+        nodes = getattr(model, "_nodes_by_depth", None)
+        if nodes is None or not hasattr(model, "outputs"):
+            return [_UNKNOWN]
+        known: dict[int, _State] = {
+            id(tensor): state for tensor, state in zip(model.inputs, given, strict=False)
+        }
+        for depth in sorted(nodes, reverse=True):
+            for node in nodes[depth]:
+                if not node.input_tensors:
+                    continue
+                states = [known.get(id(tensor)) for tensor in node.input_tensors]
+                made = self.call(node.operation, states, node)
+                known.update((id(t), s) for t, s in zip(node.outputs, made, strict=False))
+        return [known.get(id(tensor)) for tensor in model.outputs]
+
+    def call(self, operation: Any, states: Sequence[_State], node: Any) -> Sequence[_State]:
+        """What is known of what an operation makes."""
+        if object_type(operation) in ("Functional", "Sequential"):
+            return self.model(operation, states)
+        inner = operation.layer if type(operation).__name__ == "TimeDistributed" else operation
+        state = self.made(inner, operation, states, node)
+        return [state] * len(node.outputs)
+
+    def made(self, layer: Any, outer: Any, states: Sequence[_State], node: Any) -> _State:
+        kind, state, shape = type(layer).__name__, states[0], tuple(node.outputs[0].shape)
+        image = _image(layer, shape)
+        if image is not None:
+            if not isinstance(state, _Image):
+                self.shaped(node.input_tensors[0])
+            return image
+        if kind in _PASSING or (kind in _MERGES and len(set(states)) == 1):
+            return state
+        if kind == "Concatenate":
+            return _joined(states, layer, shape)
+        if isinstance(state, _Image):
+            return self.of_image(layer, outer, state)
+        if any(isinstance(s, (_Image, Rows)) for s in states):
+            if not isinstance(layer, keras.Layer) or not layer.variables:
+                return _UNKNOWN
+            rows = state if isinstance(state, Rows) and len(states) == 1 else _UNKNOWN
+            known = kind in _BY_ROWS or kind == "BatchNormalization"
+            self.found[self.keys.get(id(outer), "")] = rows if known else _UNKNOWN
+            return rows if kind == "BatchNormalization" else None
+        return None
+
+    def shaped(self, tensor: Any) -> None:
+        """Note the layer whose outputs were shaped into an image: its columns have an order."""
+        reshaped = False
+        while True:
+            operation, given = made_by(tensor)
+            kind = type(operation).__name__
+            if kind == "Reshape":
+                reshaped = reshaped or prod(operation.target_shape[:-1]) > 1
+            elif kind not in _PASSING | _CHANNELWISE or not given:
+                break
+            tensor = given[0]
+        if reshaped and isinstance(operation, keras.Layer) and operation.variables:
+            self.found.setdefault(self.keys.get(id(operation), ""), _UNKNOWN)
+
+    def of_image(self, layer: Any, outer: Any, image: _Image) -> _State:
+        kind = type(layer).__name__
+        if kind in _CHANNELWISE:
+            return image
+        if kind == "Flatten":
+            moves = getattr(layer, "data_format", None) == "channels_first"
+            return Rows((image.sizes,), first=image.first and not moves)
+        if kind.startswith("Global"):
+            return None
+        if kind == "Permute":
+            rank = len(image.sizes)
+            to_first, to_last = (rank, *range(1, rank)), (*range(2, rank + 1), 1)
+            if tuple(layer.dims) == (to_last if image.first else to_first):
+                return replace(image, first=not image.first)
+        if kind == "Reshape" and len(layer.target_shape) == 1:
+            return Rows((image.sizes,), first=image.first)
+        if isinstance(layer, keras.Layer) and layer.variables:
+            self.found[self.keys.get(id(outer), "")] = _UNKNOWN
+            return None
+        return _UNKNOWN
+
+
+def _image(layer: Any, shape: tuple[int | None, ...]) -> _State:
+    """What a layer of images makes; None of any other layer."""
+    planes = _SPATIAL.fullmatch(type(layer).__name__)
+    first = getattr(layer, "data_format", None) == "channels_first"
+    if not planes or not hasattr(layer, "data_format"):
+        return None
+    sizes = shape[-int(planes[1]) - 1 :]
+    if type(layer).__name__.startswith("Global") or len(shape) < len(sizes) + 1:
+        return None
+    if first:
+        sizes = (*sizes[1:], sizes[0])
+    whole = tuple(size for size in sizes if size is not None)
+    return _Image(whole, first) if len(whole) == len(sizes) else _UNKNOWN
+
+
+def _joined(states: Sequence[_State], layer: Any, shape: tuple[int | None, ...]) -> _State:
+    """Images side by side by their channels, or flattened ones in a row."""
+    images = [s for s in states if isinstance(s, _Image)]
+    if len(images) == len(states) and len({i.first for i in images}) == 1:
+        rank = len(images[0].sizes)
+        axis = layer.axis % len(shape)
+        channels = len(shape) - rank if images[0].first else len(shape) - 1
+        if axis == channels and len({i.sizes[:-1] for i in images}) == 1:
+            return _Image(
+                (*images[0].sizes[:-1], sum(i.sizes[-1] for i in images)), images[0].first
+            )
+        return _UNKNOWN
+    rows = [s for s in states if isinstance(s, Rows)]
+    if not rows and not images:
+        return None
+    single = len(rows) == len(states) and len({r.first for r in rows}) == 1
+    if single and all(r.known for r in rows):
+        return Rows(tuple(b for r in rows for b in r.blocks), first=rows[0].first)
+    return _UNKNOWN

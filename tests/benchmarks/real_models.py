@@ -1,0 +1,223 @@
+"""Unmodified models through every format and back: each must come back as it was, silently.
+
+python tests/benchmarks/real_models.py [NAME ...] [--suite examples|applications|hub] [--process]
+
+Every model is saved as `.keras`, `.weights.h5`, `.h5`, shards and a folder, recorded, and loaded
+as a whole and into fresh code whose names have drifted, with its manifest and without;
+`--process` does the loading in a new process. A cell is right where every weight and the
+predictions are bit for bit what was saved and no finding is above info; else the table says what
+is wrong, and what stock Keras does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import keras
+import numpy as np
+
+import kerasguard as kg
+from kerasguard.planning.findings import Severity
+
+Make = Callable[[], tuple[Any, Any]]
+FORMATS = {
+    "keras": "m.keras",
+    "weights": "m.weights.h5",
+    "h5": "m.h5",
+    "shards": "m.weights.json",
+    "folder": "m",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One load of one file."""
+
+    model: str
+    format: str
+    way: str
+    manifest: str
+    verdict: str
+    detail: str = ""
+
+
+def suite(name: str) -> dict[str, Make]:
+    """The programs of a suite by name."""
+    if name == "examples":
+        from example_programs import PROGRAMS
+
+        return dict(PROGRAMS)
+    if name == "applications":
+        from application_programs import PROGRAMS as APPLICATIONS
+
+        return dict(APPLICATIONS)
+    from hub_programs import PROGRAMS as HUB
+
+    return dict(HUB)
+
+
+def made(make: Make, seed: int, drift: int = 0) -> tuple[Any, Any]:
+    """A model with weights of its own, whose automatic names have drifted."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    for _ in range(drift):
+        for kind in ("Dense", "Sequential", "BatchNormalization", "LayerNormalization"):
+            getattr(keras.layers, kind, keras.Sequential)(*([1] if kind == "Dense" else []))
+        keras.layers.Conv2D(1, 1), keras.layers.Embedding(1, 1), keras.Input((1,))
+    model, inputs = make()
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        value = np.asarray(variable)
+        if value.dtype.kind in "fV":
+            noise = rng.normal(0, 0.05, value.shape).astype("float32")
+            variable.assign((value.astype("float32") + abs(noise)).astype(value.dtype))
+        elif value.dtype == np.int8:
+            variable.assign(rng.integers(-100, 100, value.shape).astype("int8"))
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+    return model, inputs
+
+
+def truth(model: Any, inputs: Any) -> tuple[list[bytes], list[bytes]]:
+    """All weights and the predictions."""
+    predicted = keras.tree.flatten(model(inputs, training=False))
+    weights = [np.asarray(v).tobytes() for v in model.weights]
+    return weights, [np.asarray(p).tobytes() for p in predicted]
+
+
+def saved(model: Any, folder: Path) -> dict[str, str]:
+    """Save in every format; the reasons of those that Keras cannot write."""
+    refused = {}
+    for name, file in FORMATS.items():
+        path = folder / name / file
+        path.parent.mkdir()
+        try:
+            if name == "shards":
+                model.save_weights(path, max_shard_size=1e-6)
+            elif name == "weights":
+                model.save_weights(path)
+            elif name == "folder":
+                keras.saving.save_model(model, path, zipped=False)
+            else:
+                model.save(path)
+        except Exception as error:  # noqa: BLE001
+            refused[name] = f"{type(error).__name__}: {error}"
+    return refused
+
+
+def stock(path: Path, format_: str, way: str, fresh: Any) -> Any:
+    """What Keras alone makes of the file."""
+    if way == "whole":
+        return keras.saving.load_model(path, compile=False)
+    file = path / "model.weights.h5" if format_ == "folder" else path
+    fresh.load_weights(file)
+    return fresh
+
+
+def checked(name: str, make: Make, folder: Path) -> Iterator[Cell]:
+    """Every load of every file of one model."""
+    want, predictions, inputs, refused = pickle.loads((folder / "truth").read_bytes())
+    for format_, file in FORMATS.items():
+        if format_ in refused:
+            continue
+        path = folder / format_ / file
+        for way in ("whole", "fresh"):
+            if way == "whole" and format_ in ("weights", "shards"):
+                continue
+            for manifest in ("auto", "ignore"):
+                fresh, inputs = made(make, 99, drift=2)
+                verdict, detail = loaded(path, way, fresh, manifest, want, predictions, inputs)
+                if verdict != "right":
+                    again, _ = made(make, 99, drift=2)
+                    detail += " | stock: " + by_stock(path, format_, way, again, want)
+                yield Cell(name, format_, way, manifest, verdict, detail)
+
+
+def loaded(path, way, fresh, manifest, want, predictions, inputs):
+    """The verdict on one load."""
+    try:
+        done = kg.restore(path, model=None if way == "whole" else fresh, manifest=manifest)
+    except kg.KerasguardError as error:
+        return "refused", " ".join(str(error).split())[:600]
+    except Exception as error:  # noqa: BLE001
+        return "crashed", f"{type(error).__name__}: {error}"[:600]
+    weights, predicted = truth(done.model, inputs)
+    if weights != want:
+        other = sum(a != b for a, b in zip(weights, want, strict=False))
+        return "WRONG", f"{other} of {len(want)} weights differ; the model has {len(weights)}"
+    if predicted != predictions:
+        return "OTHER", "predictions differ"
+    loud = [f for f in done.report.plan.findings if f.severity is not Severity.INFO]
+    if loud:
+        return "alarm", "; ".join(f"{f.code} {f.key} {f.message}"[:160] for f in loud[:4])
+    quiet = Counter(f.code for f in done.report.plan.findings)
+    return "right", " ".join(f"{c}x{n}" for c, n in quiet.items())
+
+
+def by_stock(path, format_, way, fresh, want):
+    """What stock Keras does with it."""
+    try:
+        model = stock(path, format_, way, fresh)
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}"
+    same = [np.asarray(v).tobytes() for v in model.weights] == want
+    return "right" if same else "wrong"
+
+
+def main() -> None:
+    """Run the battery and print what is not right."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--suite", default="examples")
+    parser.add_argument("--process", action="store_true")
+    parser.add_argument("--check", help="a folder that another process has filled")
+    parser.add_argument("--notes", action="store_true", help="show findings of severity info")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    programs = suite(options.suite)
+    names = options.names or list(programs)
+    top = Path(options.check or tempfile.mkdtemp(prefix="kg-real-"))
+    count: Counter[str] = Counter()
+    for name in names:
+        folder = top / name
+        if not options.check:
+            folder.mkdir()
+            try:
+                model, inputs = made(programs[name], 1)
+                weights, predictions = truth(model, inputs)
+                with kg.patched():
+                    refused = saved(model, folder)
+            except Exception as error:  # noqa: BLE001
+                print(f"{name}: not built: {type(error).__name__}: {error}"[:300], flush=True)
+                continue
+            for format_, reason in refused.items():
+                print(f"{name} {format_}: Keras: {reason}"[:200], flush=True)
+            (folder / "truth").write_bytes(pickle.dumps((weights, predictions, None, refused)))
+        if options.process or not (folder / "truth").exists():
+            continue
+        for cell in checked(name, programs[name], folder):
+            count[cell.verdict] += 1
+            if cell.verdict != "right" or (options.notes and cell.detail):
+                print(*(getattr(cell, f) for f in cell.__dataclass_fields__), flush=True)
+    if options.process:
+        command = [sys.executable, __file__, *names, "--suite", options.suite, "--check", str(top)]
+        subprocess.run(command, check=True)
+    else:
+        print(dict(count))
+
+
+if __name__ == "__main__":
+    main()
