@@ -10,7 +10,14 @@ from kerasguard.manifest_records import Node, others
 from kerasguard.tensors import Ends, LayerRecord, Use
 from kerasguard.tensors import Node as Call
 
-__all__ = ["ends_from", "ends_to_dict", "layer_from", "layer_to_dict"]
+__all__ = [
+    "ends_from",
+    "ends_to_dict",
+    "layer_from",
+    "layer_to_dict",
+    "use_from",
+    "use_to_dict",
+]
 
 _KNOWN = frozenset(
     {"key", "name", "class", "config_digest", "inbound", "position", "attribute", "use"}
@@ -31,11 +38,12 @@ def layer_to_dict(record: LayerRecord) -> dict[str, Any]:
     if record.attribute:
         data["attribute"] = record.attribute
     if record.use is not None:
-        data["use"] = _use_to_dict(record.use)
+        data["use"] = use_to_dict(record.use)
     return {**data, **record.extra} if record.extra else data
 
 
-def _use_to_dict(use: Use) -> dict[str, Any]:
+def use_to_dict(use: Use) -> dict[str, Any]:
+    """JSON form of what the code does with a layer; what has its default is left out."""
     data: dict[str, Any] = {}
     if use.arguments is not None:
         data["arguments"] = list(use.arguments)
@@ -63,7 +71,6 @@ def ends_to_dict(ends: Mapping[str, Ends]) -> dict[str, Any]:
 
 def layer_from(node: Node) -> LayerRecord:
     """Inverse of `layer_to_dict`; raises ManifestError."""
-    use = node.get("use", dict, default=None)
     return LayerRecord(
         node.get("key", str),
         node.get("name", str),
@@ -72,12 +79,17 @@ def layer_from(node: Node) -> LayerRecord:
         _calls_from(node, "inbound"),
         node.get("position", int, default=-1),
         node.get("attribute", str, default=""),
-        None if use is None else _use_from(Node(use, f"{node.where}.use")),
+        use_from(node),
         others(node, _KNOWN),
     )
 
 
-def _use_from(node: Node) -> Use:
+def use_from(around: Node) -> Use | None:
+    """The `use` at this place, as `use_to_dict` wrote it; raises ManifestError."""
+    use = around.get("use", dict, default=None)
+    if use is None:
+        return None
+    node = Node(use, f"{around.where}.use".lstrip("."))
     texts = {
         name: node.get(name, list, default=default)
         for name, default in (("arguments", None), ("held", []))

@@ -25,7 +25,14 @@ from typing import Any
 import xxhash
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
-from kerasguard.layer_records import ends_from, ends_to_dict, layer_from, layer_to_dict
+from kerasguard.layer_records import (
+    ends_from,
+    ends_to_dict,
+    layer_from,
+    layer_to_dict,
+    use_from,
+    use_to_dict,
+)
 from kerasguard.manifest_records import (
     FileRecord,
     MemberRecord,
@@ -120,6 +127,7 @@ class Manifest:
             "tensors": [tensor_to_dict(t) for t in self.table.tensors.values()],
             "layers": [layer_to_dict(r) for r in self.table.layers.values()],
             "ends": ends_to_dict(self.table.ends),
+            "use": None if self.table.use is None else use_to_dict(self.table.use),
             "addressing": self.table.addressing,
             "unwritten": [tensor_to_dict(t) for t in self.unwritten],
             "companion": None if self.companion is None else file_to_dict(self.companion),
@@ -163,6 +171,7 @@ class Manifest:
                 {r.key: r for r in layers},
                 addressing,
                 ends_from(Node(top.get("ends", dict, default={}), "ends")),
+                use_from(top),
             ),
             unwritten=tuple(tensor_from(node) for node in top.items("unwritten")),
             companion=None if companion is None else file_from(Node(companion, "companion")),
@@ -199,7 +208,17 @@ _PLAIN_FIELDS: dict[str, tuple[type, ...]] = {
 }
 _KNOWN = frozenset(
     {
-        *("schema", "requires", "format", "files", "tensors", "layers", "ends", "addressing"),
+        *(
+            "schema",
+            "requires",
+            "format",
+            "files",
+            "tensors",
+            "layers",
+            "ends",
+            "use",
+            "addressing",
+        ),
         *("unwritten", "companion", *_PLAIN_FIELDS),
     }
 )

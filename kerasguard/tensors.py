@@ -206,16 +206,18 @@ class Table:
         addressing: how this table's keys relate to a Keras 3 model's keys: `key` (the same
             keys), `order` (the n-th layer with weights) or `name` (the variable's path).
         ends: of every functional model whose graph is known, by its key; `""` is the whole.
+        use: what the code of the model itself says; None where nobody recorded that.
     """
 
     tensors: Mapping[str, TensorRecord]
     layers: Mapping[str, LayerRecord] = field(default_factory=dict)
     addressing: Addressing = "key"
     ends: Mapping[str, Ends] = field(default_factory=dict)
+    use: Use | None = None
 
     @staticmethod
     def of(records: Iterable[TensorRecord], **rest: object) -> Table:
-        """A table of `records` (and `layers=`, `addressing=`, `ends=`)."""
+        """A table of `records` (and `layers=`, `addressing=`, `ends=`, `use=`)."""
         return Table({r.key: r for r in records}, **rest)  # type: ignore[arg-type]
 
     def members(self) -> dict[str, list[TensorRecord]]:

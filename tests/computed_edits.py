@@ -514,6 +514,18 @@ class Graphed(keras.Model):  # type: ignore[misc]
         return {}
 
 
+class Scaled(keras.Model):  # type: ignore[misc]
+    """A model that is given a number and a function."""
+
+    def __init__(self, scale: float, function: Any, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.scale, self.function = scale, function
+        self.dense = L.Dense(8)
+
+    def call(self, x: Any) -> Any:
+        return self.function(self.dense(x)) * self.scale
+
+
 class Holder(keras.Model):  # type: ignore[misc]
     """A functional model under an attribute."""
 
@@ -594,6 +606,14 @@ def _objects() -> Iterator[Edit]:
         lambda: Graphed(2.5, 0),
         lambda: Graphed(2.5, 0, swap=True),
     )
+    models: dict[str, Callable[[], Any]] = {
+        "number": lambda: Scaled(3.0, double),
+        "function": lambda: Scaled(2.0, triple),
+        "policy": lambda: Scaled(2.0, double, dtype="mixed_bfloat16"),
+    }
+    for name, after in models.items():
+        before = called(lambda: Scaled(2.0, double))
+        yield Edit(f"{name} that the model is given", before, called(after), whole=False)
     bodies: dict[str, tuple[Graph, Graph]] = {
         "constant": (lambda x: L.Dense(4)(x) * 2.5, lambda x: L.Dense(4)(x) * 3.5),
         "index": (lambda x: L.Dense(4)(x)[..., 0], lambda x: L.Dense(4)(x)[..., 1]),

@@ -43,6 +43,7 @@ FULL = Manifest(
             ),
         },
         ends={"": ((("layers/input", 0, 0),), (("layers/dense", 0, 0),))},
+        use=Use(settings={"scale": "2"}),
     ),
     unwritten=(TensorRecord("seed", TensorSpec((2,), "uint32"), role="seed"),),
     companion=FileRecord("größe.keras.companion-c0ffee00.safetensors", 136, "3" * 64, "xxh3:0"),

@@ -134,7 +134,8 @@ class Reading:
         tensors = {
             key: _enriched(record, known.tensors.get(key)) for key, record in stored.tensors.items()
         }
-        return Table(tensors, {**stored.layers, **known.layers}, stored.addressing)
+        layers = {**stored.layers, **known.layers}
+        return replace(known, tensors=tensors, layers=layers, addressing=stored.addressing)
 
     def _start(self) -> None:
         placed = [r for r in self.table.tensors.values() if r.extent is not None]
@@ -162,7 +163,7 @@ class Reading:
                 count = record.nonfinite if found.digest == record.digest else None
             seen[key] = replace(record, digest=found.digest, nonfinite=count)
         seen.update(self._kept())
-        self.table = Table(seen, self.table.layers, self.table.addressing)
+        self.table = replace(self.table, tensors=seen)
         return self.table
 
     def _surveyed(self, record: TensorRecord, array: Array) -> TensorRecord:

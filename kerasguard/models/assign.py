@@ -16,9 +16,7 @@ from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
 from kerasguard.models.journal import Journal
-from kerasguard.models.live_calls import ends_of
-from kerasguard.models.live_graph import records_of
-from kerasguard.models.live_model import places
+from kerasguard.models.live_model import facts_of, places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.shortcuts import Variable
 from kerasguard.models.unwritten import Hidden, hidden_state
@@ -49,7 +47,7 @@ class Sink:
         self.hidden = {item.record.key: item for item in found}
         records = [place.record for place in self.places.values()]
         records += [held.record for held in self.hidden.values()]
-        self.table = Table.of(records, layers=records_of(self.visits), ends=ends_of(self.visits))
+        self.table = Table.of(records, **facts_of(model, self.visits))
         self.vocabularies = keras_assets.vocabularies(self.visits)
 
     def filled_by(self, keys: Iterable[str]) -> list[Any]:

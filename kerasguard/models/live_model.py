@@ -13,13 +13,21 @@ import numpy as np
 from kerasguard.elements import digest
 from kerasguard.models.live_calls import ends_of
 from kerasguard.models.live_graph import records_of
-from kerasguard.models.live_use import variable_places
+from kerasguard.models.live_use import use_of_model, variable_places
 from kerasguard.models.shortcuts import Variable, sharing_scope
 from kerasguard.models.slots import slots_of
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
-__all__ = ["LiveModel", "Place", "architecture", "model_table", "places", "spec_of_value"]
+__all__ = [
+    "LiveModel",
+    "Place",
+    "architecture",
+    "facts_of",
+    "model_table",
+    "places",
+    "spec_of_value",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +70,13 @@ class LiveModel:
         """Walk over a model; reads no tensor."""
         visits = tuple(walk(model))
         found = tuple(places(visits))
-        layers = records_of(visits) | {
+        facts = facts_of(model, visits)
+        facts["layers"] |= {
             visit.path: LayerRecord(visit.path, visit.object.name, type(visit.object).__name__)
             for visit in visits
             if visit.path and isinstance(visit.object, keras.optimizers.Optimizer)
         }
-        table = Table.of((p.record for p in found), layers=layers, ends=ends_of(visits))
+        table = Table.of((p.record for p in found), **facts)
         return LiveModel(model, visits, found, table)
 
     def strangers(self, digests: Collection[str]) -> list[str]:
@@ -79,6 +88,11 @@ class LiveModel:
             and place.record.role == "weight"
             and digest(np.asarray(keras.ops.convert_to_numpy(place.variable))) not in digests
         ]
+
+
+def facts_of(model: Any, visits: Sequence[Visit]) -> dict[str, Any]:
+    """What a table says of a model besides its tensors: `layers`, `ends` and `use`."""
+    return {"layers": records_of(visits), "ends": ends_of(visits), "use": use_of_model(model)}
 
 
 def model_table(model: Any, *, optimizer: bool = True) -> Table:

@@ -17,7 +17,7 @@ from kerasguard.models.shortcuts import Variable, attribute_skipset, object_type
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import Use
 
-__all__ = ["Uses", "is_foreign", "settings_of", "variable_places", "waits_for_weights"]
+__all__ = ["Uses", "is_foreign", "use_of_model", "variable_places", "waits_for_weights"]
 
 _DEPTH = 4  # of containers in containers
 _OF_EVERY_LAYER = frozenset({"self", "name", "dtype", "trainable", "autocast", "inputs", "outputs"})
@@ -26,6 +26,13 @@ _OF_EVERY_LAYER = frozenset({"self", "name", "dtype", "trainable", "autocast", "
 def is_foreign(item: Any) -> bool:
     """Whether the class is a user's own, not one of Keras."""
     return not type(item).__module__.startswith("keras.")
+
+
+def use_of_model(model: Any) -> Use | None:
+    """What the code of a class of the user's own says of a whole model; None of Keras' own."""
+    if not isinstance(model, keras.Model) or not is_foreign(model):
+        return None
+    return Use(policy=_policy(model), settings=_settings(model))
 
 
 class Uses:
@@ -52,7 +59,7 @@ class Uses:
         return Use(
             policy=_policy(layer),
             held=tuple(sorted(self.held.get(id(layer), ()))),
-            settings=settings_of(layer),
+            settings=_settings(layer),
             built=not waits_for_weights(layer),
         )
 
@@ -68,7 +75,7 @@ def variable_places(layer: Any) -> dict[int, str]:
     return found
 
 
-def settings_of(layer: Any) -> dict[str, str]:
+def _settings(layer: Any) -> dict[str, str]:
     """What a layer was given, by argument of its constructor, where it keeps it by that name.
 
     Of Keras' own layers, functions of the user's own only: their configs tell everything else.

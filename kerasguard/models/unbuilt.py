@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasguard.models.custom import build_by_weights
+from kerasguard.models.live_use import waits_for_weights
 
 __all__ = ["build_parts", "unbuilt"]
 
@@ -21,7 +22,7 @@ _UNKNOWN_SIZE = 16  # of an axis whose size was not recorded because any size wi
 def unbuilt(model: Any) -> tuple[str, ...]:
     """Names of the layers that have no weights yet because nothing built them."""
     layers = model._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
-    names = (layer.name for layer in layers if not layer.built and not layer.variables)
+    names = (layer.name for layer in layers if waits_for_weights(layer))
     return tuple(dict.fromkeys(names))
 
 

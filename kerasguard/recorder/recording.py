@@ -22,9 +22,9 @@ from kerasguard.elements import count_nonfinite, digest
 from kerasguard.errors import BadWriteError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
-from kerasguard.planning.findings import listed
+from kerasguard.recorder import notices
 from kerasguard.recorder.as_written import compare, surveyed
-from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep, lost
+from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.storage import companion, durable, sidecar
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
@@ -91,8 +91,7 @@ def save(
             warnings.warn(f"{path}: saved, but not recorded: {error}", UserWarning, stacklevel=4)
         stage.commit(manifest, kept)
     if manifest is not None and stage.recorded:
-        _warn_unwritten(stage.given, manifest)
-        _warn_unequal(stage.given, manifest)
+        notices.warn_of(stage.given, manifest)
         notify(observers, Recorded(stage.given, manifest))
     return result
 
@@ -136,8 +135,7 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
         companion.write(target, manifest, kept)
         sidecar.write(target, manifest)
         companion.retire(target, manifest)
-    _warn_unwritten(target, manifest)
-    _warn_unequal(target, manifest)
+    notices.warn_of(target, manifest)
     return manifest
 
 
@@ -227,7 +225,7 @@ def _with_model(
     spelled_out = checkpoint.architecture() is not None
     manifest = replace(
         manifest,
-        table=Table(tensors, graph.layers, table.addressing, graph.ends),
+        table=replace(graph, tensors=tensors, addressing=table.addressing),
         architecture=None if spelled_out else live_model.architecture(model),
         model=environment.describe(model),
         optimizer=environment.describe_optimizer(model),
@@ -247,30 +245,6 @@ def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:
         nonfinite=stored.nonfinite,
         extent=stored.extent,
     )
-
-
-def _warn_unwritten(path: Path, manifest: Manifest) -> None:
-    gone = lost(manifest.unwritten)
-    if gone:
-        warnings.warn(
-            f"{path}: Keras did not write {len(gone)} of the model's variables, and kerasguard "
-            f"cannot keep them ({listed(gone, 5)}); they cannot be restored from this "
-            "checkpoint. Hold their layers in an attribute, list, tuple or dict.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _warn_unequal(path: Path, manifest: Manifest) -> None:
-    names = manifest.environment.get("unequal_replicas", ())
-    if names:
-        warnings.warn(
-            f"{path}: the replicas of {listed(names, 5)} hold different values, and "
-            "Keras saved the first replica's; BatchNormalization(synchronized=True) keeps them "
-            "equal.",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _previous_id(path: Path) -> str | None:

@@ -30,6 +30,7 @@ Pair = tuple[LayerRecord, LayerRecord]
 def reconfigured(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per layer that is configured otherwise, and one for all other policies."""
     same = counterparts(draft.expected, draft.stored, draft.pairing.layers)
+    same[""] = _whole(draft.expected), _whole(draft.stored)
     yield from _given(same)
     yield from _policies(same)
     for e, s in draft.pairing.layers.items():
@@ -45,6 +46,10 @@ def reconfigured(draft: Draft) -> Iterator[Finding]:
                 Severity.WARNING,
             )
     yield from _without_weights(*comparable(draft.expected, draft.stored))
+
+
+def _whole(table: Table) -> LayerRecord:
+    return LayerRecord("", "the model", use=table.use)
 
 
 def _given(same: Mapping[str, Pair]) -> Iterator[Finding]:

@@ -1,0 +1,48 @@
+"""What a user is told after a save of what the checkpoint cannot restore."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from kerasguard.manifest import Manifest
+from kerasguard.planning.findings import listed
+from kerasguard.recorder.unwritten_state import lost
+
+__all__ = ["warn_of"]
+
+
+def warn_of(path: Path, manifest: Manifest) -> None:
+    """Warn of everything that the checkpoint lacks; the caller's caller is the one to blame."""
+    for message in (*_unwritten(manifest), *_unequal(manifest), *_unbuilt(manifest)):
+        warnings.warn(f"{path}: {message}", UserWarning, stacklevel=3)
+
+
+def _unwritten(manifest: Manifest) -> Iterator[str]:
+    gone = lost(manifest.unwritten)
+    if gone:
+        yield (
+            f"Keras did not write {len(gone)} of the model's variables, and kerasguard cannot keep "
+            f"them ({listed(gone, 5)}); they cannot be restored from this checkpoint. Hold their "
+            "layers in an attribute, list, tuple or dict."
+        )
+
+
+def _unequal(manifest: Manifest) -> Iterator[str]:
+    names = manifest.environment.get("unequal_replicas", ())
+    if names:
+        yield (
+            f"the replicas of {listed(names, 5)} hold different values, and Keras saved the first "
+            "replica's; BatchNormalization(synchronized=True) keeps them equal."
+        )
+
+
+def _unbuilt(manifest: Manifest) -> Iterator[str]:
+    layers = manifest.table.layers.values()
+    waiting = [r.name for r in layers if r.use is not None and not r.use.built]
+    if waiting:
+        yield (
+            f"{listed(waiting, 5)}: never built, so the checkpoint holds no weights for them; if "
+            "they should be saved, call the model on data that reaches them first."
+        )
