@@ -84,7 +84,13 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'kerasguard' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"kerasguard.{_HOME[name]}"), name)
+    try:
+        module = importlib.import_module(f"kerasguard.{_HOME[name]}")
+    except ModuleNotFoundError as error:
+        if error.name == "keras":
+            importlib.import_module("kerasguard.models")  # raises, and says what to install
+        raise
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

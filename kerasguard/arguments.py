@@ -7,11 +7,23 @@ not obeyed switches a check off without a word.
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kerasguard.errors import ArgumentError
 
-__all__ = ["check_choice"]
+__all__ = [
+    "check_choice",
+    "check_flag",
+    "check_mapping",
+    "check_model",
+    "check_path",
+    "check_source",
+    "nearest",
+]
+
+_PLAIN = (str, bytes, os.PathLike, Mapping, list, tuple, set, bool, int, float)
 
 
 def check_choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
@@ -28,7 +40,71 @@ def check_choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
     if any(type(value) is type(one) and value == one for one in allowed):
         return
     words = [one for one in allowed if isinstance(one, str)]
-    near = difflib.get_close_matches(value, words, 1) if isinstance(value, str) else []
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(value, words) if isinstance(value, str) else ""
+    hint = f"did you mean {near!r}? " if near else ""
     listed = ", ".join(map(repr, allowed))
-    raise ArgumentError(f"{name}={value!r:.80} is not understood; {hint}allowed: {listed}")
+    raise ArgumentError(f"{_shown(name, value)} is not understood; {hint}allowed: {listed}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither `True` nor `False`."""
+    check_choice(name, value, (True, False))
+
+
+def check_path(name: str, value: object) -> None:
+    """Refuse what names no file: anything but a string or a path, and the empty string."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise ArgumentError(f"{_shown(name, value)} is no path; pass a string or a pathlib.Path")
+
+
+def check_source(value: object) -> None:
+    """Refuse what is neither a path nor arrays by the path of their variable.
+
+    A model in its place means that the two were exchanged.
+    """
+    if hasattr(value, "weights") and hasattr(value, "layers"):
+        raise ArgumentError(
+            f"the first argument is a model ({type(value).__name__}); path and model changed "
+            "places: kerasguard.load(path, model)"
+        )
+    if not isinstance(value, Mapping):
+        check_path("path", value)
+
+
+def check_model(value: object) -> None:
+    """Refuse what cannot be a model; None is none."""
+    if value is None or (hasattr(value, "weights") and not isinstance(value, _PLAIN)):
+        return
+    raise ArgumentError(
+        f"{_shown('model', value)} is no Keras model; pass the model object itself, or leave it "
+        "out to build the model from the checkpoint"
+    )
+
+
+def check_mapping(name: str, value: object, example: str, *, texts: bool = False) -> None:
+    """Refuse what is no mapping by names.
+
+    Args:
+        name: the argument's.
+        value: what the caller gave; None is no mapping and allowed.
+        example: how it looks.
+        texts: whether the values are texts too.
+    """
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"{_shown(name, value)} is no mapping; pass {name}={example}")
+    for key, item in value.items():
+        if not isinstance(key, str) or (texts and not isinstance(item, str)) or key == "":
+            pair = f"{{{key!r:.40}: {item!r:.40}}}"
+            raise ArgumentError(f"{name}={pair} is not understood; pass {name}={example}")
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """The word among `known` that is most like `text`; empty where none is like it."""
+    found = difflib.get_close_matches(text, list(known), 1)
+    return found[0] if found else ""
+
+
+def _shown(name: str, value: object) -> str:
+    return f"{name}={value!r:.80}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerasguard.loader.attempt import Restored, attempt
+from kerasguard.loader.request import Request
 from kerasguard.loader.sources import PathLike, Source
 from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.recorder.recording import Recorded, record, save
@@ -44,17 +45,7 @@ def plan(
     Args and errors as for `restore`; findings that cannot be repaired are in the plan's
     `unresolved` instead of an exception. No graph is run, whatever `allow_graph` says.
     """
-    with attempt(
-        path,
-        model,
-        custom_objects=custom_objects,
-        renames=renames,
-        repair=repair,
-        manifest=manifest,
-        learning_rate=learning_rate,
-        allow_graph=allow_graph,
-        keep=False,
-    ) as found:
+    with attempt(Request.of(locals(), keep=False)) as found:
         return found.decided
 
 
@@ -69,16 +60,7 @@ def preview(
     learning_rate: Rate = "auto",
 ) -> Report:
     """`plan` as a report; arguments and errors as there."""
-    with attempt(
-        path,
-        model,
-        custom_objects=custom_objects,
-        renames=renames,
-        repair=repair,
-        manifest=manifest,
-        learning_rate=learning_rate,
-        keep=False,
-    ) as found:
+    with attempt(Request.of(locals(), keep=False)) as found:
         return found.report()
 
 
@@ -126,20 +108,8 @@ def restore(
         UnrepairableError: some tensor has no step that `repair` allows; nothing was assigned.
         RestoreError: assigning failed; the model holds what it held before.
     """
-    with attempt(
-        path,
-        model,
-        strategy=strategy,
-        custom_objects=custom_objects,
-        renames=renames,
-        repair=repair,
-        compile=compile,
-        manifest=manifest,
-        probe=probe,
-        learning_rate=learning_rate,
-        allow_graph=allow_graph,
-    ) as found:
-        return found.run(repair)
+    with attempt(Request.of(locals())) as found:
+        return found.run()
 
 
 def load(
@@ -161,16 +131,5 @@ def load(
     Example:
         >>> model = kerasguard.load("run/07.keras")  # doctest: +SKIP
     """
-    return restore(
-        path,
-        model,
-        strategy=strategy,
-        custom_objects=custom_objects,
-        renames=renames,
-        repair=repair,
-        compile=compile,
-        manifest=manifest,
-        probe=probe,
-        learning_rate=learning_rate,
-        allow_graph=allow_graph,
-    ).model
+    with attempt(Request.of(locals())) as found:
+        return found.run().model

@@ -43,3 +43,64 @@ def test_what_is_allowed_passes() -> None:
 def test_a_number_is_no_truth_value() -> None:
     with pytest.raises(ArgumentError):
         check_choice("log_to_mlflow", 1, (True, False, "auto"))
+
+
+PATH = "missing.keras"
+ALL = (kg.load, kg.restore, kg.plan)
+NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
+    "repair": ({"repair": "none"}, "'off', 'exact', 'lossy', 'guess'"),
+    "repair nearest": ({"repair": "exactly"}, "did you mean 'exact'"),
+    "repair type": ({"repair": True}, "repair=True"),
+    "learning_rate": ({"learning_rate": "store"}, "did you mean 'stored'"),
+    "learning_rate type": ({"learning_rate": 0.1}, "learning_rate=0.1"),
+    "renames list": ({"renames": ["a", "b"]}, "pass renames="),
+    "renames values": ({"renames": {"a": 1}}, "pass renames="),
+    "renames empty": ({"renames": {"": "a"}}, "pass renames="),
+    "custom_objects": ({"custom_objects": ["a"]}, "pass custom_objects="),
+    "custom_objects keys": ({"custom_objects": {1: "a"}}, "pass custom_objects="),
+    "model": ({"model": "x"}, "no Keras model"),
+    "model number": ({"model": 3}, "no Keras model"),
+    "allow_graph": ({"allow_graph": "yes"}, "allowed: True, False"),
+}
+
+
+@pytest.mark.parametrize("call", ALL)
+@pytest.mark.parametrize("case", NOT_UNDERSTOOD)
+def test_what_is_not_understood_is_refused_before_a_file_is_opened(
+    call: Callable[..., Any], case: str
+) -> None:
+    options, message = NOT_UNDERSTOOD[case]
+    with pytest.raises(ArgumentError, match=message):
+        call(PATH, **options)
+
+
+@pytest.mark.parametrize("call", ALL)
+@pytest.mark.parametrize("path", [None, 3, "", ["a.keras"], b"a.keras", object()])
+def test_what_is_no_path_is_refused(call: Callable[..., Any], path: object) -> None:
+    with pytest.raises(ArgumentError, match="is no path"):
+        call(path)
+
+
+@pytest.mark.parametrize("name", ["compile", "probe"])
+@pytest.mark.parametrize("value", ["layer", 1, None])
+def test_a_switch_is_true_or_false(name: str, value: object) -> None:
+    with pytest.raises(ArgumentError, match=f"{name}="):
+        kg.load(PATH, **{name: value})  # type: ignore[arg-type]
+
+
+def test_a_model_in_the_place_of_the_path_is_named() -> None:
+    class Model:
+        layers: tuple[object, ...] = ()
+        weights: tuple[object, ...] = ()
+
+    for call in ALL:
+        with pytest.raises(ArgumentError, match=r"changed places: kerasguard.load\(path, model\)"):
+            call(Model(), PATH)
+
+
+@pytest.mark.parametrize("options", [{"dry_run": 1}, {"overwrite": "yes"}, {"repair": "all"}])
+def test_repair_checks_its_own_arguments(options: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError):
+        kg.repair(PATH, "out.keras", **options)
+    with pytest.raises(ArgumentError, match="out=None is no path"):
+        kg.repair(PATH, None)  # type: ignore[arg-type]

@@ -69,11 +69,12 @@ def manifest_of(path: Path) -> Manifest:
     return found
 
 
-def test_both_ways_tell_the_same_of_an_intact_checkpoint(recorded: Path) -> None:
+@pytest.mark.parametrize("sha256", [False, True])
+def test_both_ways_tell_the_same_of_an_intact_checkpoint(recorded: Path, sha256: bool) -> None:
     manifest = manifest_of(recorded)
-    assert as_recorded(recorded, manifest)
-    full = inspect._compared(recorded, recorded, manifest)
-    assert kg.verify(recorded) == full
+    assert as_recorded(recorded, manifest, sha256=sha256)
+    full = inspect._compared(recorded, recorded, manifest, sha256=sha256)
+    assert kg.verify(recorded, sha256=sha256) == full
     assert {finding.code for finding in full.findings} == {"KG301"}
 
 
@@ -109,7 +110,6 @@ def _first(part: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 @pytest.mark.parametrize(
     ("of", "field", "value"),
     [
-        (_first("files"), "sha256", "0" * 64),
         (_first("files"), "skeleton", f"xxh3:{'0' * 32}"),
         (_first("files"), "size", 7),
         (_first("tensors"), "digest", f"xxh3:{'0' * 32}"),
@@ -132,6 +132,19 @@ def test_a_manifest_that_contradicts_its_checkpoint_is_no_proof(
     assert not as_recorded(recorded, changed)
     sidecar.write(recorded, changed)
     assert not _verified(recorded)
+
+
+def test_a_files_sha256_is_compared_where_it_is_asked_for(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = manifest_of(recorded).to_dict()
+    data["files"][0]["sha256"] = "0" * 64
+    sidecar.write(recorded, Manifest.from_dict(data))
+    found = kg.verify(recorded, sha256=True)
+    assert not found.ok
+    assert "its SHA-256 is not the recorded one" in found.text
+    monkeypatch.setattr("hashlib.sha256", lambda *_: pytest.fail("nobody asked for it"))
+    assert kg.verify(recorded).ok
 
 
 def test_tensors_in_pieces_are_left_to_the_full_reading(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "objects",
     "replace_all",
     "short_name",
+    "without_compiling",
 ]
 
 Json = dict[str, Any]
@@ -153,3 +154,15 @@ def replace_all(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return change([replace_all(item, change) for item in value])
     return change(value)
+
+
+def without_compiling(architecture: Mapping[str, Any]) -> Json:
+    """A copy of an architecture without what it, and the models in it, were compiled with."""
+
+    def change(part: Any) -> Any:
+        if is_object(part) and "compile_config" in part:
+            return {key: value for key, value in part.items() if key != "compile_config"}
+        return part
+
+    copy: Json = replace_all(dict(architecture), change)
+    return copy

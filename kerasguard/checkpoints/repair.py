@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kerasguard.arguments import check_flag, check_path
 from kerasguard.errors import OutputError, UnrepairableError
 from kerasguard.explanations import explanations
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.loader.attempt import Attempt, Restored, attempt
+from kerasguard.loader.request import Request
 from kerasguard.loader.sources import PathLike
 from kerasguard.planning.plan import Policy, Rate
 from kerasguard.recorder.patched_save import unrecorded
@@ -72,27 +74,21 @@ def repair(
             load the result; nothing was written. A dry run returns its report instead.
         CheckpointError, ManifestError, ArchitectureError, ModelError: as for `restore`.
     """
+    request = Request.of(locals(), keep=not dry_run)
+    check_path("out", out)
+    check_flag("dry_run", dry_run)
+    check_flag("overwrite", overwrite)
     target, custom = Path(out), dict(custom_objects or {})
     _check_free(target, overwrite=overwrite)
     progress(f"reading {path}")
-    with attempt(
-        path,
-        model,
-        custom_objects=custom,
-        renames=renames,
-        repair=repair,
-        manifest=manifest,
-        probe=probe,
-        learning_rate=learning_rate,
-        keep=not dry_run,
-    ) as found:
+    with attempt(request) as found:
         _check_apart(Path(path), target, found)
         report = _planned(found, target)
         if dry_run:
             return report
         _refuse_blocked(found, report)
         progress(f"restoring {len(found.decided.steps)} tensors")
-        restored = found.run(repair, **{name: getattr(report, name) for name in _PLANNED})
+        restored = found.run(**{name: getattr(report, name) for name in _PLANNED})
         training = found.reading.manifest.training if found.reading.manifest else {}
     with staged(target) as stage:
         done = _write(stage, restored, custom, training, progress)

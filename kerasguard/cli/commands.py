@@ -66,7 +66,7 @@ def verify(options: argparse.Namespace, out: Output) -> int:
     """Compare a checkpoint with its manifest."""
     from kerasguard.checkpoints import inspect as inspecting
 
-    found = inspecting.verify(options.path)
+    found = inspecting.verify(options.path, sha256=options.sha256)
     code = _code_of(found)
     out.document(code, report=found.to_dict())
     out.line(found.text)

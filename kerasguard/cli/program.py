@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     verb("inspect", commands.inspect, "list the tensors of a checkpoint").add_argument("path")
-    verb("verify", commands.verify, "compare a checkpoint with its manifest").add_argument("path")
+    verify = verb("verify", commands.verify, "compare a checkpoint with its manifest")
+    verify.add_argument("path")
+    verify.add_argument("--sha256", action="store_true", help="compare the SHA-256 of files, too")
     plan = verb("plan", commands.plan, "show what loading would do (dry run)")
     plan.add_argument("path")
     _add_choices(plan)

@@ -10,7 +10,6 @@ that looks like an answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from fnmatch import fnmatchcase
 
 from kerasguard.identity.alignment import Alignment, align
 from kerasguard.identity.contradictions import Side, suspicions
@@ -27,6 +26,7 @@ from kerasguard.identity.evidence import (
 )
 from kerasguard.identity.graph import Graph
 from kerasguard.identity.pairing import Doubt, Pairing
+from kerasguard.identity.renames import asked, renamed
 from kerasguard.identity.units import Unit, fits, members, units
 from kerasguard.tensors import Table
 
@@ -45,12 +45,15 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
         expected: the model's table.
         stored: the checkpoint's table, with all that manifest and stored config tell of it.
         renames: patterns of stored names or keys (`old/*`) to expected ones (`new/*`).
+
+    Raises:
+        ArgumentError: an entry of `renames` matches no layer, on either side.
     """
     ours = units(expected)
-    theirs = units(_renamed(stored, renames) if renames else stored)
+    theirs = units(renamed(stored, renames) if renames else stored)
     claims, doubts = Claims(), dict[str, Doubt]()
     if renames:
-        claims.add(_by_new_name(ours, theirs, renames), "renames")
+        claims.add(asked(_names(ours), _names(units(stored)), renames), "renames")
     address = addressed(ours, theirs, stored.addressing)
     total = len(address) == len(ours) == len(theirs) and not claims.layers
     names = given_names(ours, theirs)
@@ -126,38 +129,5 @@ def _fitting(ours: Units, theirs: Units) -> Callable[[str, str], bool]:
     return possible
 
 
-def _renamed(stored: Table, renames: Mapping[str, str]) -> Table:
-    """The stored table with the caller's new names on its layers; keys stay, they address bytes."""
-    layers = dict(stored.layers)
-    for key, layer in stored.layers.items():
-        for old, new in renames.items():
-            target = _substitute(layer.name, old, new) or _substitute(key, old, new)
-            if target is not None:
-                layers[key] = type(layer)(
-                    key,
-                    target,
-                    layer.class_name,
-                    layer.config_digest,
-                    layer.inbound,
-                    layer.position,
-                )
-    return Table(stored.tensors, layers, stored.addressing)
-
-
-def _substitute(text: str, old: str, new: str) -> str | None:
-    """`text` after `old` -> `new`, where `*` at the end stands for the same rest in both."""
-    old, new = old.removesuffix("/*"), new.removesuffix("/*")
-    if old.endswith("*") and new.endswith("*") and text.startswith(old[:-1]):
-        return new[:-1] + text[len(old) - 1 :]
-    return new if fnmatchcase(text, old) else None
-
-
-def _by_new_name(ours: Units, theirs: Units, renames: Mapping[str, str]) -> dict[str, str]:
-    """Pairs that the caller asked for, by the name or key he wants the stored layer to have."""
-    wanted = [new.removesuffix("/*").removesuffix("*") for new in renames.values()]
-    by_name = {u.name: e for e, u in ours.items()} | {e: e for e in ours}
-    return {
-        by_name[u.name]: s
-        for s, u in theirs.items()
-        if u.name in by_name and any(u.name.startswith(w) for w in wanted)
-    }
+def _names(units_: Units) -> dict[str, str]:
+    return {key: unit.name for key, unit in units_.items()}

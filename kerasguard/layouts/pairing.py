@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kerasguard.layouts.layer import in_order, leaves_of
@@ -97,13 +97,16 @@ def _innermost(record: TensorRecord) -> str:
     return match[0] if match else record.layer
 
 
-def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tuple[Pairs, bool]]:
+def pairings(
+    files: Sequence[Group], model: Table, *, own: bool, asked: Container[str] = ()
+) -> Iterator[tuple[Pairs, bool]]:
     """Ways to pair the layers, the best first, and whether each is certain if it fits.
 
     Args:
         files: the file's groups.
         model: the expected table.
         own: whether the model was built from the file's own config, so that names are the file's.
+        asked: keys of layers whose names the caller says, though Keras may have made them up.
     """
     models, flat = model_groups(model), model_groups(model, flat=True)
     named = max(_by(lambda g: g.name, files, models), _by(_spelled, files, models), key=len)
@@ -114,11 +117,11 @@ def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tup
         yield named, True
     elif own and len(inside) == len(flat):
         yield inside, True
-    yield from _in_order(files, models, named)
+    given = {id(m): f for f, m in named if not m.record.auto_named or m.record.key in asked}
+    yield from _in_order(files, models, named, given)
     if total:
         yield named, certain
     elif len(files) == len(models):
-        given = any(not m.record.auto_named for _, m in named)
         yield _ordered(files, models), not given and all(group.placed for group in models)
     if {group.record.key for group in flat} != {group.record.key for group in models}:
         yield inside, True
@@ -126,10 +129,9 @@ def pairings(files: Sequence[Group], model: Table, *, own: bool) -> Iterator[tup
 
 
 def _in_order(
-    files: Sequence[Group], models: Sequence[Group], named: Pairs
+    files: Sequence[Group], models: Sequence[Group], named: Pairs, given: Mapping[int, Group]
 ) -> Iterator[tuple[Pairs, bool]]:
     """Ways by order, unless a name that a person gave says that it is another one."""
-    given = {id(m): f for f, m in named if not m.record.auto_named}
     ordered = _ordered(files, models)
     if any(given.get(id(m), f) is not f for f, m in ordered):
         yield _completed(named, files, models)

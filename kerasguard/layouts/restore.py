@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kerasguard.identity.renames import asked, renamed
 from kerasguard.layouts.defaults import changed_defaults
 from kerasguard.layouts.layer import Ways, layer_ways
 from kerasguard.layouts.origin import Ordering, Origin, layer_configs
-from kerasguard.layouts.pairing import Group, Pairs, pairings, stored_groups
+from kerasguard.layouts.pairing import Group, Pairs, model_groups, pairings, stored_groups
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Safety, Step
 from kerasguard.tensors import Table
@@ -75,6 +76,7 @@ def restore_table(
     expected: Table,
     architecture: Mapping[str, Any] | None,
     writer: Mapping[str, str],
+    renames: Mapping[str, str] | None = None,
 ) -> list[Step | Finding]:
     """Pair a whole legacy file with a model.
 
@@ -84,20 +86,27 @@ def restore_table(
         architecture: the config that the file holds, as stored, if the model was built from it:
             then layer names are its own and the frozen layers are known. Else None.
         writer: what the file tells of its writer.
+        renames: patterns of the file's names to the model's, as the caller says.
+
+    Raises:
+        ArgumentError: an entry of `renames` matches no layer, on either side.
 
     Returns:
         A step per weight that is settled, and a finding per layer that is not. Weights that
         appear in neither have no counterpart in the file. Without `architecture`, a warning
         tells which layers computed something else by default when the file was written.
     """
-    files = stored_groups(stored)
+    wishes = _wishes(stored, expected, renames) if renames else {}
+    files = stored_groups(renamed(stored, renames) if renames else stored)
     wanted = sum(r.role == "weight" for r in expected.tensors.values())
     configs = {
         c.get("name"): {"class_name": cls, "config": c} for cls, c in layer_configs(architecture)
     }
     told = architecture is not None
     best: tuple[int, list[Step | Finding]] | None = None
-    for pairs, certain in pairings(files, expected, own=told):
+    for pairs, certain in pairings(files, expected, own=told, asked=wishes):
+        if any(wishes.get(o.record.key, t.record.key) != t.record.key for t, o in pairs):
+            continue
         results = []
         for theirs, ours in pairs:
             origin = Origin.of(writer, configs.get(theirs.name, architecture))
@@ -116,6 +125,14 @@ def restore_table(
     if not told:
         settled += changed_defaults(expected, writer)
     return settled
+
+
+def _wishes(stored: Table, expected: Table, renames: Mapping[str, str]) -> dict[str, str]:
+    """Pairs of layers, or of models inside the model, that the caller asks for."""
+    ours = (*model_groups(expected, flat=True), *model_groups(expected))
+    mine = {group.record.key: group.record.name for group in ours}
+    theirs = {group.record.key: group.record.name for group in stored_groups(stored)}
+    return asked(mine, theirs, renames)
 
 
 def _settled(

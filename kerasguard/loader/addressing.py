@@ -45,10 +45,12 @@ class Addressing:
     Args:
         prepared: the model to restore into.
         reading: the checkpoint.
+        renames: patterns of stored names to expected ones, as the caller says.
     """
 
     prepared: Prepared
     reading: Reading
+    renames: Mapping[str, str]
 
     def dense(self, stored: Table, expected: Table) -> tuple[Table, dict[str, tuple[Op, ...]]]:
         """The stored table with layers as today's compute them, and what is done for it first."""
@@ -105,6 +107,8 @@ class ByWalk(Addressing):
 
     def steps(self, stored: Table, expected: Table) -> Given:
         """By the keys of the writer's walk, where they are others than today's."""
+        if self.renames:  # names decide, as the caller says
+            return None
         version = self._writer.get("keras", "")
         fits = _fits(stored, expected)
         if stored.addressing != "key" or (fits and not version.startswith("2.")):
@@ -156,7 +160,7 @@ class ByOrder(Addressing):
         """By the layout of each layer's class at the writer's time."""
         built = self.prepared.built is not None
         architecture = self.reading.checkpoint.architecture() if built else None
-        given = restore_table(stored, expected, architecture, self._writer)
+        given = restore_table(stored, expected, architecture, self._writer, self.renames)
         return given if built else self._in_model_order(given, stored, expected)
 
     def _in_model_order(
@@ -193,7 +197,7 @@ class ByObjects(Addressing):
 
     def steps(self, stored: Table, expected: Table) -> Given:
         """By an older walk where keys are such, else by the attributes of the built model."""
-        if _fits(stored, expected):
+        if self.renames or _fits(stored, expected):
             return None
         if stored.addressing == "key":
             steps = _by_older_walk(self._target, stored, expected, "", fits=False)
@@ -241,10 +245,10 @@ _WAYS: Mapping[str, type[Addressing]] = {
 }
 
 
-def addressing(prepared: Prepared, reading: Reading) -> Addressing:
+def addressing(prepared: Prepared, reading: Reading, renames: Mapping[str, str]) -> Addressing:
     """The way in which the checkpoint's keys lead to the model's variables."""
     way = AsStored if prepared.as_stored else _WAYS[reading.checkpoint.traits.keys]
-    return way(prepared, reading)
+    return way(prepared, reading, renames)
 
 
 def without(table: Table, keys: Container[str]) -> Table:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from kerasguard.arguments import check_choice
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
 from kerasguard.loader.probe_check import probed
 from kerasguard.loader.reading import Reading
-from kerasguard.loader.sources import Source, at_hand, named, report_of
+from kerasguard.loader.request import Request
+from kerasguard.loader.sources import at_hand, named, report_of
 from kerasguard.planning.gc_pause import uncollected
-from kerasguard.planning.plan import Policy, Rate, RepairPlan
+from kerasguard.planning.plan import RepairPlan
 from kerasguard.report import Outcome, Report
-from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table
 
 if TYPE_CHECKING:
@@ -47,26 +46,24 @@ class Attempt:
     """A checkpoint that was read to its end, the model for it, and the plan; nothing assigned yet.
 
     Args:
-        path: as the caller named it.
+        request: what the caller asks for.
         reading: the open checkpoint.
         prepared: the model to restore into.
         decided: the plan.
-        probe: whether to compare what the model computes, where the manifest tells it.
     """
 
-    path: Source
+    request: Request
     reading: Reading
     prepared: Prepared
     decided: RepairPlan
-    probe: bool = True
 
     def report(self, **more: Any) -> Report:
         """What is known before anything was assigned."""
-        return report_of(self.path, self.reading, self.decided, **more)
+        return report_of(self.request.path, self.reading, self.decided, **more)
 
-    def _probe(self, repair: Policy, report: Report) -> None:
+    def _probe(self, report: Report) -> None:
         """Compare what the model computes with what it did, if that was recorded."""
-        told = self.reading.manifest.probe if self.reading.manifest and self.probe else None
+        told = self.reading.manifest.probe if self.reading.manifest and self.request.probe else None
         if not told:
             return
         found = tuple(probed(self.prepared.target.model, told, self.reading, self.decided))
@@ -77,19 +74,19 @@ class Attempt:
                 unresolved=(*self.decided.unresolved, *found),
             )
             report = replace(report, findings=decided.findings, plan=decided)
-            raise UnrepairableError(_refusal(self.path, decided, repair), report)
+            raise UnrepairableError(_refusal(self.request, decided), report)
 
-    def run(self, repair: Policy, **more: Any) -> Restored:
+    def run(self, **more: Any) -> Restored:
         """Assign everything; raises as `restore`."""
         from kerasguard.models import tf_distribute
 
         reading, decided, target = self.reading, self.decided, self.prepared.target
         report = self.report(**{"action": "restore", **more})
         if decided.unresolved:
-            raise UnrepairableError(_refusal(self.path, decided, repair), report)
+            raise UnrepairableError(_refusal(self.request, decided), report)
         with uncollected():
             values = reading.values(decided.steps)
-            target.assign(values, reading.assets(), lambda: self._probe(repair, report))
+            target.assign(values, reading.assets(), lambda: self._probe(report))
             self.prepared.finish(values)
         report = replace(
             report,
@@ -101,44 +98,24 @@ class Attempt:
 
 
 @contextlib.contextmanager
-def attempt(
-    path: Source,
-    model: Any = None,
-    *,
-    strategy: Any = None,
-    custom_objects: Mapping[str, Any] | None = None,
-    renames: Mapping[str, str] | None = None,
-    repair: Policy = "exact",
-    compile: bool = True,  # noqa: A002  # Keras' own name for it
-    manifest: ManifestPolicy = "auto",
-    probe: bool = True,
-    learning_rate: Rate = "auto",
-    allow_graph: bool = False,
-    keep: bool = True,
-) -> Iterator[Attempt]:
-    """Read, build and plan, inside the strategy's scope; the first half of `restore`.
-
-    Args and errors as for `restore`; without `keep` no tensor stays in memory, for dry runs.
-    """
-    check_choice("manifest", manifest, get_args(ManifestPolicy))
+def attempt(request: Request) -> Iterator[Attempt]:
+    """Read, build and plan, inside the strategy's scope; the first half of `restore`."""
     # Here, so that whoever only looks at a file does not wait for every migration's import.
     from kerasguard.loader.build_model import prepare
     from kerasguard.loader.plan_restore import plan_restore
-    from kerasguard.models import tf_distribute
+    from kerasguard.models import environment, tf_distribute
 
+    scoped = {**environment.scoped_objects(), **(request.custom_objects or {})}
+    request = replace(request, custom_objects=scoped)
     with (
-        at_hand(path, manifest) as (local, found),
-        Reading(local, found, keep=keep) as reading,
-        tf_distribute.scope(strategy, model),
+        at_hand(request.path, request.manifest) as (local, found),
+        Reading(local, found, keep=request.keep) as reading,
+        tf_distribute.scope(request.strategy, request.model),
     ):
         with uncollected():
-            prepared = prepare(
-                reading, model, custom_objects, compile=compile, allow_graph=allow_graph
-            )
-            decided = plan_restore(
-                prepared, reading, renames=renames, repair=repair, rate=learning_rate
-            )
-        yield Attempt(path, reading, prepared, decided, probe)
+            prepared = prepare(reading, request)
+            decided = plan_restore(prepared, reading, request)
+        yield Attempt(request, reading, prepared, decided)
 
 
 def _outcomes(
@@ -167,16 +144,23 @@ def _problems(count: int) -> str:
     return "1 problem is" if count == 1 else f"{count} problems are"
 
 
-def _refusal(path: Source, decided: RepairPlan, repair: Policy) -> str:
+def _refusal(request: Request, decided: RepairPlan) -> str:
     bad = decided.unresolved
     shown = "\n".join(f"  {finding}" for finding in bad[:20])
     more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
-    hint = ""
     offered = sorted({f.safety.value for f in bad if f.repairs}, reverse=True)
-    if offered:
-        hint = f' ; to allow repairs: repair="{offered[0]}"'
-    see = "kerasguard.plan(...)" if isinstance(path, Mapping) else f"kerasguard plan {path}"
+    hint = f' ; to allow repairs: repair="{offered[0]}"' if offered else ""
     return (
-        f"{named(path)}: cannot be loaded: {_problems(len(bad))} not repairable under "
-        f'repair="{repair}". The model was not changed.\n{shown}{more}\nSee: {see}{hint}'
+        f"{named(request.path)}: cannot be loaded: {_problems(len(bad))} not repairable under "
+        f'repair="{request.repair}". The model was not changed.\n{shown}{more}\n'
+        f"See: {_dry_run(request)}{hint}"
     )
+
+
+def _dry_run(request: Request) -> str:
+    """What shows the same findings; the command line builds the model from the checkpoint."""
+    if isinstance(request.path, Mapping):
+        return "kerasguard.plan(arrays, model)"
+    if request.model is not None or request.custom_objects or request.renames:
+        return f"kerasguard.plan({str(request.path)!r}, ...) with the same arguments"
+    return f"kerasguard plan {request.path}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kerasguard.blueprint.objects import without_compiling
 from kerasguard.blueprint.stored_graph import both_ways, graph_is_run, graph_refused
 from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.layouts import likely_writer, other_function, other_masks
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
+from kerasguard.loader.request import Request
 from kerasguard.migrations import drawn, run
 from kerasguard.migrations.compile_arguments import not_compiled
 from kerasguard.planning.findings import Finding, Severity
@@ -20,14 +22,7 @@ from kerasguard.tensors import Table
 __all__ = ["prepare"]
 
 
-def prepare(
-    reading: Reading,
-    model: Any,
-    custom_objects: Mapping[str, Any] | None,
-    *,
-    compile: bool,  # noqa: A002
-    allow_graph: bool = False,
-) -> Prepared:
+def prepare(reading: Reading, request: Request) -> Prepared:
     """Build the model, or take the caller's.
 
     Raises:
@@ -37,8 +32,9 @@ def prepare(
     from kerasguard.models import assign, environment, unbuilt
 
     environment.require_keras_3()
+    model = request.model
     if model is None:
-        return _rebuilt(reading, custom_objects or {}, compile=compile, allow_graph=allow_graph)
+        return _rebuilt(reading, request)
     recorded = reading.manifest.architecture if reading.manifest else None
     unbuilt.build_parts(model, _shapes(reading.table), recorded)
     if not getattr(model, "built", True):
@@ -46,7 +42,7 @@ def prepare(
             f"model {model.name!r} was never built, so its weights do not exist yet; call it "
             "on data or call model.build(input_shape) first"
         )
-    if compile:
+    if request.compile:
         environment.build_optimizer(model)
         environment.build_metrics(model, _metrics(reading))
     writer = likely_writer(reading.table, reading.writer())
@@ -58,7 +54,7 @@ def prepare(
         assign.Sink(model),
         findings,
         unbuilt=unbuilt.unbuilt(model),
-        custom_objects=custom_objects or {},
+        custom_objects=request.custom_objects or {},
     )
 
 
@@ -66,13 +62,7 @@ def _shapes(stored: Table) -> list[tuple[int, ...]]:
     return [r.spec.shape for r in stored.tensors.values() if r.role == "weight"]
 
 
-def _rebuilt(
-    reading: Reading,
-    custom_objects: Mapping[str, Any],
-    *,
-    compile: bool,  # noqa: A002
-    allow_graph: bool,
-) -> Prepared:
+def _rebuilt(reading: Reading, request: Request) -> Prepared:
     """A model of layers where the file allows one, else its program if the caller allows it."""
     program = reading.traits.program
     if reading.architecture() is None:
@@ -81,15 +71,15 @@ def _rebuilt(
                 f"{reading.path}: holds weights and no architecture; build the model and pass it: "
                 "kerasguard.load(path, model=model)"
             )
-        if not allow_graph:
+        if not request.allow_graph:
             raise ArchitectureError(graph_refused(reading.path))
         return _program(reading, "the SavedModel has no Keras config")
     try:
-        return _built(reading, custom_objects, compile=compile)
+        return _built(reading, request)
     except ArchitectureError as error:
         if not program:
             raise
-        if not allow_graph:
+        if not request.allow_graph:
             raise ArchitectureError(both_ways(str(error))) from error
         return _program(reading, str(error))
 
@@ -110,20 +100,18 @@ def _metrics(reading: Reading) -> set[str]:
     return {key for key, record in kept.items() if record.role == "metric"}
 
 
-def _built(
-    reading: Reading,
-    custom_objects: Mapping[str, Any],
-    *,
-    compile: bool,  # noqa: A002
-) -> Prepared:
+def _built(reading: Reading, request: Request) -> Prepared:
     from kerasguard.models import assign, build, custom, environment, fast_build, unbuilt
 
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
     model = {key: value for key, value in found.items() if key != "training_config"}
+    if not request.compile:
+        model = without_compiling(model)
+    custom_objects = request.custom_objects or {}
     known = environment.registered_names() | set(custom_objects)
     blueprint = drawn(
-        found if compile else model,
+        found if request.compile else model,
         reading.config_writer(),
         known=frozenset(known),
         stored=reading.table,
@@ -134,7 +122,7 @@ def _built(
     findings = tuple(blueprint.findings)
     _refuse(reading, findings)
     migrated = custom.without_untaken_defaults(blueprint.architecture, custom_objects)
-    built = build.build(migrated, custom_objects=custom_objects, compile=compile)
+    built = build.build(migrated, custom_objects=custom_objects, compile=request.compile)
     unbuilt.build_parts(built.model, _shapes(reading.table), model)
     if blueprint.compile_arguments:
         findings += _compiled(built.model, blueprint.compile_arguments, custom_objects)

@@ -7,15 +7,16 @@ caller's choice of a learning rate is settled. What depends on how a format addr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kerasguard.diagnose import diagnose
 from kerasguard.loader.addressing import addressing, without
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
+from kerasguard.loader.request import Request
 from kerasguard.loader.stored_configs import stored_ends, unadapted
-from kerasguard.planning.plan import Policy, Rate, RepairPlan
+from kerasguard.planning.plan import Rate, RepairPlan
 from kerasguard.rules.learning_rate import learning_rate
 from kerasguard.rules.unexpected import foreign
 from kerasguard.tensors import Table, TensorRecord
@@ -23,24 +24,9 @@ from kerasguard.tensors import Table, TensorRecord
 __all__ = ["plan_restore"]
 
 
-def plan_restore(
-    prepared: Prepared,
-    reading: Reading,
-    *,
-    renames: Mapping[str, str] | None,
-    repair: Policy,
-    rate: Rate,
-) -> RepairPlan:
-    """Wait for the last byte, compare the three tables and decide.
-
-    Args:
-        prepared: the model.
-        reading: the checkpoint; its last byte is waited for.
-        renames: patterns of stored names to expected ones.
-        repair: which repairs may be taken without asking.
-        rate: whose learning rate counts.
-    """
-    way = addressing(prepared, reading)
+def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> RepairPlan:
+    """Wait for the last byte, compare the three tables and decide."""
+    way = addressing(prepared, reading, request.renames or {})
     stored = without(reading.finish(), prepared.taken)
     expected = _expected(prepared, stored)
     stored, first = way.dense(stored, expected)  # first: it goes by old classes
@@ -54,8 +40,8 @@ def plan_restore(
         expected,
         stored,
         reading.manifest,
-        repair=repair,
-        renames=renames,
+        repair=request.repair,
+        renames=request.renames,
         problems=reading.problems,
         prior=(
             *prepared.findings,
@@ -71,7 +57,7 @@ def plan_restore(
     if first:
         steps = (replace(s, ops=(*first.get(s.sources[0], ()), *s.ops)) for s in plan.steps)
         plan = replace(plan, steps=tuple(steps))
-    return _settled(plan, prepared, reading, rate)
+    return _settled(plan, prepared, reading, request.learning_rate)
 
 
 def _expected(prepared: Prepared, stored: Table) -> Table:

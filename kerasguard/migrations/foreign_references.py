@@ -29,6 +29,7 @@ _MATHEMATICAL = re.compile(
     r"keras(\.src)?\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"
     r"|backend\.tensorflow\.(nn|numpy|math))(\.|$)"
 )
+_WITHOUT = ", or load the model without optimizer, loss and metrics: compile=False"
 _REFUSED = {
     "TFSMLayer": "it runs a SavedModel from a path that the file names",
     "TorchModuleWrapper": "it unpickles what the file holds",
@@ -38,9 +39,10 @@ _REFUSED = {
 def rewrite(blueprint: Blueprint) -> None:
     """Refuse every reference that is not to Keras and not supplied by the caller."""
     fine: set[tuple[str | None, str, str, str]] = set()
-    stack: list[tuple[str, Any]] = [("", blueprint.architecture)]
+    # Whose it is, what it is, and what can be done without it.
+    stack: list[tuple[str, Any, str]] = [("", blueprint.architecture, "")]
     while stack:
-        owner, value = stack.pop()
+        owner, value, instead = stack.pop()
         if isinstance(value, dict):
             if "class_name" in value:
                 config = value.get("config")
@@ -50,12 +52,16 @@ def rewrite(blueprint: Blueprint) -> None:
                 if reference not in fine:  # a few classes make up the largest model
                     reason = _reason(blueprint, *reference)
                     if reason:
-                        blueprint.refuse(owner, reason)
+                        blueprint.refuse(owner, reason + instead)
                     else:
                         fine.add(reference)
-            stack += [(owner, item) for item in value.values() if isinstance(item, _HOLDING)]
+            stack += [
+                (owner, item, _WITHOUT if key == "compile_config" else instead)
+                for key, item in value.items()
+                if isinstance(item, _HOLDING)
+            ]
         elif isinstance(value, (list, tuple)):
-            stack += [(owner, item) for item in value if isinstance(item, _HOLDING)]
+            stack += [(owner, item, instead) for item in value if isinstance(item, _HOLDING)]
 
 
 def _reference(item: Json) -> tuple[str | None, str, str, str]:

@@ -125,6 +125,13 @@ def registered_names() -> set[str]:
     return set(keras.saving.get_custom_objects())
 
 
+def scoped_objects() -> dict[str, Any]:
+    """Classes and functions of the `keras.saving.custom_object_scope` that is open, by name."""
+    from keras.src.backend.common import global_state
+
+    return dict(global_state.get_global_attribute("custom_objects_scope_dict", {}) or {})
+
+
 def build_optimizer(model: Any) -> None:
     """Give a compiled model's optimizer its slots, so that stored ones have a place to go.
 

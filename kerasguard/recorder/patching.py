@@ -168,6 +168,8 @@ def _context(strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any) ->
 def _install() -> None:
     if _state.patches:
         return
+    from kerasguard import models  # noqa: F401  # which says what to install
+
     for owner, name, called_by in _targets():
         original = vars(owner).get(name)
         if callable(original) and "filepath" in inspect.signature(original).parameters:

@@ -12,8 +12,9 @@ When the repair is exact: never. `renames={...}` settles it; `repair="guess"` ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from kerasguard.identity.units import Unit
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity, listed
 from kerasguard.planning.operations import Safety, Step
@@ -36,7 +37,8 @@ def ambiguous(draft: Draft) -> Iterator[Finding]:
             mine = list(ours.members.values())
             if [r.spec.shape for r in mine] == [r.spec.shape for r in theirs]:
                 steps = tuple(Step(a.key, (b.key,)) for a, b in zip(mine, theirs, strict=True))
-        example = f'renames={{"{pairing.stored[doubt.candidates[0]].label}": "{ours.label}"}}'
+        old = _handle(pairing.stored, doubt.candidates[0])
+        example = f'renames={{"{old}": "{_handle(pairing.expected, e)}"}}'
         yield Finding(
             "KG105",
             e,
@@ -46,3 +48,10 @@ def ambiguous(draft: Draft) -> Iterator[Finding]:
             steps,
             Safety.GUESS,
         )
+
+
+def _handle(units: Mapping[str, Unit], key: str) -> str:
+    """The name of a layer where no other layer has it, else its key."""
+    name = units[key].name
+    alone = sum(unit.name == name for unit in units.values()) == 1
+    return name if name and alone else key

@@ -1,0 +1,107 @@
+"""What the caller says about names: `renames={"stored": "expected"}`, by name, key or pattern.
+
+An entry that matches nothing is an error: the pairs that the caller meant would be decided by
+weaker evidence, and perhaps the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from kerasguard.arguments import nearest
+from kerasguard.errors import ArgumentError
+from kerasguard.tensors import Table
+
+__all__ = ["asked", "renamed"]
+
+Names = Mapping[str, str]
+_SHOWN = 4
+
+
+def renamed(stored: Table, renames: Mapping[str, str]) -> Table:
+    """The stored table with the caller's new names on its layers; keys stay, they address bytes."""
+    layers = dict(stored.layers)
+    for key, layer in stored.layers.items():
+        for old, new in renames.items():
+            target = _new_name(layer.name, key, old, new)
+            if target is not None:
+                layers[key] = replace(layer, name=target)
+    return replace(stored, layers=layers)
+
+
+def asked(ours: Names, theirs: Names, renames: Mapping[str, str]) -> dict[str, str]:
+    """Pairs of layers that the caller asks for: key of the expected one, key of the stored one.
+
+    Args:
+        ours: names of the model's layers with weights, by key.
+        theirs: names of the checkpoint's, as they are stored.
+        renames: patterns of stored names or keys to expected ones.
+
+    Raises:
+        ArgumentError: an entry matches no stored layer, or no layer of the model has its new name,
+            or several do.
+    """
+    places = _by_name(ours)
+    pairs: dict[str, str] = {}
+    for old, new in renames.items():
+        targets = {s: _new_name(name, s, old, new) for s, name in theirs.items()}
+        wanted = {s: target for s, target in targets.items() if target is not None}
+        if not wanted:
+            raise _unmatched(old, new, old, "the checkpoint", theirs)
+        found = {s: places[target] for s, target in wanted.items() if target in places}
+        if not found:
+            raise _unmatched(old, new, next(iter(wanted.values())), "the model", ours)
+        for s, keys in found.items():
+            if len(keys) > 1:
+                raise _several(old, new, keys)
+            pairs[keys[0]] = s
+    return pairs
+
+
+def _new_name(name: str, key: str, old: str, new: str) -> str | None:
+    """What a layer is called after `old` -> `new`; None where neither name nor key match."""
+    for text in (name, key):
+        target = _substituted(text, old, new) if text else None
+        if target is not None:
+            return target
+    return None
+
+
+def _substituted(text: str, old: str, new: str) -> str | None:
+    """`text` after `old` -> `new`, where `*` at the end stands for the same rest in both."""
+    old, new = old.removesuffix("/*"), new.removesuffix("/*")
+    if old.endswith("*") and new.endswith("*") and text.startswith(old[:-1]):
+        return new[:-1] + text[len(old) - 1 :]
+    return new if fnmatchcase(text, old) else None
+
+
+def _by_name(layers: Names) -> dict[str, list[str]]:
+    """Keys by name; each layer is also found by its own key, and then alone."""
+    found: dict[str, list[str]] = {}
+    for key, name in layers.items():
+        found.setdefault(name, []).append(key)
+    return found | {key: [key] for key in layers}
+
+
+def _unmatched(old: str, new: str, missing: str, where: str, layers: Names) -> ArgumentError:
+    near = nearest(missing, [name for name in (*layers.values(), *layers) if name])
+    hint = f"did you mean {near!r}? " if near else ""
+    return ArgumentError(
+        f"renames={{{old!r}: {new!r}}}: {where} has no layer with weights called {missing!r}; "
+        f"{hint}it has {_few(name or key for key, name in layers.items())}"
+    )
+
+
+def _several(old: str, new: str, keys: Iterable[str]) -> ArgumentError:
+    return ArgumentError(
+        f"renames={{{old!r}: {new!r}}}: the model has several layers of that name; say which by "
+        f"its key: {_few(keys)}"
+    )
+
+
+def _few(names: Iterable[str]) -> str:
+    shown = list(dict.fromkeys(names))
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(map(repr, shown[:_SHOWN])) + more

@@ -1,0 +1,61 @@
+"""What a caller asks of a load: every option in one value, checked where it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+from kerasguard.arguments import (
+    check_choice,
+    check_flag,
+    check_mapping,
+    check_model,
+    check_source,
+)
+from kerasguard.loader.sources import Source
+from kerasguard.planning.plan import Policy, Rate
+from kerasguard.storage.sidecar import ManifestPolicy
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `kerasguard.restore`, which says what each means.
+
+    `keep` is not the caller's: without it no tensor stays in memory, for dry runs.
+
+    Raises:
+        ArgumentError: an option is not understood.
+    """
+
+    path: Source
+    model: Any = None
+    strategy: Any = None
+    custom_objects: Mapping[str, Any] | None = None
+    renames: Mapping[str, str] | None = None
+    repair: Policy = "exact"
+    compile: bool = True
+    manifest: ManifestPolicy = "auto"
+    probe: bool = True
+    learning_rate: Rate = "auto"
+    allow_graph: bool = False
+    keep: bool = True
+
+    @staticmethod
+    def of(given: Mapping[str, Any], **more: Any) -> Request:
+        """From the arguments of a public function, `locals()`; what is no option is left out."""
+        names = {field.name for field in fields(Request)}
+        return Request(**{k: v for k, v in given.items() if k in names}, **more)
+
+    def __post_init__(self) -> None:
+        check_source(self.path)
+        check_model(self.model)
+        check_mapping("custom_objects", self.custom_objects, '{"MyLayer": MyLayer}')
+        check_mapping("renames", self.renames, '{"old_name": "new_name"}', texts=True)
+        check_choice("repair", self.repair, get_args(Policy))
+        check_choice("manifest", self.manifest, get_args(ManifestPolicy))
+        check_choice("learning_rate", self.learning_rate, get_args(Rate))
+        for name in ("compile", "probe", "allow_graph"):
+            check_flag(name, getattr(self, name))
