@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kerasguard.identity.pairing import Pairing
 from kerasguard.loader.sources import PathLike, at_hand, report_of
@@ -19,6 +20,10 @@ from kerasguard.rules import value_rules
 from kerasguard.storage import sidecar
 from kerasguard.storage.as_recorded import as_recorded
 from kerasguard.tensors import Table
+
+if TYPE_CHECKING:
+    from kerasguard.loader.reading import Reading
+    from kerasguard.report.statistics import Statistics
 
 __all__ = ["inspect", "verify"]
 
@@ -43,13 +48,15 @@ def inspect(path: PathLike) -> Manifest:
             return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
 
 
-def verify(path: PathLike, *, sha256: bool = False) -> Report:
+def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) -> Report:
     """Compare every byte of a checkpoint with its manifest; imports no framework.
 
     Args:
         path: of the checkpoint, or an MLflow address.
         sha256: compare the files' SHA-256, too. Every byte is in an xxh3 digest anyhow, which
             finds accidents; SHA-256 is for who got the manifest on a way that can be trusted.
+        statistics: also tell mean, spread and distribution of every tensor, for `report.html` and
+            `report.rows()`; the tensors stay in memory until all are read.
 
     Returns:
         A report; `report.ok` is False if anything differs, `report.origin` tells whether there
@@ -61,8 +68,8 @@ def verify(path: PathLike, *, sha256: bool = False) -> Report:
     """
     with at_hand(path) as (local, found):
         manifest = found if isinstance(found, Manifest) else sidecar.read(local)
-        if manifest is None or not as_recorded(local, manifest, sha256=sha256):
-            return _compared(path, local, manifest, sha256=sha256)
+        if manifest is None or statistics or not as_recorded(local, manifest, sha256=sha256):
+            return _compared(path, local, manifest, sha256=sha256, statistics=statistics)
         recorded = Table(manifest.recorded, manifest.table.layers)
         return Report(
             path=str(path),
@@ -72,18 +79,30 @@ def verify(path: PathLike, *, sha256: bool = False) -> Report:
             origin="recorded",
             checkpoint_id=manifest.checkpoint_id,
             versions={"format": manifest.format, **manifest.versions},
+            records=tuple(manifest.recorded.values()),
         )
 
 
-def _compared(path: PathLike, local: Path, manifest: Manifest | None, *, sha256: bool) -> Report:
+def _compared(
+    path: PathLike, local: Path, manifest: Manifest | None, *, sha256: bool, statistics: bool
+) -> Report:
     """Read the checkpoint as what it is, to tell what differs, or what it is without a manifest."""
     from kerasguard.loader.reading import Reading
 
-    with Reading(local, manifest or "ignore", keep=False) as reading:
+    with Reading(local, manifest or "ignore", keep=statistics) as reading:
         stored = reading.finish()
         unlike = reading.rehash() if sha256 else ()
         outcome = _judged(stored, reading.manifest, (*reading.problems, *unlike))
-        return replace(report_of(path, reading, outcome), action="verify", plan=None)
+        told = _statistics(reading, stored) if statistics else {}
+        report = report_of(path, reading, outcome)
+        return replace(report, action="verify", plan=None, statistics=told)
+
+
+def _statistics(reading: Reading, stored: Table) -> dict[str, Statistics]:
+    from kerasguard.report.statistics import statistics_of
+
+    found = {key: statistics_of(reading.value(key)) for key in stored.tensors}
+    return {key: statistics for key, statistics in found.items() if statistics is not None}
 
 
 def _judged(stored: Table, manifest: Manifest | None, problems: tuple[str, ...] = ()) -> RepairPlan:

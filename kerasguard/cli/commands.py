@@ -133,7 +133,7 @@ def report(options: argparse.Namespace, out: Output) -> int:
     else:
         from kerasguard.checkpoints import inspect as inspecting
 
-        found = inspecting.verify(options.path)
+        found = inspecting.verify(options.path, statistics=True)
     place = pages.write(options.out or f"{options.path}.html", found, overwrite=options.overwrite)
     code = _code_of(found)
     out.document(code, page=str(place), report=found.to_dict())

@@ -20,6 +20,7 @@ _PACKAGES = (
     "xxhash",
     "google-crc32c",
     "rich",
+    "jinja2",
     "mlflow",
 )
 

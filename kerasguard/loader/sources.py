@@ -61,5 +61,6 @@ def report_of(path: Source, reading: Reading, decided: RepairPlan, **more: Any) 
         origin="recorded" if manifest else "unrecorded",
         checkpoint_id=manifest.checkpoint_id if manifest else "",
         versions=reading.writer(),
+        records=tuple(reading.table.tensors.values()),
         **{"action": "plan", **more},
     )

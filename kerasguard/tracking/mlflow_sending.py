@@ -4,12 +4,13 @@
     kerasguard/manifests/<checkpoint name>.manifest.json             one per save: where a name is
                                                                      taken, epoch and id follow it
     kerasguard/companions/<companion's name>                         what Keras does not write
+    kerasguard/report.html                                           of the last save
     run's tags `kg`, kerasguard.weights_digest, .manifest, .recorded_at    of the last save
     run's description                                                where the user wrote none
 
-A LoggedModel that `log_model` is filling at that moment gets the manifest and the digest as a tag
-of its own: it lies in the tracking database, apart from the files that it speaks for. So do the
-versions that are registered of it.
+A LoggedModel that `log_model` is filling at that moment gets manifest and page, and the digest
+as a tag of its own: it lies in the tracking database, apart from the files that it speaks for.
+So do the versions that are registered of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.manifest import Manifest
+from kerasguard.report.page import page, report_of_save
 from kerasguard.tracking.mlflow_layout import (
     DIGEST_TAG,
     FOLDER,
@@ -55,9 +57,10 @@ def send(parcel: Parcel) -> None:
     client.log_text(run_id, text, named)
     _send_companion(client, parcel)
     if parcel.model_id is not None:
-        _fill_model(client, parcel.model_id, manifest, text)
+        _fill_model(client, parcel, text)
     if tags.get(RECORDED_AT_TAG, "") > parcel.saved_at:
         return  # a later save was there first; the tags are of the last one
+    client.log_text(run_id, _page(parcel), f"{FOLDER}/report.html")
     if _NOTE not in tags or tags[_NOTE].endswith(NOTE_MARK):
         client.set_tag(run_id, _NOTE, note(parcel, named))
     client.set_tag(run_id, MANIFEST_TAG, named)
@@ -94,14 +97,20 @@ def _send_companion(client: Any, parcel: Parcel) -> None:
             raise
 
 
-def _fill_model(client: Any, model_id: str, manifest: Manifest, text: str) -> None:
+def _page(parcel: Parcel) -> str:
+    return page(report_of_save(parcel.path.name, parcel.manifest))
+
+
+def _fill_model(client: Any, parcel: Parcel, text: str) -> None:
+    manifest = parcel.manifest
     with tempfile.TemporaryDirectory(prefix="kerasguard-") as private:
         folder = Path(private) / FOLDER
         folder.mkdir()
         (folder / "manifest.json").write_text(text, "utf-8")
-        client.log_model_artifacts(model_id, private)
+        (folder / "report.html").write_text(_page(parcel), "utf-8")
+        client.log_model_artifacts(parcel.model_id, private)
     tags = {DIGEST_TAG: manifest.weights_digest, VERDICT_TAG: verdict(manifest)}
-    client.set_logged_model_tags(model_id, tags)
+    client.set_logged_model_tags(parcel.model_id, tags)
 
 
 def tag_versions(tracking_uri: str, model_id: str, manifest: Manifest) -> bool:
@@ -142,7 +151,7 @@ def note(parcel: Parcel, named: str) -> str:
         "",
         f"- last save: `{name}`, {when}{parcel.saved_at[:19]}Z",
         f"- {len(manifest.recorded)} tensors, digest `{manifest.weights_digest}`",
-        f"- manifest: artifact `{named}`; every save: `{FOLDER}/by-digest/`",
+        f"- tensors: artifact `{FOLDER}/report.html`; manifest: `{named}`",
         "- checked at every `kerasguard.load`; by hand: `kerasguard verify CHECKPOINT`",
         "",
         NOTE_MARK,

@@ -53,6 +53,8 @@ def test_a_save_in_a_run_leaves_its_manifest_and_the_digest_in_the_run(
         observer(saved)
         assert observer.flush(60)
     client = mlflow.MlflowClient()
+    page = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/kerasguard/report.html")
+    assert "layers/<wbr>dense/" in page
     tags = client.get_run(run.info.run_id).data.tags
     assert tags[TAG] == saved.manifest.weights_digest
     assert tags[MANIFEST_TAG] == "kerasguard/manifests/07.keras.manifest.json"

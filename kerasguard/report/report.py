@@ -1,12 +1,8 @@
-"""What a verification, a dry run or a restore came to: as text, as JSON and as one HTML page.
-
-Names in a checkpoint are written by whoever wrote the file, so every form of a report is safe to
-show: text holds no control characters, HTML is escaped and runs nothing.
-"""
+"""What a verification, a dry run or a restore came to: as text and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,11 +10,13 @@ from kerasguard.planning.findings import Finding, Severity
 
 if TYPE_CHECKING:
     from kerasguard.planning.plan import RepairPlan
+    from kerasguard.report.statistics import Statistics
+    from kerasguard.tensors import TensorRecord
 
-__all__ = ["SCHEMA", "Outcome", "Report", "Written", "printable"]
+__all__ = ["SCHEMA", "Outcome", "Report", "Written", "counted", "printable"]
 
 SCHEMA = "kerasguard/report/1"
-Action = Literal["verify", "plan", "restore", "repair"]
+Action = Literal["record", "verify", "plan", "restore", "repair"]
 Origin = Literal["recorded", "unrecorded"]
 
 
@@ -88,7 +86,8 @@ class Report:
     """What was compared, what was found, what was done.
 
     Args:
-        action: what was asked: `verify` compares a file with its manifest and has no plan.
+        action: what was asked: `verify` compares a file with its manifest and has no plan,
+            `record` tells what the manifest of a save holds.
         path: the checkpoint, as the caller named it.
         format: of the checkpoint, `keras_zip`.
         findings: all of them, settled or not.
@@ -102,6 +101,8 @@ class Report:
         written: of a repair, what it writes.
         evidence: of a repair, what makes the change behind a code right.
         blocked: of a repair, why no file that Keras alone loads can be written.
+        records: the tensors that the checkpoint holds, for the table of the page.
+        statistics: of their values by key, where they were asked for.
     """
 
     action: Action
@@ -118,6 +119,8 @@ class Report:
     written: Written | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
     blocked: tuple[str, ...] = ()
+    records: tuple[TensorRecord, ...] = ()
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)
 
     @property
     def unresolved(self) -> tuple[Finding, ...]:
@@ -139,34 +142,38 @@ class Report:
     @property
     def summary(self) -> str:
         """One line: the verdict and how it is known."""
-        return f"{self.path} ({self.format}): {self._verdict()}"
+        return f"{self.path} ({self.format}): {self.verdict}"
 
-    def _verdict(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """The summary without the checkpoint's name."""
         bad, count = len(self.unresolved), len(self.outcomes)
         if self.action == "verify":
             if self.origin == "unrecorded":
                 return "readable; no manifest to verify it against"
-            return f"differs from its manifest in {_count(bad, 'place')}" if bad else "as recorded"
+            return f"differs from its manifest in {counted(bad, 'place')}" if bad else "as recorded"
+        if self.action == "record":
+            return "recorded"
         if self.action == "repair":
             return self._repaired()
         if bad:
-            return f"not restored, {_count(bad, 'finding')} unresolved; the model was not changed"
+            return f"not restored, {counted(bad, 'finding')} unresolved; the model was not changed"
         if self.action == "plan":
-            return f"can be restored, {_count(len(self.plan.steps) if self.plan else 0, 'tensor')}"
+            return f"can be restored, {counted(len(self.plan.steps) if self.plan else 0, 'tensor')}"
         known = "no manifest"
         if self.origin == "recorded":
             known = f"{self.proven} proven by the manifest"
-        return f"restored, {_count(count, 'tensor')}, {known}"
+        return f"restored, {counted(count, 'tensor')}, {known}"
 
     def _repaired(self) -> str:
         bad, count = len(self.unresolved), len(self.plan.steps) if self.plan else 0
         if bad:
-            return f"not repaired, {_count(bad, 'finding')} unresolved; nothing was written"
+            return f"not repaired, {counted(bad, 'finding')} unresolved; nothing was written"
         if self.blocked:
             return "not repaired, Keras alone could not load the result; nothing was written"
         if self.written is None or not self.written.checkpoint_id:
-            return f"can be repaired, {_count(count, 'tensor')}; nothing was written"
-        return f"repaired, {_count(count, 'tensor')}, written to {self.written.path}"
+            return f"can be repaired, {counted(count, 'tensor')}; nothing was written"
+        return f"repaired, {counted(count, 'tensor')}, written to {self.written.path}"
 
     @property
     def text(self) -> str:
@@ -212,79 +219,26 @@ class Report:
 
     @property
     def html(self) -> str:
-        """A page that needs nothing else and runs nothing."""
-        facts = {
-            "checkpoint": self.path,
-            "format": self.format,
-            "manifest": self.checkpoint_id or self.origin,
-            "optimizer": self.optimizer,
-            "replicas": self.replicas,
-            **self._new(),
-            **{f"written by {name}": version for name, version in sorted(self.versions.items())},
-        }
-        findings = [
-            (f.code, f.severity.value, f.key, f.message, self.evidence.get(f.code, ""))
-            for f in self.findings
-        ]
-        outcomes = [(o.target, o.source, _proof(o), o.digest, o.note) for o in self.outcomes]
-        return _PAGE.format(
-            title=_escape(self.summary),
-            state="ok" if self.ok else "bad",
-            facts=_html_table((), list(facts.items())),
-            findings=_html_table(("code", "severity", "tensor", "what", "exact"), findings),
-            outcomes=_html_table(("tensor", "from", "proof", "digest", "done"), outcomes),
-        )
+        """A page that needs nothing else and runs nothing; names no folder of this machine."""
+        from kerasguard.report.page import page
 
-    def _new(self) -> dict[str, str]:
-        """What the page tells of a repair's file."""
-        if self.written is None:
-            return {}
-        told = {"new checkpoint": self.written.path, "read back": self.written.proof}
-        return {**told, "to load it": self.written.call, "blocked": "; ".join(self.blocked)}
+        return page(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict per tensor, as `pandas.DataFrame` takes them: status, shape, statistics."""
+        from kerasguard.report.table import rows
+
+        return [row.to_dict() for row in rows(self)]
+
+    def __repr__(self) -> str:
+        return f"<Report {printable(self.summary)}>"
+
+    def _repr_html_(self) -> str:
+        from kerasguard.report.page import fragment
+
+        return fragment(self)
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 place`, `2 places`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _proof(outcome: Outcome) -> str:
-    return {True: "as recorded", False: "differs", None: "not recorded"}[outcome.proven]
-
-
-def _escape(value: object) -> str:
-    import html
-
-    return html.escape(printable(value), quote=True)
-
-
-def _html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    body = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in rows]
-    if not body:
-        return "<p>none</p>"
-    head = "".join(f"<th>{_escape(cell)}</th>" for cell in header)
-    return "<table>" + "".join(f"<tr>{row}</tr>" for row in [head, *body] if row) + "</table>"
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
-h1 {{ font-size: 1.2rem; padding: .6rem 1rem; overflow-wrap: anywhere }}
-h1.ok {{ border-left: .4rem solid #2a7 }}
-h1.bad {{ border-left: .4rem solid #c33 }}
-table {{ border-collapse: collapse; width: 100% }}
-td, th {{ border-top: 1px solid #8884; overflow-wrap: anywhere; padding: .2rem .6rem .2rem 0;
-  text-align: left; vertical-align: top }}
-</style>
-<h1 class="{state}">{title}</h1>
-{facts}
-<h2>Findings</h2>
-{findings}
-<h2>Tensors</h2>
-{outcomes}
-</html>
-"""
