@@ -6,7 +6,6 @@ not obeyed switches a check off without a word.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,11 +14,14 @@ from kerasguard.errors import ArgumentError
 
 __all__ = [
     "check_choice",
+    "check_count",
     "check_flag",
     "check_mapping",
     "check_model",
     "check_path",
+    "check_probe",
     "check_source",
+    "check_text",
     "nearest",
 ]
 
@@ -100,8 +102,37 @@ def check_mapping(name: str, value: object, example: str, *, texts: bool = False
             raise ArgumentError(f"{name}={pair} is not understood; pass {name}={example}")
 
 
+def check_count(name: str, value: object, word: str) -> None:
+    """Refuse what is neither `word` nor a whole number from 1 on."""
+    counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not counts and value != word:
+        raise ArgumentError(
+            f"{_shown(name, value)} is not understood; allowed: {word!r} or a whole number from 1 "
+            "on"
+        )
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what is no text, and the empty one."""
+    if not isinstance(value, str) or not value:
+        raise ArgumentError(f"{_shown(name, value)} is no name; pass a string")
+
+
+def check_probe(value: object, *, inputs: bool) -> None:
+    """Refuse a text that is no kind of probe, and inputs where they cannot be given.
+
+    Args:
+        value: True, False, `"layers"`, or the inputs themselves.
+        inputs: whether inputs of one's own may be given.
+    """
+    if isinstance(value, (str, bytes, int, float)) or value is None or not inputs:
+        check_choice("probe", value, (True, False, "layers"))
+
+
 def nearest(text: str, known: Iterable[str]) -> str:
     """The word among `known` that is most like `text`; empty where none is like it."""
+    import difflib  # only where something is wrong
+
     found = difflib.get_close_matches(text, list(known), 1)
     return found[0] if found else ""
 

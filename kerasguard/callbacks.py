@@ -8,6 +8,14 @@ from typing import Any, Literal
 
 import keras
 
+from kerasguard.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_path,
+    check_probe,
+    check_text,
+)
 from kerasguard.recorder.patching import Context, arm
 from kerasguard.tracking.mlflow_tracking import observer_for
 
@@ -59,6 +67,16 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         verbose: int = 0,
     ) -> None:
         super().__init__()
+        if filepath is not None:
+            check_path("filepath", filepath)
+        check_text("monitor", monitor)
+        check_choice("mode", mode, ("auto", "min", "max"))
+        check_flag("save_best_only", save_best_only)
+        check_flag("save_weights_only", save_weights_only)
+        check_count("save_freq", save_freq, "epoch")
+        check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
+        check_flag("strict", strict)
+        check_probe(probe, inputs=True)
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow = log_to_mlflow
         self._recording = Context(strict=strict, probe=probe)

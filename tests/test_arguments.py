@@ -104,3 +104,51 @@ def test_repair_checks_its_own_arguments(options: dict[str, Any]) -> None:
         kg.repair(PATH, "out.keras", **options)
     with pytest.raises(ArgumentError, match="out=None is no path"):
         kg.repair(PATH, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: kg.verify(None), "path=None is no path"),  # type: ignore[arg-type]
+        (lambda: kg.verify(PATH, sha256="yes"), "sha256='yes'"),  # type: ignore[arg-type]
+        (lambda: kg.inspect(7), "path=7 is no path"),  # type: ignore[arg-type]
+        (lambda: kg.record(PATH, "model"), "no Keras model"),
+        (lambda: kg.record(PATH, probe="layer"), "did you mean 'layers'"),
+        (lambda: kg.record(PATH, probe=True), "probe= needs the model"),
+        (lambda: kg.patch(strict="no"), "strict='no'"),  # type: ignore[arg-type]
+        (lambda: kg.patch(log_to_mlflow="always"), "log_to_mlflow='always'"),  # type: ignore[arg-type]
+        (lambda: kg.patch(probe="layer"), "did you mean 'layers'"),  # type: ignore[arg-type]
+        (lambda: kg.patch(probe=[1.0]), "probe="),  # type: ignore[arg-type]
+    ],
+)
+def test_every_public_function_checks_its_arguments(
+    call: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        call()
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filepath": ""},
+        {"filepath": 3},
+        {"monitor": None},
+        {"mode": "maximum"},
+        {"save_best_only": "yes"},
+        {"save_weights_only": 1},
+        {"save_freq": "epochs"},
+        {"save_freq": 0},
+        {"save_freq": True},
+        {"log_to_mlflow": "never"},
+        {"strict": None},
+        {"probe": "layer"},
+    ],
+    ids=str,
+)
+def test_the_callback_checks_its_arguments(options: dict[str, Any]) -> None:
+    pytest.importorskip("keras")
+    (name,) = options
+    with pytest.raises(ArgumentError, match=name):
+        kg.WeightManifestCallback(**options)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerasguard.arguments import check_flag
 from kerasguard.identity.pairing import Pairing
 from kerasguard.loader.sources import PathLike, at_hand, report_of
 from kerasguard.manifest import Manifest
@@ -66,6 +67,7 @@ def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) ->
         CheckpointError: the checkpoint cannot be read.
         ManifestError: the manifest cannot be read.
     """
+    check_flag("sha256", sha256)
     with at_hand(path) as (local, found):
         manifest = found if isinstance(found, Manifest) else sidecar.read(local)
         if manifest is None or statistics or not as_recorded(local, manifest, sha256=sha256):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from kerasguard.arguments import check_path
 from kerasguard.manifest import Manifest
 from kerasguard.report import Report
 from kerasguard.storage.sidecar import ManifestPolicy
@@ -42,6 +43,7 @@ def at_hand(
 
         yield Arrays(path), "ignore"
     else:
+        check_path("path", path)
         yield Path(path), manifest
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kerasguard.arguments import check_flag, check_probe
 from kerasguard.errors import PatchError
 from kerasguard.recorder.patched_save import Context, recorded
 
@@ -160,6 +161,8 @@ def _armed(model: Any) -> list[Context]:
 def _context(strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any) -> Context:
     from kerasguard.tracking.mlflow_tracking import observer_for
 
+    check_flag("strict", strict)
+    check_probe(probe, inputs=False)
     observer = observer_for(log_to_mlflow)
     observers = () if observer is None else (observer,)
     return Context(strict=strict, observers=observers, probe=probe)

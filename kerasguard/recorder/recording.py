@@ -18,8 +18,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from kerasguard.arguments import check_model, check_path, check_probe
 from kerasguard.elements import count_nonfinite, digest
-from kerasguard.errors import BadWriteError, KerasguardError
+from kerasguard.errors import ArgumentError, BadWriteError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.recorder import notices
@@ -127,6 +128,11 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
         CheckpointError: the checkpoint cannot be read.
         ModelError: no probe can be made of the model, or it has changed since it was saved.
     """
+    check_path("path", path)
+    check_model(model)
+    check_probe(probe, inputs=True)
+    if probe is not False and model is None:
+        raise ArgumentError("probe= needs the model: kerasguard.record(path, model, probe=...)")
     target = Path(path)
     manifest, kept = survey_checkpoint(
         target, model, training={}, previous=target, saved=False, probe=probe, strict=True

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from kerasguard.arguments import check_choice
 from kerasguard.errors import MissingPackageError
 from kerasguard.manifest import Manifest
 from kerasguard.tracking import mlflow_outbox
@@ -75,16 +76,16 @@ def observer_for(log_to_mlflow: bool | Literal["auto"]) -> MlflowObserver | None
             imports it at once and warns at a save without an active run.
 
     Raises:
+        ArgumentError: it is none of these.
         MissingPackageError: True, and MLflow is not installed.
     """
+    check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
     if log_to_mlflow is False:
         return None
     if log_to_mlflow is True:
         require("log_to_mlflow=True")
         return MlflowObserver(required=True)
-    if log_to_mlflow == "auto":
-        return MlflowObserver()
-    raise ValueError(f'log_to_mlflow must be True, False or "auto", got {log_to_mlflow!r}')
+    return MlflowObserver()
 
 
 @dataclass(frozen=True)
