@@ -66,17 +66,11 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         probe: Any = False,
         verbose: int = 0,
     ) -> None:
-        super().__init__()
-        if filepath is not None:
-            check_path("filepath", filepath)
-        check_text("monitor", monitor)
-        check_choice("mode", mode, ("auto", "min", "max"))
+        _check(filepath, monitor, mode, save_freq, log_to_mlflow, probe)
         check_flag("save_best_only", save_best_only)
         check_flag("save_weights_only", save_weights_only)
-        check_count("save_freq", save_freq, "epoch")
-        check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
         check_flag("strict", strict)
-        check_probe(probe, inputs=True)
+        super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow = log_to_mlflow
         self._recording = Context(strict=strict, probe=probe)
@@ -181,3 +175,21 @@ def _is_chief(model: Any) -> bool:
     if kind == "worker" and not (jobs.get("chief") or jobs.get("master")):
         return bool(resolver.task_id == 0)
     return kind in ("chief", "master")
+
+
+def _check(
+    filepath: object,
+    monitor: object,
+    mode: object,
+    save_freq: object,
+    log_to_mlflow: object,
+    probe: object,
+) -> None:
+    """Refuse what the callback would not obey."""
+    if filepath is not None:
+        check_path("filepath", filepath)
+    check_text("monitor", monitor)
+    check_choice("mode", mode, ("auto", "min", "max"))
+    check_count("save_freq", save_freq, "epoch")
+    check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
+    check_probe(probe, inputs=True)

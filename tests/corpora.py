@@ -7,7 +7,7 @@ files), `dl4j` (another project's import tests) and `wild` (files out of public 
     python tests/corpora.py writers [--only tf2.3.1] [--format h5]
     python tests/corpora.py writers --table
 
-The second writes what it found into `tests/golden/writers/measured.json` and the README's table.
+The second writes what it found into `tests/golden/writers/measured.json`, for `docs/formats.md`.
 
 By default files are loaded by `kerasguard.load`; `--by stock` loads them as Keras alone does,
 `--by round-trip` saves what was loaded and loads it again, and `--by repair` has
@@ -368,7 +368,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--by", choices=list(LOADERS), default="kerasguard", help="who loads")
     parser.add_argument("--shared", default=os.environ.get("KERASGUARD_SHARED", "../shared"))
     parser.add_argument("--json", help="write all verdicts here")
-    parser.add_argument("--table", action="store_true", help="write what the README tells anew")
+    parser.add_argument("--table", action="store_true", help="write what docs/formats.md says anew")
     told = parser.parse_args(arguments)
     counts: collections.Counter[tuple[str, str, str]] = collections.Counter()
     rows = []

@@ -1,6 +1,6 @@
 """The ways in which Keras weights are known to fail, and how each ends: stock and with kerasguard.
 
-`CLASSES` is the registry that `tests/classes` is held to and that the README's table is made of.
+`CLASSES` is the registry that `tests/classes` is held to and `docs/failures.md` is made of.
 Stock means Keras 3.15.1 on its own. A verdict is `right`, `refused` (an error, and the model is
 as it was) or `reported` (loaded, with a finding that says what is not as it was), followed by the
 finding's code or the error's name. `unseen`: nothing in such a file tells; only a manifest does.

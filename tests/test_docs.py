@@ -1,7 +1,7 @@
-"""The README says what is so: its code and commands run, its tables come from the code.
+"""The README and the pages say what is so: code and commands run, tables come from the code.
 
-`python tests/test_docs.py` writes the tables of rules, of failure classes and of writers into the
-README anew; the last one from what `python tests/corpora.py writers --table` has measured.
+`python tests/test_docs.py` writes the tables of codes, of failure classes and of writers into their
+pages anew; the last one from what `python tests/corpora.py writers --table` has measured.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ def readme(repository: Path) -> str:
 
 @pytest.fixture(scope="module")
 def tour(repository: Path, readme: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the README's Python blocks have run, one after the other."""
+    """The folder in which the Python blocks of the README and then of the pages have run."""
     folder = tmp_path_factory.mktemp("tour")
-    code = RUN.format(readme=str(repository / "README.md"), blocks=blocks(readme, "python"))
+    texts = [readme, *(page.read_text("utf-8") for page in pages(repository))]
+    found = [block for text in texts for block in blocks(text, "python")]
+    code = RUN.format(readme=str(repository / "README.md"), blocks=found)
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     # MLflow loads each model in a process of its own to see which packages it imports, but for 1 s.
     environment["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "1"
@@ -72,6 +74,24 @@ def test_the_readme_has_no_code_block_that_nothing_runs(readme: str) -> None:
     assert readme.count("\n```\n") == len(languages)
 
 
+def test_the_pages_have_no_code_block_that_nothing_runs(repository: Path) -> None:
+    for page in pages(repository):
+        text = page.read_text("utf-8")
+        languages = re.findall(r"^```(\S+)$", text, re.MULTILINE)
+        assert set(languages) <= {"python"}, page.name
+        assert text.count("\n```\n") == len(languages), page.name
+
+
+def test_the_readme_is_read_in_a_few_minutes(readme: str) -> None:
+    assert readme.count("\n") <= 250
+
+
+def test_every_link_to_a_file_leads_somewhere(repository: Path) -> None:
+    for page in (repository / "README.md", repository / "CONTRIBUTING.md", *pages(repository)):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8").replace("\n", " ")):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
 def test_ci_runs_the_test_command_of_the_readme_and_its_quickstart(
     repository: Path, readme: str
 ) -> None:
@@ -81,18 +101,18 @@ def test_ci_runs_the_test_command_of_the_readme_and_its_quickstart(
     assert f"\n{first.rpartition(' && ')[2]}\n" in script
 
 
-def test_the_table_of_rules_is_what_the_rules_say(readme: str) -> None:
-    table = between(readme, "rules")
+def test_the_table_of_rules_is_what_the_rules_say(repository: Path) -> None:
+    table = between((repository / "docs" / "codes.md").read_text("utf-8"), "rules")
     assert table == rules_table(explanations()), "python tests/test_docs.py writes it anew"
 
 
-def test_the_table_of_failure_classes_is_what_their_tests_hold(readme: str) -> None:
-    table = between(readme, "classes")
+def test_the_table_of_failure_classes_is_what_their_tests_hold(repository: Path) -> None:
+    table = between((repository / "docs" / "failures.md").read_text("utf-8"), "classes")
     assert table == classes_table(CLASSES), "python tests/test_docs.py writes it anew"
 
 
-def test_the_table_of_writers_is_what_was_measured(readme: str) -> None:
-    table = between(readme, "writers")
+def test_the_table_of_writers_is_what_was_measured(repository: Path) -> None:
+    table = between((repository / "docs" / "formats.md").read_text("utf-8"), "writers")
     found = json.loads(MEASURED.read_text("utf-8"))
     assert table == writers_table(found), "python tests/test_docs.py writes it anew"
 
@@ -102,6 +122,11 @@ def test_every_rule_and_migration_tells_its_four_parts(entry: Explanation) -> No
     parts = ("What it looks like", "Why it happens", "Source", "When (the repair|it) is exact")
     for heading in parts:
         assert re.search(rf"^{heading}:", entry.text, re.MULTILINE), f"{entry.module}: {heading}?"
+
+
+def pages(repository: Path) -> list[Path]:
+    """What the README leads to, in an order in which their blocks can run."""
+    return sorted((repository / "docs").glob("*.md"))
 
 
 def blocks(text: str, language: str) -> list[tuple[int, str]]:
@@ -131,12 +156,11 @@ def part(text: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    page = Path(__file__).resolve().parent.parent / "README.md"
-    text = page.read_text("utf-8")
-    for name, table in (
-        ("rules", rules_table(explanations())),
-        ("classes", classes_table(CLASSES)),
-        ("writers", writers_table(json.loads(MEASURED.read_text("utf-8")))),
+    folder = Path(__file__).resolve().parent.parent / "docs"
+    for page, name, table in (
+        ("codes.md", "rules", rules_table(explanations())),
+        ("failures.md", "classes", classes_table(CLASSES)),
+        ("formats.md", "writers", writers_table(json.loads(MEASURED.read_text("utf-8")))),
     ):
-        text = text.replace(between(text, name), table)
-    page.write_text(text, "utf-8")
+        text = (folder / page).read_text("utf-8")
+        (folder / page).write_text(text.replace(between(text, name), table), "utf-8")

@@ -1,6 +1,6 @@
 """What ten TensorFlow versions wrote, in every format that they had, is loaded right.
 
-The golden files of `tests/golden/writers`; the README's table counts the same verdicts.
+The golden files of `tests/golden/writers`; the table of `docs/formats.md` counts the same verdicts.
 """
 
 from __future__ import annotations
