@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from kerasguard.identity.optimizer_state import pair_optimizer
+from kerasguard.identity.optimizer_state import pair_optimizers, with_roles
 from kerasguard.identity.pair import pair
 from kerasguard.identity.pairing import Pairing
 from kerasguard.manifest import Manifest
@@ -57,6 +57,7 @@ def diagnose(
             paired here.
     """
     with uncollected():
+        stored = with_roles(expected, stored)
         steps = None if given is None else [s for s in given if isinstance(s, Step)]
         draft = _first_draft(expected, stored, manifest, renames, loss, steps)
         draft = replace(draft, problems=tuple(problems), own=own, unbuilt=tuple(unbuilt))
@@ -90,12 +91,12 @@ def _first_draft(
             for a, b in ((r.key, weights.get(r.key)) for r in pairing.expected[e].members.values())
             if b is not None
         }
-    state, reason = pair_optimizer(expected, stored, weights, in_order=in_order)
-    steps |= {a: Step(a, (b,)) for a, b in state.items()}
+    state = pair_optimizers(expected, stored, weights, pairing.layers, in_order=in_order)
+    steps |= {a: Step(a, (b,)) for a, b in state.pairs.items()}
     for key, record in expected.tensors.items():
         if record.role not in ("weight", "optimizer") and key in stored.tensors:
             steps.setdefault(key, Step(key, (key,)))
-    return Draft(expected, stored, manifest, pairing, steps, reason, loss=loss)
+    return Draft(expected, stored, manifest, pairing, steps, state, loss=loss)
 
 
 def _in_place(pairing: Pairing, e: str, s: str) -> bool:

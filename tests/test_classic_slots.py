@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kerasguard.identity.classic_slots import in_blocks, is_classic
-from kerasguard.identity.optimizer_state import pair_optimizer
+from kerasguard.identity.optimizer_state import pair_optimizers
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 WEIGHTS = {"a/kernel": (4, 4), "b/kernel": (4, 4)}  # of one shape: nothing but the place tells
@@ -76,9 +76,9 @@ def test_what_is_no_such_row_of_blocks_is_not_restored(
     expected, stored = (
         Table({r.key: r for r in records}, layers) for records in (mine(*slots), other(*shapes))
     )
-    pairs, reason = pair_optimizer(expected, stored, {}, in_order=True)
-    assert not pairs
-    assert optimizer in reason
+    found = pair_optimizers(expected, stored, {}, {}, in_order=True)
+    assert not found.pairs
+    assert optimizer in found.reason
 
 
 def test_state_that_has_names_or_none_at_all_is_not_of_these_versions() -> None:
@@ -100,10 +100,8 @@ def test_momenta_that_sgd_of_keras_2_never_used_are_left(named: bool) -> None:
         for w, shape in WEIGHTS.items()
     ]
     stored = table("SGD", count, *moments)
-    assert pair_optimizer(table("SGD", *mine()), stored, {}, in_order=True) == (
-        {"iteration": "n"},
-        "",
-    )
-    pairs, reason = pair_optimizer(table("Adam", *mine()), stored, {}, in_order=True)
-    assert not pairs
-    assert "another optimizer class" in reason
+    found = pair_optimizers(table("SGD", *mine()), stored, {}, {}, in_order=True)
+    assert (found.pairs, found.reason) == ({"iteration": "n"}, "")
+    found = pair_optimizers(table("Adam", *mine()), stored, {}, {}, in_order=True)
+    assert not found.pairs
+    assert "another optimizer class" in found.reason

@@ -27,6 +27,10 @@ from kerasguard.tensors import (
 __all__ = ["OLD_CONTAINER", "canonical_keys", "natural", "weights_table"]
 
 OLD_CONTAINER = "_layer_checkpoint_dependencies"
+_OPTIMIZER = re.compile(
+    r"(^|[/_])(opt|optim|optimi[sz]ers?|adam|adamw|sgd|rmsprop|nadam|lion|muon|adagrad|adadelta|"
+    r"adafactor|adamax|ftrl|lamb|loss_scale_optimizer|schedule_free_adam_w)([/_]|$)"
+)
 _SEEDS = ("seed_generator", "_random_generator")
 
 
@@ -79,7 +83,8 @@ def weights_table(
         elif told:
             layers[key] = replace(layers[key], name=told)
     rank = {key: index for index, key in enumerate(layers)}
-    records = [_record(key, *found, layers) for key, found in tensors.items()]
+    others = _other_optimizers({key: spec for key, (spec, _) in tensors.items()})
+    records = [_record(key, *found, layers, others) for key, found in tensors.items()]
     records.sort(key=lambda r: (r.role == "optimizer", _rank(r.layer, rank), natural(r.key)))
     table = Table.of(records, layers=layers)
     return (
@@ -89,14 +94,34 @@ def weights_table(
     )
 
 
+def _other_optimizers(specs: Mapping[str, TensorSpec]) -> frozenset[str]:
+    """Paths of optimizers that a model has in attributes, lists and dicts of its own.
+
+    Their first tensor counts their steps, and they lie under an attribute or a class name that says
+    what they are (`g_optimizer`, `opt_d`, `optimizers/adam`). Where the model has an optimizer in
+    the same place, that decides.
+    """
+    counters = (
+        key.removesuffix("/vars/0")
+        for key, spec in specs.items()
+        if key.endswith("/vars/0") and not spec.shape and spec.dtype in ("int64", "int32")
+    )
+    return frozenset(path for path in counters if _OPTIMIZER.search(path.lower()))
+
+
 def _record(
-    key: str, spec: TensorSpec, extent: Extent | None, layers: Mapping[str, LayerRecord]
+    key: str,
+    spec: TensorSpec,
+    extent: Extent | None,
+    layers: Mapping[str, LayerRecord],
+    optimizers: frozenset[str],
 ) -> TensorRecord:
     owner, _, last = key.rpartition("vars/")
     owner = owner.rstrip("/")
     known = layers.get(owner)
+    role: Role = "optimizer" if owner in optimizers else _role(owner)
     name = f"{known.name if known and known.name else owner.rpartition('/')[2]}/{last}".lstrip("/")
-    return TensorRecord(key, spec, name=name, layer=owner, role=_role(owner), extent=extent)
+    return TensorRecord(key, spec, name=name, layer=owner, role=role, extent=extent)
 
 
 def _role(owner: str) -> Role:

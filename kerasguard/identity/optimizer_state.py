@@ -1,15 +1,24 @@
-"""Pairs optimizer state: whole or not at all, by slot and weight where both sides tell them."""
+"""Pairs optimizer state by identity: which optimizer, which slot, of which variable.
+
+An optimizer is known by its path in the model (`optimizer`, `g_optimizer`, `optimizers/adam`), a
+slot by its name and the variable it belongs to. Where the checkpoint tells no slots, state is
+paired whole or not at all: by position, or as the blocks of older versions.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kerasguard.identity.classic_slots import in_blocks, is_classic
-from kerasguard.tensors import Table, TensorRecord
+from kerasguard.identity.slot_order import by_position, counted, never_built, without_slots
+from kerasguard.tensors import LayerRecord, Table, TensorRecord, auto_named
 
-__all__ = ["pair_optimizer"]
+__all__ = ["State", "optimizer_groups", "pair_optimizers", "with_roles"]
 
+_MAIN = "optimizer"
 _CLASSES = {
     "adadelta",
     "adafactor",
@@ -29,98 +38,226 @@ _CLASSES = {
 }
 
 
-def pair_optimizer(
-    expected: Table, stored: Table, weights: Mapping[str, str], *, in_order: bool
-) -> tuple[dict[str, str], str]:
-    """Stored optimizer tensor by expected one, or the reason why the state cannot be restored.
+@dataclass(frozen=True)
+class State:
+    """Which stored tensor goes to which of the model's optimizers' tensors.
+
+    Args:
+        pairs: stored key by expected key.
+        reasons: by an optimizer's path, why nothing of its state can be restored.
+        resized: expected tensors whose weight has state of another shape in the checkpoint.
+    """
+
+    pairs: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    resized: frozenset[str] = frozenset()
+
+    @property
+    def reason(self) -> str:
+        """Why state is not restored, in one line; empty where all that is stored is."""
+        several = len(self.reasons) > 1 or bool(self.reasons.keys() - {_MAIN})
+        told = (f"{path}: {why}" if several else why for path, why in self.reasons.items())
+        return "; ".join(told)
+
+
+def optimizer_groups(table: Table) -> dict[str, list[TensorRecord]]:
+    """The tensors of each optimizer by its path; formats that tell of one only call it so."""
+    groups: dict[str, list[TensorRecord]] = {}
+    for record in table.tensors.values():
+        if record.role == "optimizer":
+            own = record.layer and record.key.startswith(f"{record.layer}/vars/")
+            groups.setdefault(record.layer if own else _MAIN, []).append(record)
+    return groups
+
+
+def with_roles(expected: Table, stored: Table) -> Table:
+    """The stored table, in which what lies where the model has an optimizer is an optimizer's."""
+    paths = {r.layer for r in expected.tensors.values() if r.role == "optimizer"} - {_MAIN}
+    changed = {
+        key: replace(record, role="optimizer")
+        for key, record in stored.tensors.items()
+        if record.layer in paths and record.role == "weight"
+    }
+    return replace(stored, tensors={**stored.tensors, **changed}) if changed else stored
+
+
+def pair_optimizers(
+    expected: Table,
+    stored: Table,
+    weights: Mapping[str, str],
+    layers: Mapping[str, str],
+    *,
+    in_order: bool,
+) -> State:
+    """Pair the state of every optimizer of the model.
 
     Args:
         expected: the model's table.
         stored: the checkpoint's table.
         weights: stored weight by expected weight.
+        layers: stored layer by expected layer.
         in_order: whether the weights lie where the format's own addressing puts them, so that
             state without slot names may be paired by position.
+    """
+    ours, theirs = optimizer_groups(expected), optimizer_groups(stored)
+    pairs: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    resized: set[str] = set()
+
+    def of(key: str) -> str:
+        return weights.get(key) or _elsewhere(key, layers)
+
+    for path, mine in ours.items():
+        source = path if path in theirs else _renamed(path, ours, theirs)
+        other = theirs.get(source, [])
+        if not other:
+            continue
+        kinds = (_class_of(expected, path), _class_of(stored, source))
+        found, reason, sizes = _pair(mine, other, of, kinds, in_order=in_order)
+        pairs |= found
+        resized |= sizes
+        if reason:
+            reasons[path] = reason
+    return State(pairs, reasons, frozenset(resized))
+
+
+def _renamed(path: str, ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:
+    """The only stored optimizer that no other takes, where the model has just one to give it to."""
+    alone = [p for p in ours if p not in theirs and "/" not in p]
+    left = [p for p in theirs if p not in ours and "/" not in p]
+    return left[0] if alone == [path] and len(left) == 1 else path
+
+
+def _elsewhere(key: str, layers: Mapping[str, str]) -> str:
+    """The stored key of a variable that is not stored as itself, whose layer may have moved."""
+    owner = key
+    while owner:
+        if owner in layers:
+            return layers[owner] + key[len(owner) :]
+        owner = owner.rpartition("/")[0]
+    return key
+
+
+def _pair(
+    mine: list[TensorRecord],
+    other: list[TensorRecord],
+    weights: Callable[[str], str],
+    classes: tuple[str, str],
+    *,
+    in_order: bool,
+) -> tuple[dict[str, str], str, frozenset[str]]:
+    """Pair the state of one optimizer.
+
+    Args:
+        mine: the model's tensors.
+        other: the stored ones.
+        weights: gives the stored weight of an expected weight.
+        classes: of the model's optimizer and of the stored one, empty where unknown.
+        in_order: as for `pair_optimizers`.
 
     Returns:
-        Pairs (all of the expected state, or none) and the reason; one of the two is empty.
+        Pairs, the reason why there are none, and the tensors whose weight has another shape.
     """
-    mine = [r for r in expected.tensors.values() if r.role == "optimizer"]
-    other = [r for r in stored.tensors.values() if r.role == "optimizer"]
-    if not mine or not other:
-        return {}, ""
-    classes = [_optimizer_class(t) for t in (expected, stored)]
-    if len({*classes} - {""}) > 1:
-        return {}, f"it belongs to another optimizer class ({' and '.join(sorted(classes))})"
+    if "" not in classes and classes[0] != classes[1]:
+        both = " and ".join(sorted(classes))
+        return {}, f"it belongs to another optimizer class ({both})", frozenset()
     slots, alike = any(r.slot_of for r in mine), classes[0] == classes[1] != ""
     if any(r.slot_of for r in other) and (slots or alike):
+        if _ambiguous(mine) or _ambiguous(other):
+            return *by_position(mine, other, in_order=in_order), frozenset()
         return _by_slot(mine, other, weights)
     if is_classic(other):
         blocks = in_blocks(classes[0], mine, other) if in_order else None
         reason = f"its slots are unnamed and not in the order that {classes[0]} wrote them"
-        return (blocks, "") if blocks is not None else ({}, reason)
+        return (blocks, "", frozenset()) if blocks is not None else ({}, reason, frozenset())
     if alike and not slots and len(other) > len(mine):
-        return _without_slots(mine, other)
-    if len(mine) == len(other) + 1:  # Keras 2 kept no learning rate, the rest in the same order
-        mine = [r for r in mine if "learning_rate" not in (r.slot, r.variable)]
-    elif len(other) == len(mine) + 1 and not any(r.slot == "learning_rate" for r in mine):
-        # The model's rate follows a schedule; Keras 3 keeps a plain one behind the iteration.
-        other = [r for i, r in enumerate(other) if i != 1 or r.spec.shape]
-    if len(mine) != len(other):
-        return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
-    if not in_order:
-        return (
-            {},
-            "layers changed places, and the file does not say which weight each slot belongs to",
-        )
-    pairs = dict(zip(mine, other, strict=True))
-    wrong = [r for r, s in pairs.items() if r.spec.shape != s.spec.shape]
-    if wrong:
-        return {}, f"{wrong[0].label} has another shape in the checkpoint"
-    return {r.key: s.key for r, s in pairs.items()}, ""
+        return *without_slots(mine, other), frozenset()
+    if slots and never_built(other):
+        return counted(mine, other), "", frozenset()
+    return *by_position(mine, other, in_order=in_order), frozenset()
+
+
+def _ambiguous(records: Sequence[TensorRecord]) -> bool:
+    """Whether two tensors have the same identity, as in manifests before 0.2.
+
+    These did not tell which variable a slot belonged to where a layer stored it in a form of its
+    own, nor the variables of a wrapper from those of the optimizer inside.
+    """
+    return max(Counter((r.slot or r.variable, r.slot_of) for r in records).values()) > 1
 
 
 def _by_slot(
-    mine: list[TensorRecord], other: list[TensorRecord], weights: Mapping[str, str]
-) -> tuple[dict[str, str], str]:
-    """Every slot of the model's optimizer; what the checkpoint keeps beyond them is left."""
-    slots = [{r.slot or r.variable for r in side if r.slot_of} for side in (mine, other)]
-    if not slots[0] & slots[1] and slots[0]:
-        return {}, f"the checkpoint has no {min(slots[0])}; it holds another optimizer's slots"
-    found = {(s.slot or s.variable, s.slot_of): s for s in other}
-    pairs: dict[str, str] = {}
-    for record in mine:
-        slot = record.slot or record.variable
-        match = found.get((slot, weights.get(record.slot_of, record.slot_of)))
-        if match is None and slot == "learning_rate":
-            continue  # before Keras 3 it was part of the config only, which compiled the model
-        if match is None:
-            return {}, f"the checkpoint has no {record.label}; it holds another optimizer's slots"
-        if match.spec.shape != record.spec.shape:
-            return {}, f"{record.label} has another shape in the checkpoint"
-        pairs[record.key] = match.key
-    return pairs, ""
+    mine: list[TensorRecord], other: list[TensorRecord], weights: Callable[[str], str]
+) -> tuple[dict[str, str], str, frozenset[str]]:
+    """All slots of a variable or none of them; what the checkpoint keeps beyond them is left.
 
-
-def _without_slots(
-    mine: list[TensorRecord], other: list[TensorRecord]
-) -> tuple[dict[str, str], str]:
-    """How often it was applied, of an optimizer that keeps nothing for a weight.
-
-    SGD of Keras 2.11 to 2.15 made momenta also where the momentum is 0, and never used them.
+    A variable that the checkpoint has no state for did not train when it was saved. One with some
+    of the slots was trained by an optimizer with other settings, whose state means something else.
     """
-    counts = [r for r in mine if r.slot == "iteration"]
-    scalars = [r for r in other if not r.spec.shape]
-    if len(counts) != 1 or scalars != other[:1] or "int" not in scalars[0].spec.dtype:
-        return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
-    return {counts[0].key: scalars[0].key}, ""
+    kinds = [{r.slot or r.variable for r in side if r.slot_of} for side in (mine, other)]
+    if kinds[0] and not kinds[0] & kinds[1]:
+        return {}, _lacks(min(kinds[0])), frozenset()
+    found = {(s.slot or s.variable, s.slot_of): s for s in other}
+    stateful = {s.slot_of for s in other if s.slot_of}
+    pairs: dict[str, str] = {}
+    resized: set[str] = set()
+    known = 0
+    for weight, records in _by_weight(mine).items():
+        source = weights(weight) if weight else ""
+        if weight and source not in stateful:
+            continue
+        known += bool(weight)
+        matches = {r.key: found.get((r.slot or r.variable, source)) for r in records}
+        if not weight:
+            matches |= _nameless(records, [s for s in other if not s.slot_of], matches)
+        lacking = [r for r in records if matches[r.key] is None and not _may_lack(r)]
+        if lacking:
+            return {}, _lacks(lacking[0].label), frozenset()
+        paired = [(r, s) for r in records if (s := matches[r.key]) is not None]
+        if any(r.spec.shape != s.spec.shape for r, s in paired):
+            resized |= {r.key for r in records}
+        else:
+            pairs |= {r.key: s.key for r, s in paired}
+    if kinds[0] and not known:
+        return {}, "it belongs to variables that do not train in the model", frozenset()
+    return pairs, "", frozenset(resized)
 
 
-def _optimizer_class(table: Table) -> str:
+def _nameless(
+    mine: Sequence[TensorRecord],
+    other: Sequence[TensorRecord],
+    matches: Mapping[str, TensorRecord | None],
+) -> dict[str, TensorRecord]:
+    """The tensors of no weight that no name finds, in order: HDF5 has what Keras had to name."""
+    left = [r for r in mine if matches[r.key] is None and r.variable != "learning_rate"]
+    taken = {match.key for match in matches.values() if match is not None}
+    rest = [s for s in other if s.key not in taken and auto_named(s.variable, "variable")]
+    same = [r.spec.shape for r in left] == [s.spec.shape for s in rest]
+    return {r.key: s for r, s in zip(left, rest, strict=True)} if same else {}
+
+
+def _lacks(label: str) -> str:
+    return f"the checkpoint has no {label}; it holds another optimizer's slots"
+
+
+def _by_weight(records: Sequence[TensorRecord]) -> dict[str, list[TensorRecord]]:
+    groups: dict[str, list[TensorRecord]] = {}
+    for record in records:
+        groups.setdefault(record.slot_of, []).append(record)
+    return groups
+
+
+def _may_lack(record: TensorRecord) -> bool:
+    """The rate: before Keras 3 it was part of the config only, which compiled the model."""
+    return not record.slot_of and record.variable == "learning_rate"
+
+
+def _class_of(table: Table, path: str) -> str:
     """The optimizer's class, spelt alike everywhere; empty where nothing tells it.
 
     A name tells it only if it is one that Keras makes up, `adam_1` or `RMSprop`.
     """
-    layer = table.layers.get("optimizer")
+    layer: LayerRecord | None = table.layers.get(path)
     if layer is None:
         return ""
     if layer.class_name:

@@ -12,6 +12,7 @@ from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.layouts import likely_writer, other_function, other_masks
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
+from kerasguard.loader.recorded_optimizers import with_optimizers
 from kerasguard.loader.request import Request
 from kerasguard.migrations import drawn, run
 from kerasguard.migrations.compile_arguments import not_compiled
@@ -29,7 +30,7 @@ def prepare(reading: Reading, request: Request) -> Prepared:
         ModelError: the caller's model was never built.
         ArchitectureError: no model can be built from the checkpoint.
     """
-    from kerasguard.models import assign, environment, unbuilt
+    from kerasguard.models import assign, environment, optimizers, unbuilt
 
     environment.require_keras_3()
     model = request.model
@@ -37,13 +38,13 @@ def prepare(reading: Reading, request: Request) -> Prepared:
         return _rebuilt(reading, request)
     recorded = reading.manifest.architecture if reading.manifest else None
     unbuilt.build_parts(model, _shapes(reading.table), recorded)
-    if not getattr(model, "built", True):
+    if not getattr(model, "built", True) and not model.weights:
         raise ModelError(
             f"model {model.name!r} was never built, so its weights do not exist yet; call it "
             "on data or call model.build(input_shape) first"
         )
     if request.compile:
-        environment.build_optimizer(model)
+        optimizers.build_optimizers(model, reading.table)
         environment.build_metrics(model, _metrics(reading))
     writer = likely_writer(reading.table, reading.writer())
     findings = (
@@ -124,8 +125,9 @@ def _built(reading: Reading, request: Request) -> Prepared:
     migrated = custom.without_untaken_defaults(blueprint.architecture, custom_objects)
     built = build.build(migrated, custom_objects=custom_objects, compile=request.compile)
     unbuilt.build_parts(built.model, _shapes(reading.table), model)
-    if blueprint.compile_arguments:
-        findings += _compiled(built.model, blueprint.compile_arguments, custom_objects)
+    if request.compile:
+        findings += _compiled(built.model, blueprint.compile_arguments or {}, custom_objects)
+        findings += with_optimizers(built.model, reading, custom_objects, known)
     environment.build_metrics(built.model, _metrics(reading))
     return Prepared(
         assign.Sink(built.model),
@@ -166,6 +168,8 @@ def _compiled(
     model: Any, arguments: Mapping[str, Any], custom_objects: Mapping[str, Any]
 ) -> tuple[Finding, ...]:
     """Compile a model as a legacy file says; a finding where that cannot be done."""
+    if not arguments:
+        return ()
     from kerasguard.models import build
 
     try:

@@ -91,14 +91,20 @@ def _settled(plan: RepairPlan, prepared: Prepared, reading: Reading, rate: Rate)
     if prepared.as_stored:
         return plan
     wanted = prepared.target.table.tensors
-    rates = {key for key, record in wanted.items() if record.slot == "learning_rate"}
+    rates = {key for key, record in wanted.items() if record.variable == "learning_rate"}
     keeps = rate == "compiled" or (rate == "auto" and prepared.built is None)
+    known: set[int] = set()
     for step in [s for s in plan.steps if s.target in rates]:
         stored = float(reading.values((step,))[step.target])
         if prepared.built is not None and not keeps:
             continue
         compiled = float(prepared.target.holds(step.target))
         if stored != compiled:
-            finding = learning_rate(step.target, stored, compiled, keeps=keeps)
-            plan = plan.with_finding(finding, leave=step.target if keeps else "")
+            label = wanted[step.target].name.replace("_", " ").removeprefix("optimizer/")
+            finding = learning_rate(step.target, stored, compiled, keeps=keeps, label=label)
+            # A wrapped optimizer's rate is stored with the wrapper's, too: one finding for both.
+            variable = id(prepared.target.places[step.target].variable)
+            found = None if variable in known else finding
+            plan = plan.with_finding(found, leave=step.target if keeps else "")
+            known.add(variable)
     return plan

@@ -1,8 +1,7 @@
-"""What a manifest tells of a live model besides its tensors: class, optimizer, surroundings."""
+"""What a manifest tells of a live model besides its tensors: class, surroundings."""
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import keras
@@ -10,14 +9,11 @@ import keras
 from kerasguard.errors import ModelError
 from kerasguard.models import assign
 from kerasguard.models import variables as keras_variables
-from kerasguard.models.slots import slots_of
 from kerasguard.models.unwritten import metric_state
 
 __all__ = [
     "build_metrics",
-    "build_optimizer",
     "describe",
-    "describe_optimizer",
     "environment",
     "layers_with_hard_sigmoid",
     "layers_with_several_masks",
@@ -45,19 +41,6 @@ def require_keras_3() -> None:
 def describe(model: Any) -> dict[str, Any]:
     """Class and name of the model."""
     return {"class": type(model).__name__, "name": model.name}
-
-
-def describe_optimizer(model: Any) -> dict[str, Any]:
-    """Class, slots and iterations of a compiled model's optimizer; empty where there is none."""
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:
-        return {}
-    names = {slot for slot, _ in slots_of(optimizer).values()}
-    return {
-        "class": type(optimizer).__name__,
-        "slots": sorted(names),
-        "iterations": int(keras.ops.convert_to_numpy(optimizer.iterations)),
-    }
 
 
 def environment(model: Any) -> dict[str, Any]:
@@ -130,19 +113,6 @@ def scoped_objects() -> dict[str, Any]:
     from keras.src.backend.common import global_state
 
     return dict(global_state.get_global_attribute("custom_objects_scope_dict", {}) or {})
-
-
-def build_optimizer(model: Any) -> None:
-    """Give a compiled model's optimizer its slots, so that stored ones have a place to go.
-
-    Keras does so at the first training step; until then the slots are what that would make them.
-    """
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None or optimizer.built:
-        return
-    strategy = getattr(model, "distribute_strategy", None)
-    with contextlib.nullcontext() if strategy is None else strategy.scope():
-        optimizer.build(model.trainable_variables)
 
 
 def build_metrics(model: Any, wanted: set[str]) -> None:

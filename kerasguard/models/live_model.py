@@ -11,11 +11,12 @@ import keras
 import numpy as np
 
 from kerasguard.elements import digest
+from kerasguard.models.holders import held_at
 from kerasguard.models.live_calls import ends_of
 from kerasguard.models.live_graph import records_of
 from kerasguard.models.live_use import use_of_model, variable_places
 from kerasguard.models.shortcuts import Variable, sharing_scope
-from kerasguard.models.slots import slots_of
+from kerasguard.models.slots import Slot, is_optimizer, slots_of
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
@@ -74,7 +75,7 @@ class LiveModel:
         facts["layers"] |= {
             visit.path: LayerRecord(visit.path, visit.object.name, type(visit.object).__name__)
             for visit in visits
-            if visit.path and isinstance(visit.object, keras.optimizers.Optimizer)
+            if visit.path and is_optimizer(visit.object)
         }
         table = Table.of((p.record for p in found), **facts)
         return LiveModel(model, visits, found, table)
@@ -112,20 +113,23 @@ def model_table(model: Any, *, optimizer: bool = True) -> Table:
 def places(visits: Sequence[Visit]) -> list[Place]:
     """Every tensor that the visited objects would store, in Keras' order."""
     found: list[Place] = []
-    weight_keys: dict[int, tuple[str, str]] = {}
+    weights: dict[int, tuple[str, str]] = {}
     optimizers: list[tuple[int, Visit, dict[str, Any]]] = []
     for visit in visits:
         values = visit.stored() or {}
-        if isinstance(visit.object, keras.optimizers.Optimizer):
+        if is_optimizer(visit.object):
             optimizers.append((len(found), visit, values))
         attributes = variable_places(visit.object) if values else {}
         for store_key, value in values.items():
             place = _weight(visit, store_key, value, attributes.get(id(value), ""))
             found.append(place)
             if place.variable is not None:
-                weight_keys.setdefault(id(value), (place.record.key, place.record.name))
-    for start, visit, values in optimizers:
-        found[start : start + len(values)] = _optimizer_places(visit, values, weight_keys)
+                weights.setdefault(id(value), (place.record.key, place.record.name))
+    slots = [slots_of(visit.object) for _, visit, _ in optimizers]
+    known = {id(s.weight) for some in slots for s in some.values() if s.weight is not None}
+    weights |= held_at(known - weights.keys(), visits)
+    for (start, visit, values), some in zip(optimizers, slots, strict=True):
+        found[start : start + len(values)] = _optimizer_places(visit, values, some, weights)
     return found
 
 
@@ -145,28 +149,26 @@ def _weight(visit: Visit, store_key: str, value: Any, attribute: str) -> Place:
 
 
 def _optimizer_places(
-    visit: Visit, values: Mapping[str, Any], weights: Mapping[int, tuple[str, str]]
+    visit: Visit,
+    values: Mapping[str, Any],
+    slots: Mapping[int, Slot],
+    weights: Mapping[int, tuple[str, str]],
 ) -> Iterator[Place]:
-    slots = slots_of(visit.object)
-    inner = getattr(visit.object, "inner_optimizer", None)
-    inner_variables = {id(v) for v in inner.variables} if inner is not None else set()
     for store_key, value in values.items():
-        slot, of = slots.get(id(value), ("", None))
-        slot = slot or getattr(value, "name", store_key)
-        weight_key, weight_name = weights.get(id(of), ("", getattr(of, "path", "")))
-        # A wrapped optimizer's variables are stored twice: they are named for what they are.
-        within = "inner_optimizer" if id(value) in inner_variables else ""
-        name = "/".join(filter(None, (visit.path, within, slot, weight_name)))
+        slot = slots.get(id(value)) or Slot(getattr(value, "name", store_key))
+        key, named = weights.get(id(slot.weight), ("", getattr(slot.weight, "path", "")))
+        # What a wrapped optimizer has is stored with the wrapper's, too.
+        own = "/".join(filter(None, (slot.within, slot.name)))
         record = TensorRecord(
             visit.key(store_key),
             spec_of_value(value),
-            name=name,
-            variable=slot,
+            name="/".join(filter(None, (visit.path, own, named))),
+            variable=slot.name,
             layer=visit.path,
             role="optimizer",
             trainable=False,
-            slot=slot,
-            slot_of=weight_key,
+            slot=own,
+            slot_of=key,
         )
         variable = value if isinstance(value, Variable) else None
         yield Place(record, visit, store_key, variable, value)

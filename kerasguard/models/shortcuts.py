@@ -21,6 +21,7 @@ __all__ = [
     "Variable",
     "Tensor",
     "attribute_skipset",
+    "compiled_with",
     "graph_calls",
     "graph_ends",
     "graph_outputs",
@@ -28,6 +29,7 @@ __all__ = [
     "object_type",
     "own_state",
     "saveable_class",
+    "set_compiled_optimizer",
     "sharing_scope",
     "sublayers",
 ]
@@ -139,6 +141,19 @@ def sharing_scope() -> contextlib.AbstractContextManager[Any]:
     except ImportError:
         return contextlib.nullcontext()
     return ObjectSharingScope()  # type: ignore[no-any-return]
+
+
+def compiled_with(model: Any) -> dict[str, Any] | None:
+    """The arguments that a model was compiled with, which its next save writes; None without."""
+    config = getattr(getattr(model, "_compile_config", None), "config", None)
+    return config if isinstance(config, dict) else None
+
+
+def set_compiled_optimizer(model: Any, optimizer: Any) -> None:
+    """Let the compile arguments, where there are any, name the optimizer that the model has."""
+    config = compiled_with(model)
+    if config is not None:
+        config["optimizer"] = optimizer
 
 
 class GraphCall(NamedTuple):

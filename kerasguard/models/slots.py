@@ -1,42 +1,79 @@
-"""Which weight an optimizer's variable belongs to, and as what."""
+"""Which weight an optimizer's variable belongs to, and as what; optimizers inside optimizers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
+
+import keras
 
 from kerasguard.tensors import auto_named
 
-__all__ = ["slots_of"]
+__all__ = ["Slot", "is_optimizer", "slots_of"]
 
 
-def slots_of(optimizer: Any) -> dict[int, tuple[str, Any]]:
-    """By the id of an optimizer's variable, its slot (`momentum`) and the weight it belongs to.
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What one variable of an optimizer is for.
+
+    Args:
+        name: `momentum`, `iteration`, `learning_rate`.
+        weight: the variable that it belongs to; None where it belongs to none.
+        within: which inner optimizer has it, `inner_optimizer` or `optimizers/0`; empty for the
+            optimizer's own.
+    """
+
+    name: str
+    weight: Any = None
+    within: str = ""
+
+
+def is_optimizer(item: Any) -> bool:
+    """Whether it is one of Keras 3's optimizers, or of a class derived from them."""
+    return isinstance(item, keras.optimizers.Optimizer)
+
+
+def slots_of(optimizer: Any) -> dict[int, Slot]:
+    """By the id of an optimizer's variable, what it is for.
 
     Optimizers keep a list per slot, in the order of the weights they were built for. Where
-    they keep none, a variable's name tells: it starts with the weight's path. Variables that
-    belong to no weight (`iteration`, `learning_rate`) belong to None; one that Keras had to name
-    is called as the attribute that holds it.
+    they keep none, a variable's name tells: it starts with the weight's path. One that belongs to
+    no weight and that Keras had to name is called as the attribute that holds it. An optimizer
+    that wraps others lists their variables as its own; they stay what they are in the inner one.
     """
+    found: dict[int, Slot] = {}
+    for within, inner in _inner(optimizer):
+        for key, slot in slots_of(inner).items():
+            found[key] = replace(slot, within="/".join(filter(None, (within, slot.within))))
+    own = {id(v): v for v in optimizer.variables if id(v) not in found}
     weights = list(getattr(optimizer, "_trainable_variables", ()))
-    own = {id(variable): variable for variable in optimizer.variables}
-    found: dict[int, tuple[str, Any]] = {}
     for attribute, value in vars(optimizer).items():
         if id(value) in own:
             named = not auto_named(value.name, "variable")
-            found[id(value)] = (value.name if named else attribute.strip("_"), None)
+            found[id(value)] = Slot(value.name if named else attribute.strip("_"))
         elif isinstance(value, list) and len(value) == len(weights) and value is not weights:
             for variable, weight in zip(value, weights, strict=True):
                 if id(variable) in own and id(variable) not in found:
-                    found[id(variable)] = (_slot(variable, weight) or attribute.strip("_"), weight)
+                    name = _added(variable, weight) or attribute.strip("_")
+                    found[id(variable)] = Slot(name, weight)
     for key, variable in own.items():
         if key not in found:
-            owner = _by_name(variable, weights)
-            if owner is not None:
-                found[key] = owner
+            found[key] = _by_name(variable, weights)
     return found
 
 
-def _slot(variable: Any, weight: Any) -> str:
+def _inner(optimizer: Any) -> Iterator[tuple[str, Any]]:
+    """The optimizers that an optimizer holds in attributes and lists, by the way to them."""
+    for attribute, value in vars(optimizer).items():
+        name = attribute.strip("_")
+        if is_optimizer(value):
+            yield name, value
+        elif isinstance(value, (list, tuple)):
+            yield from ((f"{name}/{i}", one) for i, one in enumerate(value) if is_optimizer(one))
+
+
+def _added(variable: Any, weight: Any) -> str:
     """What the variable's name adds to the weight's path; empty where it does not start so."""
     prefix = _prefix(weight)
     return variable.name[len(prefix) :] if variable.name.startswith(prefix) else ""
@@ -47,9 +84,12 @@ def _prefix(weight: Any) -> str:
     return str(path).replace("/", "_").replace(":", "_") + "_"
 
 
-def _by_name(variable: Any, weights: list[Any]) -> tuple[str, Any] | None:
-    """The weight with the longest path that the variable's name starts with, if it is one."""
-    fitting = [w for w in weights if _slot(variable, w)]
+def _by_name(variable: Any, weights: list[Any]) -> Slot:
+    """A slot of the weight with the longest path that the variable's name starts with.
+
+    Where that is none, or several have the same path, it belongs to no weight that could be told.
+    """
+    fitting = [w for w in weights if _added(variable, w)]
     longest = max((len(_prefix(w)) for w in fitting), default=0)
     best = [w for w in fitting if len(_prefix(w)) == longest]
-    return (_slot(variable, best[0]), best[0]) if len(best) == 1 else None
+    return Slot(_added(variable, best[0]), best[0]) if len(best) == 1 else Slot(variable.name)

@@ -17,11 +17,12 @@ import numpy as np
 from kerasguard.architecture import unique_name
 from kerasguard.elements import Array
 from kerasguard.models import variables
+from kerasguard.models.holders import named_layers
 from kerasguard.models.live_model import Place, places, spec_of_value
 from kerasguard.models.shortcuts import Variable, own_state, sublayers
 from kerasguard.models.untracked import untracked
 from kerasguard.models.walk import Visit, walk
-from kerasguard.tensors import Role, TensorRecord, TensorSpec, auto_named, snake_case
+from kerasguard.tensors import Role, TensorRecord, TensorSpec, snake_case
 
 __all__ = ["Hidden", "hidden_state", "metric_state", "unwritten"]
 
@@ -150,7 +151,7 @@ class _Search:
         for variable, what in roles:
             self.variable(variable, visit, chain, what, layer)
         inner = [one for one in sublayers(layer) if id(one) not in self.visited]
-        for name, one in _named(inner):
+        for name, one in named_layers(inner):
             self.visited.add(id(one))
             self.layer(one, visit, (*chain, name), role)
 
@@ -237,25 +238,3 @@ def _states(layer: Any) -> list[Any]:
     if not isinstance(layer, keras.layers.RNN) or not layer.stateful:
         return []
     return [s for s in keras.tree.flatten(layer.states) if isinstance(s, Variable)]
-
-
-def _named(layers: Sequence[Any]) -> list[tuple[str, Any]]:
-    """Layers by their own names; those that Keras named by class and rank, as it numbers them.
-
-    Of a set nothing else is stable: its order changes from process to process, and so do the
-    numbers in the names.
-    """
-    used: dict[str, int] = {}
-    made_up: dict[str, list[tuple[int, Any]]] = {}
-    result = []
-    for layer in layers:
-        name, kind = str(layer.name), snake_case(type(layer).__name__)
-        if auto_named(name, kind):
-            number = name[len(kind) :].lstrip("_")
-            made_up.setdefault(kind, []).append((int(number or 0), layer))
-        else:
-            result.append((unique_name(name, used), layer))
-    for kind, numbered in made_up.items():
-        ordered = sorted(numbered, key=lambda item: item[0])
-        result += [(unique_name(kind, used), layer) for _, layer in ordered]
-    return result

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from kerasguard.identity.optimizer_state import State
 from kerasguard.identity.pairing import Pairing
 from kerasguard.manifest import Manifest
 from kerasguard.planning.operations import Step
@@ -32,7 +33,7 @@ class Draft:
         manifest: what was recorded; None where nobody did.
         pairing: which stored layer is which expected layer.
         steps: by target.
-        optimizer_reason: why optimizer state is not restored; empty where it is, or there is none.
+        optimizers: which stored state goes to which of the model's optimizers, and why not.
         problems: damage to the container itself, a line each (a bad CRC, changed bytes).
         own: whether the model was built from the checkpoint's own architecture.
         unbuilt: names of the model's layers that nothing built yet.
@@ -46,7 +47,7 @@ class Draft:
     manifest: Manifest | None
     pairing: Pairing
     steps: Mapping[str, Step]
-    optimizer_reason: str = ""
+    optimizers: State = field(default_factory=State)
     problems: tuple[str, ...] = ()
     own: bool = False
     unbuilt: tuple[str, ...] = ()

@@ -44,13 +44,13 @@ class RepairPlan:
         """Whether nothing stands in the way of running it."""
         return not self.unresolved
 
-    def with_finding(self, finding: Finding, *, leave: str = "") -> RepairPlan:
-        """The plan with one finding more, and without the step that restores `leave`."""
+    def with_finding(self, finding: Finding | None, *, leave: str = "") -> RepairPlan:
+        """The plan with one finding more, if any, and without the step that restores `leave`."""
         left = [step for step in self.steps if step.target == leave]
         return replace(
             self,
             steps=tuple(step for step in self.steps if step.target != leave),
-            findings=(*self.findings, finding),
+            findings=self.findings if finding is None else (*self.findings, finding),
             unused=(*self.unused, *(source for step in left for source in step.sources)),
         )
 
@@ -135,5 +135,5 @@ def fold(
             for k, r in draft.stored.tensors.items()
             if k not in used and r.role not in _NOT_ASSIGNED
         ),
-        draft.optimizer_reason,
+        draft.optimizers.reason,
     )

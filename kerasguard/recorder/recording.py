@@ -216,7 +216,7 @@ def _with_model(
     saved: bool,
 ) -> tuple[Manifest, bytes]:
     """Add what only the live model knows: names, graph, environment, what Keras did not write."""
-    from kerasguard.models import environment, live_model
+    from kerasguard.models import environment, live_model, optimizer_configs
 
     live = live_model.LiveModel.of(model)
     known, table = live.table, manifest.table
@@ -234,7 +234,7 @@ def _with_model(
         table=replace(graph, tensors=tensors, addressing=table.addressing),
         architecture=None if spelled_out else live_model.architecture(model),
         model=environment.describe(model),
-        optimizer=environment.describe_optimizer(model),
+        optimizer=optimizer_configs.describe_optimizers(model),
         environment=environment.environment(model),
         probe=told,
     )

@@ -18,14 +18,15 @@ from collections.abc import Iterator
 
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
+from kerasguard.tensors import TensorRecord
 
 CODES = {"KG111": "the averaged weights are in the optimizer's state"}
 
 
 def averaged(draft: Draft) -> Iterator[Finding]:
     """Yield one finding if the checkpoint holds moving averages of the weights."""
-    wanted = {k for k, r in draft.expected.tensors.items() if r.slot == "average"}
-    known = any(r.slot == "average" for r in draft.stored.tensors.values())
+    wanted = {k for k, r in draft.expected.tensors.items() if _is_average(r)}
+    known = any(_is_average(r) for r in draft.stored.tensors.values())
     if wanted & draft.steps.keys():
         yield Finding(
             "KG111",
@@ -43,3 +44,8 @@ def averaged(draft: Draft) -> Iterator[Finding]:
             "the raw weights; load with compile=True to have them",
             Severity.WARNING,
         )
+
+
+def _is_average(record: TensorRecord) -> bool:
+    """Whether it is a moving average of a weight, in an optimizer or in one that another wraps."""
+    return record.slot.rpartition("/")[2] == "average"

@@ -18,7 +18,9 @@ from kerasguard.planning.findings import Finding, Severity
 CODES = {"KG110": "the stored learning rate is not the compiled one"}
 
 
-def learning_rate(key: str, stored: float, compiled: float, *, keeps: bool) -> Finding:
+def learning_rate(
+    key: str, stored: float, compiled: float, *, keeps: bool, label: str = "learning rate"
+) -> Finding:
     """The finding that tells which of two different rates the model has.
 
     Args:
@@ -26,12 +28,13 @@ def learning_rate(key: str, stored: float, compiled: float, *, keeps: bool) -> F
         stored: in the checkpoint.
         compiled: in the model before.
         keeps: whether the model keeps the compiled one.
+        label: what a person calls it.
     """
     has, verb, other, choice = stored, "took the stored", compiled, "compiled"
     if keeps:
         has, verb, other, choice = compiled, "kept the compiled", stored, "stored"
     message = (
-        f"learning rate: {verb} {has:.6g} ({choice}: {other:.6g}); pass "
+        f"{label}: {verb} {has:.6g} ({choice}: {other:.6g}); pass "
         f'learning_rate="{choice}" for the {choice} one'
     )
     return Finding("KG110", key, message, Severity.INFO)

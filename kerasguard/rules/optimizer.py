@@ -3,42 +3,119 @@
 What it looks like: training resumes with fresh moments; the loss jumps.
 
 Why it happens: another optimizer class, another number of slots (AMSGrad switched on, Keras 2's
-nine Adam variables against Keras 3's ten), or layers that moved while the slots name no weight.
+nine Adam variables against Keras 3's ten), layers that moved while the slots name no weight, or
+other layers that train than when the checkpoint was saved.
 
 Source: keras/src/optimizers/base_optimizer.py, `load_own_variables` compares counts only.
 
-When the repair is exact: slots are paired by name and weight, the whole state or none of it.
+When the repair is exact: slots are paired by optimizer, name and weight, all of a weight's or none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from kerasguard.identity.optimizer_state import optimizer_groups
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.tensors import TensorRecord
 
 CODES = {"KG108": "optimizer state is not restored"}
 
 
 def optimizer(draft: Draft) -> Iterator[Finding]:
-    """Yield one finding if the optimizer's state is left out."""
-    expected = [k for k, r in draft.expected.tensors.items() if r.role == "optimizer"]
-    stored = [k for k, r in draft.stored.tensors.items() if r.role == "optimizer"]
-    reason = draft.optimizer_reason
-    if not reason and len(expected) > 2 and not stored:
-        reason = "the checkpoint holds none"
-    if not reason and stored and not expected:
+    """Yield a finding per optimizer whose state is left out, as a whole or in part."""
+    ours, theirs = optimizer_groups(draft.expected), optimizer_groups(draft.stored)
+    for path, mine in ours.items():
+        reason = draft.optimizers.reasons.get(path, "")
+        slots = [r for r in mine if r.slot_of]
+        within = any(path.startswith(f"{outer}/") and outer != path for outer in ours)
+        if not reason and slots and not _stored_for(draft, mine):
+            if within:  # its tensors are the outer one's, too
+                continue
+            reason = "the checkpoint holds none"
+        if reason:
+            yield Finding(
+                "KG108",
+                path,
+                f"{path}: its state is not restored: {reason}; training starts with fresh state",
+                Severity.WARNING,
+            )
+        else:
+            yield from _in_part(draft, path, [r for r in slots if r.key not in draft.steps])
+    for path, other in theirs.items():
+        yield from _unread(draft, path, other, ours)
+
+
+def _stored_for(draft: Draft, mine: Sequence[TensorRecord]) -> bool:
+    """Whether the checkpoint has anything of this optimizer."""
+    return any(r.key in draft.steps for r in mine)
+
+
+def _in_part(draft: Draft, path: str, fresh: Sequence[TensorRecord]) -> Iterator[Finding]:
+    """What starts fresh beside state that is restored."""
+    resized = [r for r in fresh if r.key in draft.optimizers.resized]
+    rest = [r for r in fresh if r.key not in draft.optimizers.resized]
+    if resized:
+        yield _partly(path, resized, "their variables had another shape when it was saved")
+    if rest and (_has_slots(draft, path) or _was_applied(draft, path)):
+        yield _partly(path, rest, "their variables had none when the checkpoint was saved")
+
+
+def _partly(path: str, records: Sequence[TensorRecord], why: str) -> Finding:
+    names = listed([record.label for record in records], 5)
+    message = f"{path}: {len(records)} of its tensors start fresh ({names}); {why}"
+    return Finding("KG108", path, message, Severity.WARNING)
+
+
+def _has_slots(draft: Draft, path: str) -> bool:
+    """Whether any state of a weight is restored: else it was saved before it was built."""
+    return any(
+        draft.expected.tensors[key].slot_of
+        for key in draft.steps
+        if key in draft.expected.tensors and draft.expected.tensors[key].layer == path
+    )
+
+
+def _was_applied(draft: Draft, path: str) -> bool:
+    """Whether a manifest tells that the optimizer had made steps."""
+    told = draft.manifest.optimizer if draft.manifest and path == "optimizer" else {}
+    return bool(told.get("iterations"))
+
+
+def _unread(
+    draft: Draft,
+    path: str,
+    other: Sequence[TensorRecord],
+    ours: dict[str, list[TensorRecord]],
+) -> Iterator[Finding]:
+    """Stored state that nobody reads, but for the rate, which may follow a schedule now."""
+    used = draft.used()
+    left = [r for r in other if r.key not in used and "learning_rate" not in (r.slot, r.variable)]
+    if not left or any(key in draft.optimizers.reasons for key in (path, *_takers(draft, other))):
+        return
+    if path not in ours and len(left) == len(other):
         yield Finding(
             "KG108",
-            "optimizer",
-            f"optimizer: {len(stored)} stored tensors are not restored: the model has no optimizer "
+            path,
+            f"{path}: {len(left)} stored tensors are not restored: the model has no such optimizer "
             "(load with compile=True, or compile the model first)",
             Severity.INFO,
         )
-    elif reason:
+    elif any(r.slot_of for r in left):
+        names = listed([r.label for r in left], 5)
         yield Finding(
             "KG108",
-            "optimizer",
-            f"optimizer: its state is not restored: {reason}; training starts with fresh state",
-            Severity.WARNING,
+            path,
+            f"{path}: {len(left)} stored tensors are not restored, because the model's optimizer "
+            f"has none for what they belong to ({names})",
+            Severity.INFO,
         )
+
+
+def _takers(draft: Draft, other: Sequence[TensorRecord]) -> set[str]:
+    """The model's optimizers that get some of this state."""
+    keys = {record.key for record in other}
+    taken = (t for t, s in draft.steps.items() if not keys.isdisjoint(s.sources))
+    found = (draft.expected.tensors[t] for t in taken if t in draft.expected.tensors)
+    return {record.layer for record in found if record.role == "optimizer"}

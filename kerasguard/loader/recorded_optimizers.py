@@ -1,0 +1,67 @@
+"""The optimizers of a model that was built from a checkpoint: as they were when it was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from kerasguard.loader.reading import Reading
+from kerasguard.planning.findings import Finding, Severity, listed
+
+__all__ = ["with_optimizers"]
+
+
+def with_optimizers(
+    model: Any, reading: Reading, custom_objects: Mapping[str, Any], known: Collection[str]
+) -> tuple[Finding, ...]:
+    """Give a model its optimizers back, with their slots.
+
+    Args:
+        model: just built from the checkpoint, compiled as far as its config tells.
+        reading: the checkpoint.
+        custom_objects: classes that the configs name.
+        known: names of classes and functions that may be used besides Keras' own.
+    """
+    from kerasguard.models import optimizer_configs, optimizers
+
+    recorded = reading.manifest.optimizer if reading.manifest else {}
+    if recorded.get("config") or recorded.get("others"):
+        given = optimizer_configs.give_back(model, recorded, custom_objects, known)
+    else:
+        given = optimizer_configs.give_class(model, _class_name(reading, recorded))
+    optimizers.build_optimizers(model, reading.table, own=True)
+    return (*_unknown(given.unknown), *_unrecorded(model, given.unrecorded))
+
+
+def _class_name(reading: Reading, recorded: Mapping[str, Any]) -> str:
+    """The class of the stored optimizer, where the compile arguments do not tell it."""
+    if recorded:
+        return str(recorded.get("class", ""))
+    compiled = (reading.architecture() or {}).get("compile_config")
+    layer = reading.table.layers.get("optimizer")
+    if not isinstance(compiled, Mapping) or "optimizer" in compiled or layer is None:
+        return ""
+    return layer.class_name or layer.name.rstrip("0123456789").rstrip("_")
+
+
+def _unknown(paths: tuple[str, ...]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            "KG108",
+            path,
+            f"{path}: the recorded optimizer cannot be made again; give its class by "
+            "custom_objects=, or compile a model in code and pass it: kerasguard.load(path, model)",
+            Severity.WARNING,
+        )
+        for path in paths
+    )
+
+
+def _unrecorded(model: Any, settings: tuple[str, ...]) -> tuple[Finding, ...]:
+    if not settings:
+        return ()
+    message = (
+        f"optimizer: {type(model.optimizer).__name__} is restored with its state; its settings "
+        f"were not recorded and have Keras' defaults now ({listed(settings, 20)})"
+    )
+    return (Finding("KG108", "optimizer", message, Severity.WARNING),)

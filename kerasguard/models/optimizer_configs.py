@@ -1,0 +1,233 @@
+"""Settings of a model's optimizers, recorded when it is saved and given back when it is built.
+
+Keras 3.15 takes the optimizer out of the live compile arguments when it writes a `.h5`, and a model
+that overrides `compile` has no compile arguments at all; both come back with a default optimizer or
+with none. What a manifest tells of them does not depend on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from kerasguard.models.optimizers import outermost
+from kerasguard.models.shortcuts import set_compiled_optimizer
+from kerasguard.models.slots import is_optimizer, slots_of
+from kerasguard.models.walk import walk
+
+__all__ = ["Given", "describe_optimizers", "give_back", "give_class"]
+
+_MAIN = "optimizer"
+_DRIFTING = ("name", "learning_rate")  # the rate is a tensor, restored by itself
+
+
+@dataclass(frozen=True)
+class Given:
+    """What became of the recorded optimizers of a model that was built from its config.
+
+    Args:
+        unknown: paths of optimizers whose class is not at hand, or that have no place.
+        unrecorded: of an optimizer whose class alone is known, the settings nobody recorded.
+    """
+
+    unknown: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
+
+
+def describe_optimizers(model: Any) -> dict[str, Any]:
+    """What a manifest tells of a model's optimizers; empty where there is none.
+
+    Class, slots, iterations and config of the one it was compiled with, and a list of the others
+    with the attribute, list entry or dict key that holds them.
+    """
+    found: dict[str, Any] = {}
+    optimizer = getattr(model, _MAIN, None)
+    if optimizer is not None:
+        found = {
+            "class": type(optimizer).__name__,
+            "slots": sorted({slot.name for slot in slots_of(optimizer).values()}),
+            "iterations": int(keras.ops.convert_to_numpy(optimizer.iterations)),
+        }
+        config = _config(optimizer)
+        found |= {"config": config} if config is not None else {}
+    others = list(_others(model))
+    return found | ({"others": others} if others else {})
+
+
+def _others(model: Any) -> Iterator[dict[str, Any]]:
+    visits = tuple(walk(model))
+    paths = {id(visit.object): visit.path for visit in outermost(visits)}
+    paths.pop(id(getattr(model, _MAIN, None)), None)
+    for visit in visits if paths else ():
+        if is_optimizer(visit.object):
+            continue
+        for attribute, entry, optimizer in _held(visit.object):
+            path = paths.pop(id(optimizer), None)
+            config = None if path is None else _config(optimizer)
+            if config is not None:
+                place = {"holder": visit.path, "attribute": attribute, "entry": entry}
+                yield {"path": path, **place, "config": config}
+
+
+def _held(holder: Any) -> Iterator[tuple[str, int | str | None, Any]]:
+    """The optimizers that an object holds: attribute, entry of a list or dict, optimizer."""
+    for attribute, value in vars(holder).items():
+        if attribute.startswith("_self_"):  # where TensorFlow lists what it tracks once more
+            continue
+        if is_optimizer(value):
+            yield attribute, None, value
+        elif isinstance(value, Mapping):
+            yield from ((attribute, str(k), o) for k, o in value.items() if is_optimizer(o))
+        elif isinstance(value, (list, tuple)):
+            yield from ((attribute, i, o) for i, o in enumerate(value) if is_optimizer(o))
+
+
+def _config(optimizer: Any) -> dict[str, Any] | None:
+    """As Keras serialises it; None where its own code cannot tell it."""
+    try:
+        config: dict[str, Any] = json.loads(
+            json.dumps(keras.saving.serialize_keras_object(optimizer))
+        )
+    except Exception:  # noqa: BLE001  # get_config of somebody's own may raise anything
+        return None
+    return config
+
+
+def give_back(
+    model: Any,
+    recorded: Mapping[str, Any],
+    custom_objects: Mapping[str, Any],
+    known: Collection[str],
+) -> Given:
+    """Give a model that was built from its config the optimizers that it had.
+
+    Args:
+        model: just built; what it has already and what is as recorded stays.
+        recorded: of `describe_optimizers`.
+        custom_objects: classes that the configs name.
+        known: names of classes and functions that may be used besides Keras' own.
+    """
+    wanted = [{"path": _MAIN, "holder": "", "attribute": _MAIN, "entry": None, **recorded}]
+    wanted += recorded.get("others", ())
+    unknown = []
+    holders = {visit.path: visit.object for visit in walk(model)}
+    for one in wanted:
+        config = one.get("config")
+        if not isinstance(config, Mapping):
+            continue
+        holder = holders.get(str(one.get("holder")))
+        now = None if holder is None else _at(holder, one["attribute"], one["entry"])
+        if now is not None and _same(_config(now), config):
+            continue
+        made = _made(config, custom_objects, known) if holder is not None else None
+        if made is None or not _put(holder, one["attribute"], one["entry"], made):
+            unknown.append(str(one["path"]))
+        elif one["path"] == _MAIN:
+            set_compiled_optimizer(model, made)
+    return Given(unknown=tuple(unknown))
+
+
+def give_class(model: Any, name: str) -> Given:
+    """Give a model an optimizer of a class whose settings nobody recorded.
+
+    Args:
+        model: just built, with an optimizer of another class.
+        name: of a class of `keras.optimizers`, in any spelling.
+    """
+    classes = {
+        found.__name__.lower(): found
+        for found in vars(keras.optimizers).values()
+        if isinstance(found, type) and issubclass(found, keras.optimizers.Optimizer)
+    }
+    now = getattr(model, _MAIN, None)
+    cls = classes.get(name.replace("_", "").lower())
+    if cls is None or now is None or type(now) is cls:
+        return Given()
+    try:
+        made = cls()
+    except TypeError:  # a wrapper, of nobody knows what
+        return Given(unknown=(_MAIN,))
+    model.optimizer = made
+    set_compiled_optimizer(model, made)
+    left = sorted(key for key in made.get_config() if key not in _DRIFTING)
+    return Given(unrecorded=tuple(left))
+
+
+def _made(
+    config: Mapping[str, Any], custom_objects: Mapping[str, Any], known: Collection[str]
+) -> Any:
+    if not _harmless(config, known):
+        return None
+    try:
+        made = keras.saving.deserialize_keras_object(
+            dict(config), custom_objects=dict(custom_objects), safe_mode=True
+        )
+    except Exception:  # noqa: BLE001  # a class of somebody's own may raise anything
+        return None
+    return made if is_optimizer(made) else None
+
+
+def _harmless(value: Any, known: Collection[str]) -> bool:
+    """Whether a config names nothing but classes of Keras and what the caller supplies.
+
+    Keras imports the modules that a config names, and a manifest is a file like any other.
+    """
+    if isinstance(value, Mapping):
+        if "class_name" in value:
+            name = str(value.get("registered_name") or value["class_name"])
+            module = str(value.get("module") or "")
+            ours = module == "keras" or module.startswith("keras.")
+            if value["class_name"] == "__lambda__" or not (ours or name in known):
+                return False
+        return all(_harmless(item, known) for item in value.values())
+    return not isinstance(value, list) or all(_harmless(item, known) for item in value)
+
+
+def _same(ours: Mapping[str, Any] | None, recorded: Mapping[str, Any]) -> bool:
+    """Whether two configs are of the same class with the same settings, whatever its name."""
+    return ours is not None and _settings(ours) == _settings(recorded)
+
+
+def _settings(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        plain = {
+            k: _settings(v)
+            for k, v in value.items()
+            if k not in _DRIFTING or isinstance(v, (Mapping, list))
+        }
+        return {k: v for k, v in plain.items() if k != "build_config"}
+    return [_settings(item) for item in value] if isinstance(value, list) else value
+
+
+def _at(holder: Any, attribute: str, entry: int | str | None) -> Any:
+    value = vars(holder).get(attribute)
+    if entry is None:
+        return value if is_optimizer(value) else None
+    if isinstance(value, Mapping):
+        return value.get(entry)
+    if isinstance(value, (list, tuple)) and isinstance(entry, int):
+        return value[entry] if entry < len(value) else None
+    return None
+
+
+def _put(holder: Any, attribute: str, entry: int | str | None, optimizer: Any) -> bool:
+    """Put an optimizer where it was; whether that is possible."""
+    value = vars(holder).get(attribute)
+    if entry is None:
+        setattr(holder, attribute, optimizer)
+        return True
+    if value is None:
+        value = [] if isinstance(entry, int) else {}
+        setattr(holder, attribute, value)
+        value = getattr(holder, attribute)
+    if isinstance(value, dict):
+        value[entry] = optimizer
+    elif isinstance(value, list) and isinstance(entry, int) and entry <= len(value):
+        value[entry : entry + 1] = [optimizer]
+    else:
+        return False
+    return True

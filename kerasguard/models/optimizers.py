@@ -1,0 +1,175 @@
+"""The optimizers of a live model: which there are, and their slots, so that state has a place.
+
+Keras makes an optimizer's slots at the first step, for the variables that it is given then. Which
+these are is the caller's secret where a model has several optimizers, or trains only a part of
+itself: a manifest tells, else the shapes of the stored slots have to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kerasguard.models.holders import held_at
+from kerasguard.models.shortcuts import Variable, set_compiled_optimizer
+from kerasguard.models.slots import is_optimizer
+from kerasguard.models.walk import Visit, walk
+from kerasguard.tensors import Table, TensorRecord
+
+__all__ = ["build_optimizers", "outermost"]
+
+_MAIN = "optimizer"
+_SCALARS = 2  # iteration and learning rate, which it has before it is built
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint tells of the variables that an optimizer keeps state for.
+
+    Args:
+        keys: of these variables, in order; empty where the checkpoint does not tell them.
+        shapes: of the stored slots.
+    """
+
+    keys: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def outermost(visits: Sequence[Visit]) -> list[Visit]:
+    """The optimizers that lie in no other optimizer."""
+    found = [visit for visit in visits if is_optimizer(visit.object)]
+    paths = [f"{visit.path}/" for visit in found]
+    return [v for v in found if not any(v.path.startswith(path) for path in paths)]
+
+
+def build_optimizers(model: Any, stored: Table, *, own: bool = False) -> None:
+    """Give every optimizer of a model its slots, so that stored ones have a place to go.
+
+    Args:
+        model: of Keras.
+        stored: the checkpoint's table.
+        own: whether the model was built from the checkpoint, so that an optimizer with slots for
+            other variables than it had may be made anew.
+    """
+    main: Any = getattr(model, _MAIN, None)
+    told = _told(stored)
+    if len(told) < 2 and _trains_all(stored, told.get(_MAIN)):
+        if main is not None and not main.built and _had_slots(told.get(_MAIN)):
+            _build(model, main, model.trainable_variables)
+        if main is None or len(told) == (_MAIN in told):
+            return
+    visits = list(walk(model))
+    variables = _variables(model, visits)
+    for visit in outermost(visits):
+        replaceable = own and visit.object is main
+        if (visit.object.built and not replaceable) or not _had_slots(told.get(visit.path)):
+            continue
+        chosen = _chosen(model, visit, told, variables, stored)
+        if chosen is not None and not visit.object.built:
+            _build(model, visit.object, chosen)
+        elif chosen is not None and not _built_for(visit.object, chosen):
+            model.optimizer = type(main).from_config(main.get_config())
+            set_compiled_optimizer(model, model.optimizer)
+            _build(model, model.optimizer, chosen)
+
+
+def _build(model: Any, optimizer: Any, variables: Sequence[Any]) -> None:
+    strategy = getattr(model, "distribute_strategy", None)
+    with contextlib.nullcontext() if strategy is None else strategy.scope():
+        optimizer.build(list(variables))
+
+
+def _had_slots(told: Trained | None) -> bool:
+    """Whether the checkpoint holds slots, or does not say; else it was saved before its build."""
+    return told is None or bool(told.shapes)
+
+
+def _built_for(optimizer: Any, variables: Sequence[Any]) -> bool:
+    now = getattr(optimizer, "_trainable_variables", ())
+    return {id(variable) for variable in now} == {id(variable) for variable in variables}
+
+
+def _told(stored: Table) -> dict[str, Trained]:
+    """What the checkpoint tells, by an optimizer's path."""
+    groups: dict[str, list[TensorRecord]] = {}
+    for record in stored.tensors.values():
+        if record.key == f"{record.layer}/vars/{record.key.rpartition('/')[2]}":
+            groups.setdefault(record.layer, []).append(record)
+    return {
+        path: Trained(
+            tuple(dict.fromkeys(r.slot_of for r in records if r.slot_of)),
+            tuple(r.spec.shape for r in records[_SCALARS:]),
+        )
+        for path, records in groups.items()
+        if any(r.role == "optimizer" for r in records)
+    }
+
+
+def _trains_all(stored: Table, told: Trained | None) -> bool:
+    """Whether the optimizer's variables are those that trained, as far as the manifest tells."""
+    if told is None or not told.keys:
+        return True
+    return set(told.keys) == {k for k, r in stored.tensors.items() if r.trainable}
+
+
+def _variables(model: Any, visits: Sequence[Visit]) -> dict[str, Any]:
+    """The model's variables by the keys that slots name them by."""
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    for visit in visits:
+        if is_optimizer(visit.object):
+            continue
+        for name, value in (visit.stored() or {}).items():
+            if isinstance(value, Variable) and id(value) not in seen:
+                seen.add(id(value))
+                found[visit.key(name)] = value
+    left = {id(v): v for v in model.variables if id(v) not in seen}
+    held = held_at(left.keys(), visits)
+    return found | {key: left[identity] for identity, (key, _) in held.items()}
+
+
+def _chosen(
+    model: Any,
+    visit: Visit,
+    told: Mapping[str, Trained],
+    variables: Mapping[str, Any],
+    stored: Table,
+) -> Sequence[Any] | None:
+    """The variables to build an optimizer for; None where nothing tells them."""
+    today = model.trainable_variables
+    known = told.get(visit.path)
+    if known is None:
+        return today if visit.path == _MAIN else None
+    if not known.keys:
+        fitting = [some for some in _candidates(model) if _fits(some, known.shapes)]
+        return fitting[0] if len(fitting) == 1 else today if visit.path == _MAIN else None
+    recorded = [variables[key] for key in known.keys if key in variables]
+    if visit.path != _MAIN or len(told) > 1:
+        return recorded
+    ids = {id(v) for v in today}
+    then = {id(variables[k]) for k, r in stored.tensors.items() if r.trainable and k in variables}
+    covered = ids <= {id(v) for v in recorded}
+    unchanged = {i for i in ids if i in {id(v) for v in variables.values()}} == then
+    return recorded if covered or unchanged else today
+
+
+def _candidates(model: Any) -> Iterator[list[Any]]:
+    """What an optimizer may have been built for: the model's variables, or a part's; each once."""
+    seen: set[tuple[int, ...]] = set()
+    layers = [model, *model._flatten_layers(include_self=False, recursive=True)]  # noqa: SLF001
+    for layer in layers:
+        found = list(layer.trainable_variables)
+        identity = tuple(id(variable) for variable in found)
+        if found and identity not in seen:
+            seen.add(identity)
+            yield found
+
+
+def _fits(variables: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether the slots could be those of these variables: each shape as often, or twice, ..."""
+    ours, theirs = Counter(tuple(v.shape) for v in variables), Counter(shapes)
+    times = {theirs[shape] / number for shape, number in ours.items()}
+    return ours.keys() == theirs.keys() and len(times) == 1 and times.pop() % 1 == 0
