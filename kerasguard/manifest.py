@@ -1,7 +1,8 @@
 """The manifest: the survey at save time, and where it came from.
 
 Canonical JSON: equal content, equal bytes (sorted keys, no spaces, NaN and infinities as
-strings). Laws: `Manifest.from_dict(m.to_dict()) == m`, `Manifest.from_json(m.to_json()) == m`.
+strings), with a digest of itself, so that a changed byte is found without a key. Laws:
+`Manifest.from_dict(m.to_dict()) == m`, `Manifest.from_json(m.to_json()) == m`.
 
 The schema's major version changes only where every reader must change. Within it:
 
@@ -16,6 +17,7 @@ The schema's major version changes only where every reader must change. Within i
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -135,17 +137,9 @@ class Manifest:
         }
 
     def to_json(self) -> str:
-        """Canonical JSON with a newline at the end."""
-        return (
-            json.dumps(
-                self.to_dict(),
-                sort_keys=True,
-                separators=(",", ":"),
-                ensure_ascii=False,
-                allow_nan=False,
-            )
-            + "\n"
-        )
+        """Canonical JSON with a newline at the end, and in it the digest of all the rest."""
+        data = self.to_dict()
+        return _canonical({**data, _DIGEST: _digest(data)}) + "\n"
 
     @staticmethod
     def from_dict(data: object) -> Manifest:
@@ -185,15 +179,40 @@ class Manifest:
         """Parse `to_json`'s result.
 
         Raises:
-            ManifestError: not JSON, a key given twice, or as for `from_dict`.
+            ManifestError: not JSON, a key given twice, not what its own digest says, or as for
+                `from_dict`.
         """
         try:
             data = json.loads(text, object_pairs_hook=_unique_keys)
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"manifest is not JSON: {error}") from None
-        return Manifest.from_dict(data)
+        manifest = Manifest.from_dict(data)
+        told = data.pop(_DIGEST, None)
+        # Manifests of 0.1.0 have neither entry.
+        if told != _digest(data) and (told is not None or "requires" in data):
+            raise ManifestError(
+                "manifest is not as it was written, by its own digest: it was edited or damaged; "
+                "take it from a copy, or record the checkpoint anew if you trust it",
+                where=_DIGEST,
+            )
+        return manifest
 
 
+def _canonical(data: object) -> str:
+    return json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def _digest(data: object) -> str:
+    """SHA-256 over the canonical JSON: spaces and line ends of a copy do not count."""
+    try:
+        return f"sha256:{hashlib.sha256(_canonical(data).encode()).hexdigest()}"
+    except ValueError as error:  # NaN or half a surrogate pair, which no manifest is written with
+        raise ManifestError(f"manifest is not JSON: {error}") from None
+
+
+_DIGEST = "digest"
 _NONE = type(None)
 _PLAIN_FIELDS: dict[str, tuple[type, ...]] = {
     "architecture": (dict, _NONE),
@@ -208,18 +227,8 @@ _PLAIN_FIELDS: dict[str, tuple[type, ...]] = {
 }
 _KNOWN = frozenset(
     {
-        *(
-            "schema",
-            "requires",
-            "format",
-            "files",
-            "tensors",
-            "layers",
-            "ends",
-            "use",
-            "addressing",
-        ),
-        *("unwritten", "companion", *_PLAIN_FIELDS),
+        *("schema", _DIGEST, "requires", "format", "files", "tensors", "layers", "ends", "use"),
+        *("addressing", "unwritten", "companion", *_PLAIN_FIELDS),
     }
 )
 

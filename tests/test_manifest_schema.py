@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_what_a_manifest_writes_fits_the_schema(manifest: Manifest, schema: dict
 def test_the_schema_names_exactly_the_fields_that_a_manifest_writes(
     schema: dict[str, Any],
 ) -> None:
-    data = FULL.to_dict()
+    data = json.loads(FULL.to_json())
     parts = schema["$defs"]
     assert set(schema["properties"]) == set(data)
     assert set(parts["file"]["properties"]) == set(data["files"][0])
@@ -162,3 +163,31 @@ def test_a_feature_that_this_version_does_not_know_is_refused_by_name() -> None:
 def test_the_schema_describes_every_feature(schema: dict[str, Any]) -> None:
     described = schema["properties"]["requires"]["description"]
     assert all(f"{name} ({meaning})" in described for name, meaning in FEATURES.items())
+
+
+def test_every_changed_bit_of_a_manifest_is_found() -> None:
+    content = replace(FULL, architecture={"config": {"epsilon": 0.001}}).to_json().encode()
+    manifest = Manifest.from_json(content.decode())
+    for place in range(len(content) * 8):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        try:
+            found = Manifest.from_json(changed.decode())
+        except (ManifestError, UnicodeDecodeError):
+            continue
+        assert found == manifest, changed[max(place // 8 - 40, 0) : place // 8 + 40]
+
+
+def test_line_ends_and_indentation_are_no_change() -> None:
+    data = json.loads(FULL.to_json())
+    for text in (json.dumps(data, indent=2), json.dumps(data, indent=1).replace("\n", "\r\n")):
+        assert Manifest.from_json(text).to_json() == FULL.to_json()
+
+
+def test_a_manifest_that_lost_its_digest_is_refused_and_one_of_0_1_0_is_not() -> None:
+    data = json.loads(FULL.to_json())
+    del data["digest"]
+    with pytest.raises(ManifestError, match="edited or damaged"):
+        Manifest.from_json(json.dumps(data))
+    del data["requires"]
+    assert Manifest.from_json(json.dumps(data)).checkpoint_id == FULL.checkpoint_id

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,8 +216,24 @@ def test_a_manifest_describes_its_file_under_a_new_name(checkpoint: Path) -> Non
 
 def test_a_manifest_cannot_make_us_read_files_elsewhere(checkpoint: Path) -> None:
     manifest = surveyed(checkpoint)
-    text = manifest.to_json().replace('"name":"07.keras"', '"name":"../07.keras"')
-    assert not sidecar.describes(type(manifest).from_json(text), checkpoint)
+    away = tuple(replace(record, name="../07.keras") for record in manifest.files)
+    assert not sidecar.describes(replace(manifest, files=away), checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        ("{}".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_what_a_manifest_was_turned_into_is_named(
+    checkpoint: Path, start: bytes, told: str
+) -> None:
+    sidecar.sidecar_path(checkpoint).write_bytes(start)
+    with pytest.raises(ManifestError, match=told):
+        sidecar.read(checkpoint)
 
 
 def test_reading_a_manifest_imports_no_framework(checkpoint: Path) -> None:

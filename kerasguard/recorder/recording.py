@@ -82,12 +82,10 @@ def save(
         manifest, kept = None, b""
         try:
             told = training() if training else {}
-            given = {"training": told, "previous": path, "probe": probe, "strict": strict}
-            manifest, kept = surveyed(stage, partial(survey_checkpoint, model=model, **given))
-        except BadWriteError:
-            raise
+            more = {"training": told, "previous": path, "probe": probe, "strict": strict}
+            manifest, kept = surveyed(stage, partial(survey_checkpoint, model=model, **more))
         except Exception as error:
-            if strict:
+            if strict or isinstance(error, BadWriteError):
                 raise
             warnings.warn(f"{path}: saved, but not recorded: {error}", UserWarning, stacklevel=4)
         stage.commit(manifest, kept)

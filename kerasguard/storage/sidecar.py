@@ -44,6 +44,11 @@ ManifestPolicy = Literal["auto", "ignore", "require"]
 SUFFIX = ".manifest.json"
 PENDING_NAME = "manifest.json"
 SIZE_LIMIT = 64 * 1024 * 1024
+_LOOKS = (
+    (b"version https://git-lfs", "is a Git LFS pointer; run `git lfs pull` to get the file itself"),
+    (b"\xef\xbb\xbf", "begins with a byte order mark; save it as UTF-8 without one"),
+    (b"\xff\xfe", "is UTF-16 text; save it as UTF-8"),
+)
 _LONGEST_NAME = 200  # bytes; leaves room below 255 for what a staging folder's name adds
 
 
@@ -279,6 +284,8 @@ def _parse(path: Path) -> Manifest | None:
             "anew if you trust it",
             path=path,
         )
+    if looks := next((what for mark, what in _LOOKS if data.startswith(mark)), ""):
+        raise ManifestError(f"manifest {looks}", path=path)
     if len(data) > SIZE_LIMIT:
         raise ManifestError(
             f"manifest is larger than {SIZE_LIMIT >> 20} MiB, which no checkpoint needs", path=path
