@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
 
 from kerasguard.manifest import FileRecord, Manifest
+from kerasguard.storage.as_recorded import as_recorded, opened
 from kerasguard.tensors import Table
 
-__all__ = ["files_of", "surveyed"]
+__all__ = ["files_of", "is_as_recorded", "surveyed"]
 
 
 def files_of(checkpoint: Path) -> dict[str, Path]:
@@ -34,3 +36,9 @@ def surveyed(checkpoint: Path, **fields: object) -> Manifest:
         data = path.read_bytes()
         records.append(FileRecord(name, len(data), hashlib.sha256(data).hexdigest(), "xxh3:0"))
     return Manifest("bytes", tuple(records), Table({}), **fields)  # type: ignore[arg-type]
+
+
+def is_as_recorded(checkpoint: Path, manifest: Manifest, *, sha256: bool = False) -> bool:
+    """Whether every byte is that of the manifest."""
+    with contextlib.ExitStack() as stack:
+        return as_recorded(opened(checkpoint, manifest, stack), manifest, sha256=sha256)

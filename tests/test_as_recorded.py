@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from format_files import CONFIG, hdf5, zipped
+from surveyed import is_as_recorded
 from tf_bundles import write_bundle
 
 import kerasguard as kg
 from kerasguard.checkpoints import inspect
 from kerasguard.manifest import Manifest
 from kerasguard.storage import sidecar
-from kerasguard.storage.as_recorded import as_recorded
 
 GENERATOR = np.random.default_rng(5)
 TENSORS = {
@@ -72,7 +72,7 @@ def manifest_of(path: Path) -> Manifest:
 @pytest.mark.parametrize("sha256", [False, True])
 def test_both_ways_tell_the_same_of_an_intact_checkpoint(recorded: Path, sha256: bool) -> None:
     manifest = manifest_of(recorded)
-    assert as_recorded(recorded, manifest, sha256=sha256)
+    assert is_as_recorded(recorded, manifest, sha256=sha256)
     full = inspect._compared(recorded, recorded, manifest, sha256=sha256)
     assert kg.verify(recorded, sha256=sha256) == full
     assert {finding.code for finding in full.findings} == {"KG301"}
@@ -84,12 +84,12 @@ def test_a_change_of_any_file_is_no_longer_as_recorded(recorded: Path) -> None:
         intact = path.read_bytes()
         for changed in (intact + b"x", intact[:-1], b"x" + intact[1:]):
             path.write_bytes(changed)
-            assert not as_recorded(recorded, manifest), record.name
+            assert not is_as_recorded(recorded, manifest), record.name
             assert not _verified(recorded)
         path.unlink()
-        assert not as_recorded(recorded, manifest)
+        assert not is_as_recorded(recorded, manifest)
         path.write_bytes(intact)
-    assert as_recorded(recorded, manifest)
+    assert is_as_recorded(recorded, manifest)
 
 
 def _verified(path: Path) -> bool:
@@ -129,7 +129,7 @@ def test_a_manifest_that_contradicts_its_checkpoint_is_no_proof(
     data = manifest_of(recorded).to_dict()
     of(data)[field] = value
     changed = Manifest.from_dict(data)
-    assert not as_recorded(recorded, changed)
+    assert not is_as_recorded(recorded, changed)
     sidecar.write(recorded, changed)
     assert not _verified(recorded)
 
@@ -157,7 +157,7 @@ def test_tensors_in_pieces_are_left_to_the_full_reading(tmp_path: Path) -> None:
         data = TENSORS["layers/dense/vars/0"]
         file.create_dataset("layers/dense/vars/0", data=data, chunks=(1, 4), compression="gzip")
     kg.record(path)
-    assert not as_recorded(path, manifest_of(path))
+    assert not is_as_recorded(path, manifest_of(path))
     assert kg.verify(path).ok
 
 
@@ -173,5 +173,5 @@ def test_a_renamed_file_is_still_the_recorded_one(tmp_path: Path) -> None:
     kg.record(path)
     other = path.rename(tmp_path / "renamed.weights.h5")
     sidecar.sidecar_path(path).rename(sidecar.sidecar_path(other))
-    assert as_recorded(other, manifest_of(other))
+    assert is_as_recorded(other, manifest_of(other))
     assert kg.verify(other).ok

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from surveyed import is_as_recorded
 
 import kerasguard as kg
 from kerasguard import errors, guard
 from kerasguard.storage import sidecar
-from kerasguard.storage.as_recorded import as_recorded
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 FLIPS = 2000
@@ -97,7 +97,7 @@ def test_every_bit_of_a_small_file_matters(tmp_path: Path) -> None:
     guard.save(lambda target: model.save_weights(target), path, model, strict=True)
     manifest = sidecar.read(path)
     assert manifest is not None
-    assert as_recorded(path, manifest)
+    assert is_as_recorded(path, manifest)
     intact = path.read_bytes()
     assert missed(path, [(path, offset, offset % 8) for offset in range(len(intact))]) == []
     accepted = []
@@ -105,8 +105,8 @@ def test_every_bit_of_a_small_file_matters(tmp_path: Path) -> None:
         for place in range(8 * len(intact)):
             offset, bit = divmod(place, 8)
             os.pwrite(file.fileno(), bytes([intact[offset] ^ 1 << bit]), offset)
-            if as_recorded(path, manifest):
+            if is_as_recorded(path, manifest):
                 accepted.append(place)
             os.pwrite(file.fileno(), intact[offset : offset + 1], offset)
     assert accepted == []
-    assert as_recorded(path, manifest)
+    assert is_as_recorded(path, manifest)

@@ -5,6 +5,7 @@ They import no framework, and where every byte is as recorded neither NumPy nor 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,9 @@ from kerasguard.planning.plan import RepairPlan, fold
 from kerasguard.report import Report
 from kerasguard.rules import value_rules
 from kerasguard.storage import sidecar
-from kerasguard.storage.as_recorded import as_recorded
+from kerasguard.storage.as_recorded import as_recorded, opened
+from kerasguard.storage.pair import undisturbed
+from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table
 
 if TYPE_CHECKING:
@@ -42,8 +45,10 @@ def inspect(path: PathLike) -> Manifest:
     from kerasguard.formats import open_checkpoint
 
     with at_hand(path) as (local, found):
-        manifest = found if isinstance(found, Manifest) else sidecar.read(local)
-        with open_checkpoint(local) as checkpoint:
+        with undisturbed(local):
+            manifest = found if isinstance(found, Manifest) else sidecar.read(local)
+            checkpoint = open_checkpoint(local)
+        with checkpoint:
             if manifest is not None:
                 return manifest
             return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
@@ -68,10 +73,12 @@ def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) ->
         ManifestError: the manifest cannot be read.
     """
     check_flag("sha256", sha256)
-    with at_hand(path) as (local, found):
-        manifest = found if isinstance(found, Manifest) else sidecar.read(local)
-        if manifest is None or statistics or not as_recorded(local, manifest, sha256=sha256):
-            return _compared(path, local, manifest, sha256=sha256, statistics=statistics)
+    with at_hand(path) as (local, found), contextlib.ExitStack() as stack:
+        with undisturbed(local):
+            manifest = found if isinstance(found, Manifest) else sidecar.read(local)
+            files = opened(local, manifest, stack) if manifest else {}
+        if manifest is None or statistics or not as_recorded(files, manifest, sha256=sha256):
+            return _compared(path, local, found, sha256=sha256, statistics=statistics)
         recorded = Table(manifest.recorded, manifest.table.layers)
         return Report(
             path=str(path),
@@ -86,12 +93,17 @@ def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) ->
 
 
 def _compared(
-    path: PathLike, local: Path, manifest: Manifest | None, *, sha256: bool, statistics: bool
+    path: PathLike,
+    local: Path,
+    manifest: Manifest | ManifestPolicy,
+    *,
+    sha256: bool = False,
+    statistics: bool = False,
 ) -> Report:
     """Read the checkpoint as what it is, to tell what differs, or what it is without a manifest."""
     from kerasguard.loader.reading import Reading
 
-    with Reading(local, manifest or "ignore", keep=statistics) as reading:
+    with Reading(local, manifest, keep=statistics) as reading:
         stored = reading.finish()
         unlike = reading.rehash() if sha256 else ()
         outcome = _judged(stored, reading.manifest, (*reading.problems, *unlike))

@@ -27,6 +27,7 @@ from kerasguard.storage import companion, sidecar
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.file_survey import skeleton_differences
+from kerasguard.storage.pair import undisturbed
 from kerasguard.storage.safetensors import Safetensors
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
@@ -55,11 +56,17 @@ class Reading:
         self._keep = keep
         self._values: dict[str, Array] = {}
         self.path = source if isinstance(source, Path) else source.path
-        self.manifest = _manifest(self.path, manifest)
-        self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
         self._companion: Safetensors | None = None
+        with undisturbed(self.path):
+            self.manifest = _manifest(self.path, manifest)
+            self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
+            try:
+                companion = tuple(self._open_companion())
+            except BaseException:
+                self._close()
+                raise
         try:
-            self.problems = (*self._problems(), *self._open_companion())
+            self.problems = (*self._problems(), *companion)
             self.table = self._table()
             self._start()
         except BaseException:

@@ -20,7 +20,7 @@ from typing import Any
 
 from kerasguard.arguments import check_model, check_path, check_probe
 from kerasguard.elements import count_nonfinite, digest
-from kerasguard.errors import ArgumentError, BadWriteError, KerasguardError
+from kerasguard.errors import ArgumentError, BadWriteError, CheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.recorder import notices
@@ -132,10 +132,13 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     if probe is not False and model is None:
         raise ArgumentError("probe= needs the model: kerasguard.record(path, model, probe=...)")
     target = Path(path)
+    before = durable.signature(target)
     manifest, kept = survey_checkpoint(
         target, model, training={}, previous=target, saved=False, probe=probe, strict=True
     )
     with durable.locked(target.resolve().parent):
+        if durable.signature(target) != before:
+            raise CheckpointError(target, "was replaced while it was recorded; record it again")
         companion.write(target, manifest, kept)
         sidecar.write(target, manifest)
         companion.retire(target, manifest)

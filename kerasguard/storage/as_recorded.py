@@ -8,8 +8,9 @@ reading to find out.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,42 @@ from kerasguard.storage import companion, sidecar
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import TensorRecord
 
-__all__ = ["as_recorded"]
+__all__ = ["as_recorded", "opened"]
 
 
-def as_recorded(checkpoint: Path, manifest: Manifest, *, sha256: bool = False) -> bool:
+def opened(
+    checkpoint: Path, manifest: Manifest, stack: contextlib.ExitStack
+) -> dict[FileRecord, OpenedFile]:
+    """Every recorded file of a checkpoint, companion included; empty where one is missing.
+
+    Args:
+        checkpoint: where it lies.
+        manifest: tells which files.
+        stack: closes them.
+    """
+    places = dict(sidecar.located(manifest, checkpoint))
+    if manifest.companion is not None:
+        places[manifest.companion] = companion.located(checkpoint, manifest.companion.name)
+    try:
+        return {r: stack.enter_context(OpenedFile(path)) for r, path in places.items()}
+    except CheckpointError:
+        return {}
+
+
+def as_recorded(
+    files: Mapping[FileRecord, OpenedFile], manifest: Manifest, *, sha256: bool = False
+) -> bool:
     """Whether every file, and every digest in the manifest, is that of the bytes that are there.
 
     False also where the manifest alone cannot tell: a tensor that lies in pieces or compressed, a
     file that was renamed together with others.
 
     Args:
-        checkpoint: its path.
+        files: of the checkpoint, as `opened`.
         manifest: its own.
         sha256: compare the files' SHA-256 as well, which takes twenty times as long. xxh3 finds
             every accident; somebody who changes a file on purpose could keep it the same.
     """
-    files = dict(sidecar.located(manifest, checkpoint))
-    if manifest.companion is not None:
-        record = manifest.companion
-        files[record] = companion.located(checkpoint, record.name)
     tensors: dict[str, list[TensorRecord]] = {record.name: [] for record in files}
     for tensor in manifest.recorded.values():
         extent = tensor.extent
@@ -47,17 +65,16 @@ def as_recorded(checkpoint: Path, manifest: Manifest, *, sha256: bool = False) -
             return False
         tensors[extent.file].append(tensor)
     return len(files) > 0 and all(
-        _is_recorded(path, record, tensors[record.name], hashlib.sha256() if sha256 else None)
-        for record, path in files.items()
+        _is_recorded(file, record, tensors[record.name], hashlib.sha256() if sha256 else None)
+        for record, file in files.items()
     )
 
 
 def _is_recorded(
-    path: Path, record: FileRecord, tensors: Iterable[TensorRecord], whole: Any
+    file: OpenedFile, record: FileRecord, tensors: Iterable[TensorRecord], whole: Any
 ) -> bool:
     try:
-        with OpenedFile(path) as file:
-            return file.size == record.size and _agree(file, record, tensors, whole)
+        return file.size == record.size and _agree(file, record, tensors, whole)
     except CheckpointError:
         return False
 

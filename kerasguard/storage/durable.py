@@ -103,12 +103,13 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
     kept the folder locked for longer than any commit takes.
 
     Args:
-        folder: that exists.
+        folder: of the files.
         shared: with others who only read.
     """
     lock = _Lock()
     try:
-        with contextlib.suppress(PermissionError):  # it may be used and not be read
+        # It may be used and not be read; and whoever looks for a file there finds that it is gone.
+        with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError):
             lock.take(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
