@@ -18,7 +18,7 @@ from kerasguard import errors, guard
 from kerasguard.checkpoints import inspect
 from kerasguard.models import assign, variables
 from kerasguard.storage import sidecar
-from kerasguard.storage.as_recorded import as_recorded
+
 
 pytestmark = pytest.mark.keras
 FORMATS = ("m.keras", "m.weights.h5", "m.weights.json", "folder")

@@ -208,6 +208,21 @@ def test_a_patched_block_leaves_an_earlier_patch_in_place() -> None:
     assert saving_functions() != STOCK
 
 
+def test_unpatch_is_done_where_somebody_else_has_put_the_original_back(
+    tmp_path: Path, model: keras.Model, spy: Spy
+) -> None:
+    original = keras.Model.save
+    kg.patch()
+    keras.Model.save = original
+    kg.patch()
+    assert keras.Model.save is not original
+    model.save(tmp_path / "m.keras")
+    assert kg.verify(tmp_path / "m.keras").origin == "recorded"
+    keras.Model.save = original
+    kg.unpatch()
+    assert keras.Model.save is original
+
+
 def test_unpatch_refuses_to_take_back_what_somebody_else_has_wrapped(
     tmp_path: Path, model: keras.Model, spy: Spy
 ) -> None:

@@ -18,6 +18,7 @@ from kerasguard.blueprint.objects import (
     objects,
     short_name,
 )
+from kerasguard.blueprint.references import hostile
 from kerasguard.blueprint.writer import Writer
 from kerasguard.elements import Array
 from kerasguard.planning.findings import Finding, Severity
@@ -98,6 +99,8 @@ class Blueprint:
 
     def need(self, name: str, layer: Json) -> None:
         """A class or function that only the caller can supply."""
+        if hostile(name, str(layer.get("module") or "")):
+            return  # nobody is asked for it: KG431 says what it is
         self.missing.setdefault(name, []).append(name_of(layer))
 
     def is_refused(self, layer: Json) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 
 from kerasguard.errors import ModelError
 from kerasguard.models import assign
@@ -22,6 +23,17 @@ __all__ = [
     "versions",
 ]
 
+_PARTS = (
+    keras.Operation,  # layers and models are
+    keras.constraints.Constraint,
+    keras.initializers.Initializer,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.optimizers.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+    keras.regularizers.Regularizer,
+    keras.DTypePolicy,
+)
 _MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 
 
@@ -100,12 +112,22 @@ def layers_with_hard_sigmoid(model: Any) -> tuple[str, ...]:
 
 
 def registered_names() -> set[str]:
-    """Names that `keras.saving.register_keras_serializable` knows, with their packages.
+    """Names of what a file may refer to because this process knows it, with their packages.
+
+    That is what was registered with `keras.saving.register_keras_serializable`, as far as models
+    are made of it, and what a `keras.saving.custom_object_scope` around the load holds. Of other
+    callables it would be up to the file to have them called.
 
     A class of the same name in another package is another class: Keras would not find it, and it
     may compute something else.
     """
-    return set(keras.saving.get_custom_objects())
+    scope = global_state.get_global_attribute("custom_objects_scope_dict") or {}
+    registered = keras.saving.get_custom_objects().items()
+    return {*scope, *(name for name, found in registered if _is_part(found))}
+
+
+def _is_part(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, _PARTS)
 
 
 def scoped_objects() -> dict[str, Any]:

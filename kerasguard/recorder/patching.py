@@ -43,8 +43,9 @@ class _Patch:
     wrapper: Any
 
     @property
-    def intact(self) -> bool:
-        return vars(self.owner).get(self.name) is self.wrapper
+    def removable(self) -> bool:
+        """Whether nobody else's wrapper is there: ours is, or the original that was put back."""
+        return vars(self.owner).get(self.name) in (self.wrapper, self.original)
 
 
 @dataclass
@@ -90,7 +91,7 @@ def unpatch() -> None:
         PatchError: somebody else has wrapped one of them since; nothing was changed.
     """
     with _lock:
-        strangers = [p for p in _state.patches if not p.intact]
+        strangers = [p for p in _state.patches if not p.removable]
         if strangers:
             names = ", ".join(f"{p.owner.__name__}.{p.name}" for p in strangers)
             raise PatchError(
@@ -170,6 +171,9 @@ def _context(strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any) ->
 
 def _install() -> None:
     if _state.patches:
+        for done in _state.patches:
+            if done.removable:  # somebody may have put the original back
+                setattr(done.owner, done.name, done.wrapper)
         return
     from kerasguard import models  # noqa: F401  # which says what to install
 
@@ -196,7 +200,7 @@ def _targets() -> Iterator[tuple[Any, str, str]]:
 def _remove_if_idle() -> None:
     # A stranger's wrapper around one of ours stays, and ours only passes calls on.
     idle = not (_state.everything or _state.scopes or _state.armed)
-    if idle and all(done.intact for done in _state.patches):
+    if idle and all(done.removable for done in _state.patches):
         _remove()
 
 

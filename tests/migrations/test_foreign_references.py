@@ -39,7 +39,7 @@ def test_a_model_of_keras_layers_is_left_as_it_is() -> None:
     assert migrate(architecture, WRITER)[0] == architecture
 
 
-@pytest.mark.parametrize("module", ["os", "keras_cv.layers", "antigravity", "kerasx"])
+@pytest.mark.parametrize("module", ["keras_cv.layers", "antigravity", "kerasx"])
 def test_a_class_of_another_package_is_refused_unless_supplied(module: str) -> None:
     foreign = model(module=module, class_name="Thing", registered_name="Thing")
     (message,) = refused(foreign)

@@ -1,0 +1,214 @@
+"""What a stored config would have Keras fetch, open or run: found without Keras.
+
+A config names classes and functions by module and name. Those of Keras that models are made of are
+fine, and so is what the caller supplies; all else is a `Doubt`, and so are bytecode and places of
+files. The whole config is looked through, read by Keras or not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Doubt", "Reason", "doubts", "hostile"]
+
+Reason = Literal["bytecode", "class", "function", "hostile", "path", "program"]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One thing in a config that is not loaded because a file says so.
+
+    Args:
+        reason: what kind of thing: `hostile` is what no model needs and would act on the machine.
+        owner: name of the layer that it is part of; empty where none is known.
+        message: what it is and what the caller can do.
+    """
+
+    reason: Reason
+    owner: str
+    message: str
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ROOTS = r"(keras|tf_keras)(\.(api|src))?"
+_PARTS = re.compile(
+    rf"{_ROOTS}\.(activations|applications|constraints|dtype_policies|initializers|layers|losses"
+    r"|metrics|models|ops|optimizers|quantizers|random|regularizers)(\.|$)"
+)
+_MATHEMATICAL = re.compile(
+    rf"{_ROOTS}\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"
+    r"|backend\.tensorflow\.(nn|numpy|math))(\.|$)"
+)
+_KERAS = re.compile(rf"({_ROOTS}|kerasguard)(\.|$)")
+# What the top of Keras offers and models are made of.
+_TOP = _words(
+    "DTypePolicy FloatDTypePolicy Functional Initializer InputSpec Layer Loss Metric Model "
+    "Operation Optimizer Quantizer Regularizer SeedGenerator Sequential Variable"
+)
+_CLASS, _FUNCTION = re.compile(r"[A-Z]\w*"), re.compile(r"[a-z_]\w*")
+# In the modules of functions, and no functions of tensors.
+_LOOKING_UP = frozenset({"deserialize", "get", "serialize"})
+_PROGRAMS = {
+    "TFSMLayer": "it runs a SavedModel from a path that the file names",
+    "TorchModuleWrapper": "it unpickles what the file holds",
+}
+# What Keras writes for values that are no JSON; a typespec names a class besides.
+_VALUES = _words(
+    "__array__ __bool__ __bytes__ __complex__ __ellipsis__ __keras_tensor__ __numpy__ "
+    "__slice__ __tensor__ __tuple__ __typespec__"
+)
+_HOSTILE_MODULES = _words(
+    "_io _posixsubprocess _socket asyncio bdb builtins cffi code codeop commands concurrent "
+    "ctypes dill distutils eval fcntl ftplib gc http imaplib imp importlib inspect io joblib "
+    "marshal mmap multiprocessing nt os pathlib pdb pickle pip pkgutil platform popen2 posix "
+    "posixpath pty pydoc requests resource runpy setuptools shelve shutil signal smtplib "
+    "socket socketserver sqlite3 ssl subprocess sys sysconfig telnetlib tempfile threading "
+    "timeit trace types urllib venv webbrowser winreg xmlrpc zipfile zipimport"
+)
+_HOSTILE_NAMES = _words(
+    "__build_class__ __import__ breakpoint compile delattr eval exec execfile exit getattr "
+    "globals input locals open popen quit setattr spawn system vars"
+)
+# Entries of which no layer of Keras holds a string, but words, numbers or nothing.
+_LISTS = frozenset({"bin_boundaries", "idf_weights", "vocabulary"})
+_NOT_READ = "no file is read because a file says so"
+_PLACES = frozenset({"cache_dir", "file", "filename", "filepath", "origin", "path", "url"})
+
+
+def hostile(name: str, module: str = "") -> bool:
+    """Whether a name is one that no model needs and that would act on the machine."""
+    parts = [part for part in (*module.split("."), *name.split(".")) if part]
+    if not parts:
+        return False
+    rooted = bool(module) or len(parts) > 1
+    own = _KERAS.match(".".join(parts)) is not None
+    return (rooted and not own and parts[0] in _HOSTILE_MODULES - {"builtins"}) or (
+        (module in ("", "builtins") or parts[0] == "builtins") and parts[-1] in _HOSTILE_NAMES
+    )
+
+
+def doubts(config: Any, known: Callable[[str], bool] = lambda _: False) -> Iterator[Doubt]:
+    """Everything in a config that is not loaded only because a file says so.
+
+    Args:
+        config: of a model, a layer or a training: JSON.
+        known: whether the caller supplies the class or function of a name.
+    """
+    fine: set[tuple[str | None, str, str, str | None]] = set()
+    stack: list[tuple[str, bool, Any]] = [("", False, config)]
+    while stack:
+        owner, theirs, value = stack.pop()
+        if isinstance(value, (list, tuple)):
+            stack += [(owner, theirs, item) for item in value if isinstance(item, (dict, list))]
+            continue
+        if not isinstance(value, dict):
+            continue
+        if "class_name" in value:
+            reference = _reference(value)
+            inner = value.get("config")
+            name = inner.get("name") if isinstance(inner, dict) else None
+            owner = name if isinstance(name, str) else owner
+            theirs = any(n is not None and known(n) for n in reference[2:])
+            if reference not in fine:  # a few classes make up the largest model
+                found = None if theirs else _doubt(owner, *reference)
+                if found is None:
+                    fine.add(reference)
+                else:
+                    yield found
+        for key, item in value.items():
+            if isinstance(item, (dict, list)):
+                stack.append((owner, theirs, item))
+            elif isinstance(item, str) and item and not theirs:
+                yield from _told(owner, key, item)
+
+
+def _reference(item: Mapping[str, Any]) -> tuple[str | None, str, str, str | None]:
+    """Module, class, name and registered name of what an object refers to; functions have names."""
+    module, class_name = item.get("module"), str(item.get("class_name"))
+    inner = item.get("config")
+    name = class_name
+    if class_name == "function":
+        name = str(inner)
+    elif class_name == "__typespec__" and isinstance(inner, dict):
+        module, name = inner.get("module"), str(inner.get("spec_name"))
+    registered = item.get("registered_name")
+    told = None if registered in (None, "", "function", class_name, name) else str(registered)
+    return module if isinstance(module, str) else None, class_name, name, told
+
+
+def _doubt(
+    owner: str, module: str | None, class_name: str, name: str, registered: str | None
+) -> Doubt | None:
+    """What is wrong with a reference that nobody supplies; None where it is fine."""
+    where = module or ""
+    shown = f"{where}.{name}" if where not in ("", "builtins") else name
+    if class_name == "__lambda__":
+        return Doubt("bytecode", owner, "it holds Python bytecode, which is never run")
+    if hostile(name, where) or (registered is not None and hostile(registered)):
+        text = f"{shown} acts on the machine and is no part of a model: the file is hostile"
+        return Doubt("hostile", owner, f"{text}, do not load it")
+    if name in _PROGRAMS:
+        return Doubt("program", owner, f"{name} is never loaded from a file: {_PROGRAMS[name]}")
+    if class_name.startswith("__"):
+        fine = class_name in _VALUES and (module is None or where.startswith(("keras", "tensor")))
+        return (
+            None if fine else Doubt("class", owner, f"{class_name} is no value that Keras writes")
+        )
+    function = class_name == "function"
+    reason: Reason = "function" if function else "class"
+    if module is None or module == "builtins":
+        return _unnamed(owner, name, function=function)
+    if not _KERAS.match(module):
+        text = (
+            f"{name} is of the package {module.partition('.')[0]!r}, which is not imported because "
+            f"a file names it; import it and supply it: custom_objects={{{registered or name!r}: "
+            "...}"
+        )
+        return Doubt(reason, owner, text)
+    if not _is_part(module, name, function=function):
+        text = (
+            f"the {reason} {shown} is no part of a model; if it is meant, supply it: "
+            f"custom_objects={{{registered or name!r}: ...}}"
+        )
+        return Doubt(reason, owner, text)
+    if registered is not None and not registered.startswith("keras"):
+        text = f"it is registered as {registered!r}, which is not of Keras; supply it by that name"
+        return Doubt(reason, owner, text)
+    return None
+
+
+def _unnamed(owner: str, name: str, *, function: bool) -> Doubt | None:
+    """A function or class without a module: only a caller has it, unless it is in Keras' tables."""
+    if function and not _FUNCTION.fullmatch(name):
+        return Doubt("function", owner, f"{name!r:.80} is no name of a function")
+    return None
+
+
+def _is_part(module: str, name: str, *, function: bool) -> bool:
+    if function:
+        named = _FUNCTION.fullmatch(name) and name not in _LOOKING_UP
+        return bool(named and _MATHEMATICAL.match(module))
+    if module.startswith("kerasguard"):
+        return True
+    if module in ("keras", "tf_keras", "keras.api", "keras.src"):
+        return name in _TOP
+    return bool(_PARTS.match(module) and _CLASS.fullmatch(name))
+
+
+def _told(owner: str, key: str, text: str) -> Iterator[Doubt]:
+    """What a string in a config of Keras' own would have opened or run."""
+    if key in _LISTS:
+        message = (
+            f"{key} is {text!r:.80}, where a list belongs: no file is read because a file says so"
+        )
+        yield Doubt("path", owner, message)
+    elif key in _PLACES:
+        yield Doubt("path", owner, f"{key} is {text!r:.80}: no file is read because a file says so")
+    elif key.endswith("_type") and text == "lambda":
+        yield Doubt("bytecode", owner, "it holds Python bytecode, which is never run")
