@@ -12,6 +12,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from surveyed import is_as_recorded
 
 import kerasguard as kg
 from kerasguard import errors, guard
@@ -81,7 +82,9 @@ def test_a_recorded_checkpoint_is_as_recorded(name: str, saved: dict[str, Path])
     assert report.findings == ()
     manifest = sidecar.read(saved[name])
     assert manifest is not None
-    assert as_recorded(saved[name], manifest)  # so that this is the quick way, and this the other:
+    assert is_as_recorded(
+        saved[name], manifest
+    )  # so that this is the quick way, and this the other:
     assert inspect._compared(saved[name], saved[name], manifest) == report
     kernel = manifest.table.tensors["layers/dense/vars/0"]
     assert (kernel.name, kernel.variable, kernel.trainable) == ("body/kernel", "kernel", True)

@@ -198,6 +198,8 @@ def _is_part(module: str, name: str, *, function: bool) -> bool:
         return True
     if module in ("keras", "tf_keras", "keras.api", "keras.src"):
         return name in _TOP
+    if module == "keras.utils":
+        return name == "FeatureSpace"
     return bool(_PARTS.match(module) and _CLASS.fullmatch(name))
 
 

@@ -97,9 +97,9 @@ class Blueprint:
         """The name under which the caller supplies a class or function; None if it does not."""
         return next((n for n in (name, short_name(name)) if n in self.known), None)
 
-    def need(self, name: str, layer: Json) -> None:
-        """A class or function that only the caller can supply."""
-        if hostile(name, str(layer.get("module") or "")):
+    def need(self, name: str, layer: Json, module: str = "") -> None:
+        """A class or function that only the caller can supply, of a module if the file says so."""
+        if hostile(name) or hostile(name, module):
             return  # nobody is asked for it: KG431 says what it is
         self.missing.setdefault(name, []).append(name_of(layer))
 

@@ -93,14 +93,14 @@ def _check(blueprint: Blueprint, item: Json) -> None:
     registered = str(item.get("registered_name") or item["class_name"])
     module = str(item.get("module") or "")
     if not module.startswith("keras") and not blueprint.is_known(registered):
-        blueprint.need(registered, item)
+        blueprint.need(registered, item, module)
     for key, value in config_of(item).items():
         if key.endswith("activation") and isinstance(value, dict):
             name = value.get("config")
             if value.get("class_name") != "function" or not isinstance(name, str):
                 continue
             if name not in ACTIVATIONS and not _is_supplied(blueprint, name):
-                blueprint.need(name, item)
+                blueprint.need(name, item, str(value.get("module") or ""))
 
 
 def _is_supplied(blueprint: Blueprint, name: str) -> bool:

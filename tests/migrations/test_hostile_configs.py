@@ -1,0 +1,223 @@
+"""Whatever a config names, wherever it names it: refused before Keras is called."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kerasguard as kg
+from kerasguard.blueprint.references import doubts, hostile
+from kerasguard.errors import ArchitectureError
+from kerasguard.migrations import migrate
+from kerasguard.planning.findings import Severity
+
+WRITER = {"keras": "3.15.1", "config": "keras3"}
+
+
+def of(module: str | None, class_name: str, config: Any = None, registered: Any = None) -> Any:
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": {} if config is None else config,
+        "registered_name": registered or class_name,
+    }
+
+
+def function(module: str, name: str) -> Any:
+    return of(module, "function", name, "function")
+
+
+CODE = {"class_name": "__lambda__", "config": {"code": "4wEAAA==", "defaults": None}}
+PAYLOADS: dict[str, tuple[str, Any]] = {
+    "bytecode": ("bytecode", CODE),
+    "bytecode in a list": ("bytecode", [{"deep": [CODE]}]),
+    "exec as a class": ("hostile", of("builtins", "exec")),
+    "exec as a class without a module": ("hostile", of(None, "exec")),
+    "eval as a function": ("hostile", function("builtins", "eval")),
+    "import": ("hostile", function("builtins", "__import__")),
+    "os.system": ("hostile", function("os", "system")),
+    "os.system by a registered name": ("hostile", of("keras.layers", "Dense", {}, "os.system")),
+    "posix.system": ("hostile", function("posix", "system")),
+    "subprocess.Popen": ("hostile", of("subprocess", "Popen", {"args": ["true"]})),
+    "importlib": ("hostile", function("importlib", "import_module")),
+    "ctypes": ("hostile", of("ctypes", "CDLL")),
+    "socket": ("hostile", of("socket", "socket")),
+    "pickle": ("hostile", function("pickle", "loads")),
+    "dotted class": ("hostile", of(None, "os.system")),
+    "a package": ("class", of("keras_cv.layers", "Thing")),
+    "a package like Keras": ("class", of("kerasx", "Thing")),
+    "a package's function": ("function", function("keras_hub.utils", "thing")),
+    "TFSMLayer": ("program", of("keras.layers", "TFSMLayer", {"filepath": "/tmp/x"})),
+    "TorchModuleWrapper": ("program", of("keras.layers", "TorchModuleWrapper")),
+    "KerasFileEditor": ("class", of("keras.saving", "KerasFileEditor", {"filepath": "/etc/x"})),
+    "H5IOStore": ("class", of("keras.src.saving.saving_lib", "H5IOStore")),
+    "CSVLogger": ("class", of("keras.callbacks", "CSVLogger", {"filename": "x"})),
+    "ImageDataGenerator": ("class", of("keras._legacy.preprocessing.image", "Iterator")),
+    "ExportArchive": ("class", of("keras.export", "ExportArchive")),
+    "a function as a class": ("class", of("keras.layers", "deserialize")),
+    "a loss function as a class": ("class", of("keras.losses", "mean_squared_error")),
+    "get_file": ("function", function("keras.utils", "get_file")),
+    "load_model": ("function", function("keras.saving", "load_model")),
+    "load_model, private": ("function", function("keras.src.saving.saving_api", "load_model")),
+    "unsafe": ("function", function("keras.config", "enable_unsafe_deserialization")),
+    "set_floatx": ("function", function("keras.config", "set_floatx")),
+    "plot": ("function", function("keras.visualization", "plot_image_gallery")),
+    "losses.get": ("function", function("keras.losses", "get")),
+    "typespec": (
+        "class",
+        {"class_name": "__typespec__", "config": {"module": "x", "spec_name": "Y"}},
+    ),
+    "unknown value": ("class", of(None, "__reduce__")),
+    "another registered name": ("class", of("keras.layers", "Dense", {}, "thing>Evil")),
+}
+for layer in ("StringLookup", "IntegerLookup", "TextVectorization"):
+    for text in ("/etc/passwd", "words.txt", "https://127.0.0.1/x", "gs://bucket/x"):
+        payload = of("keras.layers", layer, {"name": "look", "vocabulary": text})
+        PAYLOADS[f"{layer} {text}"] = ("path", payload)
+
+
+def dense(**config: Any) -> Any:
+    return of("keras.layers", "Dense", {"name": "d", "units": 2, **config})
+
+
+def model(*layers: Any, **more: Any) -> Any:
+    return {**of("keras", "Sequential", {"name": "s", "layers": list(layers)}), **more}
+
+
+def nested(payload: Any, depth: int) -> Any:
+    for _ in range(depth):
+        payload = model(payload)
+    return payload
+
+
+PLACES: dict[str, Any] = {
+    "layer": lambda p: model(p),
+    "nested": lambda p: model(nested(p, 5)),
+    "wrapped": lambda p: model(of("keras.layers", "TimeDistributed", {"name": "t", "layer": p})),
+    "activation": lambda p: model(dense(activation=p)),
+    "initializer": lambda p: model(dense(kernel_initializer=p)),
+    "dtype": lambda p: model(dense(dtype=p)),
+    "an entry that nobody reads": lambda p: model(dense(note={"deep": [1, {"deeper": p}]})),
+    "loss": lambda p: model(dense(), compile_config={"loss": p}),
+    "metrics": lambda p: model(dense(), compile_config={"optimizer": "adam", "metrics": [[p]]}),
+    "build config": lambda p: model({**dense(), "build_config": {"input_shape": [p]}}),
+}
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_a_config_names_is_refused_wherever_it_names_it(payload: str) -> None:
+    reason, content = PAYLOADS[payload]
+    for place, build in PLACES.items():
+        architecture = build(content)
+        found = {doubt.reason for doubt in doubts(architecture)}
+        assert reason in found, place
+        try:
+            _, findings = migrate(architecture, WRITER)
+        except ArchitectureError:
+            continue
+        errors = [f.message for f in findings if f.severity is Severity.ERROR]
+        assert errors, place
+        if reason == "hostile":
+            assert not any("custom_objects" in message for message in errors), errors
+            assert any("hostile" in message for message in errors)
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(PAYLOADS) * len(PLACES) >= 250
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("payload", "place"),
+    list(
+        itertools.product(
+            (
+                "bytecode",
+                "exec as a class",
+                "KerasFileEditor",
+                "StringLookup words.txt",
+                "set_floatx",
+            ),
+            ("layer", "an entry that nobody reads", "loss"),
+        )
+    ),
+)
+def test_keras_is_not_called_for_a_file_that_names_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, payload: str, place: str
+) -> None:
+    import keras
+
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": keras.__version__}))
+        archive.writestr("config.json", json.dumps(PLACES[place](PAYLOADS[payload][1])))
+        archive.writestr("model.weights.h5", weights())
+
+    def called(*_: object, **__: object) -> None:
+        raise AssertionError("Keras was called")
+
+    monkeypatch.setattr(keras.saving, "deserialize_keras_object", called)
+    with pytest.raises(ArchitectureError, match=r"cannot be built|malformed"):
+        kg.load(path)
+
+
+def weights() -> bytes:
+    import io
+
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_group("layers/dense/vars")["0"] = [1.0]
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["relu", "Dense", "code_head", "MyIO", "system_loss", "os2"])
+def test_a_name_that_only_looks_like_one_is_not_called_hostile(name: str) -> None:
+    assert not hostile(name)
+    assert not hostile(name, "mypackage.os")
+
+
+@pytest.mark.keras
+def test_every_public_function_of_keras_that_computes_nothing_is_refused() -> None:
+    import inspect
+
+    from keras.src.api_export import REGISTERED_NAMES_TO_OBJS
+
+    kinds = ("activations", "constraints", "initializers", "losses", "metrics", "ops", "random")
+    for path, found in REGISTERED_NAMES_TO_OBJS.items():
+        module, _, name = path.rpartition(".")
+        if not inspect.isfunction(found) or module.split(".")[1:2][:1] in [[k] for k in kinds]:
+            continue
+        if module.startswith("keras.regularizers"):
+            continue
+        assert list(doubts(function(module, name))), path
+
+
+@pytest.mark.keras
+def test_every_layer_of_keras_passes() -> None:
+    import inspect
+
+    import keras
+    from keras.src.api_export import REGISTERED_NAMES_TO_OBJS
+
+    parts = (
+        keras.Layer, keras.losses.Loss, keras.metrics.Metric, keras.optimizers.Optimizer,
+        keras.initializers.Initializer, keras.constraints.Constraint, keras.DTypePolicy,
+        keras.regularizers.Regularizer, keras.quantizers.Quantizer,
+        keras.optimizers.schedules.LearningRateSchedule,
+    )  # fmt: skip
+    refused = ("TFSMLayer", "TorchModuleWrapper", "DistillationLoss", "Distiller")
+    for path, found in REGISTERED_NAMES_TO_OBJS.items():
+        module, _, name = path.rpartition(".")
+        if inspect.isclass(found) and issubclass(found, parts):
+            if name in refused or module.startswith(("keras._legacy", "keras.distillation")):
+                continue
+            assert not list(doubts(of(module, name))), path
+            if ".utils." not in found.__module__:  # Keras writes the public place of those
+                assert not list(doubts(of(found.__module__, name))), found.__module__
