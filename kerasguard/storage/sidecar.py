@@ -186,10 +186,7 @@ def write(checkpoint: Path, manifest: Manifest) -> Path:
 
 
 def settle(pending: Path, place: Path) -> None:
-    """Move a manifest into its place; where it cannot be renamed, its content alone.
-
-    Readers find it at either place meanwhile.
-    """
+    """Move a manifest into its place; where it cannot be renamed, its content alone."""
     try:
         pending.replace(place)
     except OSError:
@@ -284,19 +281,18 @@ def _parse(path: Path) -> Manifest | None:
             "anew if you trust it",
             path=path,
         )
-    if looks := next((what for mark, what in _LOOKS if data.startswith(mark)), ""):
-        raise ManifestError(f"manifest {looks}", path=path)
+    for mark, looks in _LOOKS:
+        if data.startswith(mark):
+            raise ManifestError(f"manifest {looks}", path=path)
     if len(data) > SIZE_LIMIT:
-        raise ManifestError(
-            f"manifest is larger than {SIZE_LIMIT >> 20} MiB, which no checkpoint needs", path=path
-        )
+        limit = f"{SIZE_LIMIT >> 20} MiB, which no checkpoint needs"
+        raise ManifestError(f"manifest is larger than {limit}", path=path)
     try:
         with uncollected():
             return Manifest.from_json(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"manifest is not UTF-8 text (byte {error.start}): it was damaged", path=path
-        ) from None
+        what = f"manifest is not UTF-8 text (byte {error.start}): it was damaged"
+        raise ManifestError(what, path=path) from None
     except ManifestError as error:
         error.path = path
         raise
