@@ -17,7 +17,6 @@ The schema's major version changes only where every reader must change. Within i
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -205,9 +204,9 @@ def _canonical(data: object) -> str:
 
 
 def _digest(data: object) -> str:
-    """SHA-256 over the canonical JSON: spaces and line ends of a copy do not count."""
+    """Over the canonical JSON: spaces and line ends of a copy do not count."""
     try:
-        return f"sha256:{hashlib.sha256(_canonical(data).encode()).hexdigest()}"
+        return f"xxh3:{xxhash.xxh3_128_hexdigest(_canonical(data).encode())}"
     except ValueError as error:  # NaN or half a surrogate pair, which no manifest is written with
         raise ManifestError(f"manifest is not JSON: {error}") from None
 

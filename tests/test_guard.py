@@ -20,7 +20,6 @@ from kerasguard.checkpoints import inspect
 from kerasguard.models import assign, variables
 from kerasguard.storage import sidecar
 
-
 pytestmark = pytest.mark.keras
 FORMATS = ("m.keras", "m.weights.h5", "m.weights.json", "folder")
 
@@ -82,9 +81,7 @@ def test_a_recorded_checkpoint_is_as_recorded(name: str, saved: dict[str, Path])
     assert report.findings == ()
     manifest = sidecar.read(saved[name])
     assert manifest is not None
-    assert is_as_recorded(
-        saved[name], manifest
-    )  # so that this is the quick way, and this the other:
+    assert is_as_recorded(saved[name], manifest)  # so this is the quick way, and this the other:
     assert inspect._compared(saved[name], saved[name], manifest) == report
     kernel = manifest.table.tensors["layers/dense/vars/0"]
     assert (kernel.name, kernel.variable, kernel.trainable) == ("body/kernel", "kernel", True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras.src.backend.common import global_state
 
 from kerasguard.errors import ModelError
 from kerasguard.models import assign
@@ -121,9 +120,8 @@ def registered_names() -> set[str]:
     A class of the same name in another package is another class: Keras would not find it, and it
     may compute something else.
     """
-    scope = global_state.get_global_attribute("custom_objects_scope_dict") or {}
     registered = keras.saving.get_custom_objects().items()
-    return {*scope, *(name for name, found in registered if _is_part(found))}
+    return {*scoped_objects(), *(name for name, found in registered if _is_part(found))}
 
 
 def _is_part(found: Any) -> bool:
