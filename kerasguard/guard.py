@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerasguard.loader.attempt import Restored, attempt
-from kerasguard.loader.request import Request
+from kerasguard.loader.request import Memory, Request
 from kerasguard.loader.sources import PathLike, Source
 from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.recorder.recording import Recorded, record, save
@@ -77,6 +77,7 @@ def restore(
     probe: bool = True,
     learning_rate: Rate = "auto",
     allow_graph: bool = False,
+    memory: Memory = "full",
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
@@ -99,6 +100,12 @@ def restore(
             report tells both where they differ.
         allow_graph: run the TensorFlow graph of a SavedModel that no Keras model can be rebuilt
             from; the result only predicts. A graph is a program: allow only those you trust.
+        memory: `full` holds all new values beside the old ones of `model` until the last one is
+            verified, which takes the checkpoint's size in memory. `low` takes no more than its
+            largest tensor and some 40 MiB: it verifies in a first pass, and reads, compares and
+            assigns one tensor after the other in a second. If that fails, because the disk does
+            or somebody writes to the file, a large model holds some old and some new values, and
+            the error says so. A model built from the checkpoint takes its size either way.
 
     Raises:
         ArgumentError: an argument is not understood; nothing was opened.
@@ -106,7 +113,8 @@ def restore(
         ArchitectureError: no model can be built from the checkpoint.
         ModelError: `model` cannot take part.
         UnrepairableError: some tensor has no step that `repair` allows; nothing was assigned.
-        RestoreError: assigning failed; the model holds what it held before.
+        RestoreError: assigning failed; the model holds what it held before, unless the message
+            says otherwise (`memory="low"`).
     """
     with attempt(Request.of(locals())) as found:
         return found.run()
@@ -125,6 +133,7 @@ def load(
     probe: bool = True,
     learning_rate: Rate = "auto",
     allow_graph: bool = False,
+    memory: Memory = "full",
 ) -> Any:
     """The model that `restore` restores; arguments and errors as there.
 

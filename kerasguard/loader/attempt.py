@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "Restored", "attempt"]
 
+_TWO_PASSES = (
+    'memory="low": all was verified first, and each tensor again before it was assigned; if '
+    "reading had failed in between, the model would have kept what was assigned by then"
+)
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -74,7 +79,8 @@ class Attempt:
                 unresolved=(*self.decided.unresolved, *found),
             )
             report = replace(report, findings=decided.findings, plan=decided)
-            raise UnrepairableError(_refusal(self.request, decided), report)
+            taken_back = self.request.in_one_pass  # else the journal says what the model holds
+            raise UnrepairableError(_refusal(self.request, decided, taken_back), report)
 
     def run(self, **more: Any) -> Restored:
         """Assign everything; raises as `restore`."""
@@ -93,6 +99,7 @@ class Attempt:
             outcomes=tuple(_outcomes(reading, decided, values)),
             replicas=tf_distribute.replica_count(target.model),
             optimizer=_optimizer(self.prepared, decided),
+            caveat="" if self.request.in_one_pass else _TWO_PASSES,
         )
         return Restored(target.model, report)
 
@@ -109,7 +116,7 @@ def attempt(request: Request) -> Iterator[Attempt]:
     request = replace(request, custom_objects=scoped)
     with (
         at_hand(request.path, request.manifest) as (local, found),
-        Reading(local, found, keep=request.keep) as reading,
+        Reading(local, found, keep=request.in_one_pass) as reading,
         tf_distribute.scope(request.strategy, request.model),
     ):
         with uncollected():
@@ -144,15 +151,16 @@ def _problems(count: int) -> str:
     return "1 problem is" if count == 1 else f"{count} problems are"
 
 
-def _refusal(request: Request, decided: RepairPlan) -> str:
+def _refusal(request: Request, decided: RepairPlan, unchanged: bool = True) -> str:
     bad = decided.unresolved
     shown = "\n".join(f"  {finding}" for finding in bad[:20])
     more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
     offered = sorted({f.safety.value for f in bad if f.repairs}, reverse=True)
     hint = f' ; to allow repairs: repair="{offered[0]}"' if offered else ""
+    model = " The model was not changed." if unchanged else ""
     return (
         f"{named(request.path)}: cannot be loaded: {_problems(len(bad))} not repairable under "
-        f'repair="{request.repair}". The model was not changed.\n{shown}{more}\n'
+        f'repair="{request.repair}".{model}\n{shown}{more}\n'
         f"See: {_dry_run(request)}{hint}"
     )
 

@@ -22,11 +22,12 @@ from kerasguard.errors import (
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
+from kerasguard.planning.deferred import Deferred
 from kerasguard.planning.operations import Step
 from kerasguard.storage import companion, sidecar
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint, Traits
-from kerasguard.storage.file_survey import skeleton_differences
+from kerasguard.storage.file_survey import sha256_differences, skeleton_differences
 from kerasguard.storage.pair import undisturbed
 from kerasguard.storage.safetensors import Safetensors
 from kerasguard.storage.sidecar import ManifestPolicy
@@ -211,9 +212,8 @@ class Reading:
         elif record.extent is None:
             array = self.checkpoint.read(record.key)
         else:
-            arena = Arena(self.checkpoint.files(), [record], count_nonfinite=False, threads=1)
-            arena.start()
-            load = arena.wait()[record.key]
+            arena = Arena(self.checkpoint.files(), [record], count_nonfinite=False)
+            load = arena.read()[record.key]
             assert load.array is not None, "this arena keeps what it reads"
             return load.array, load.digest
         return array, digest(array)
@@ -232,25 +232,17 @@ class Reading:
         return found
 
     def rehash(self) -> Iterator[str]:
-        """Files whose size or SHA-256 is not the recorded one; reads them once more."""
-        files = self.checkpoint.files()
-        recorded = self.manifest.files if self.manifest else ()
-        for record in recorded:
-            file = files.get(record.name)
-            if file is None and len(files) == len(recorded) == 1:
-                (file,) = files.values()  # one file may be renamed as it likes
-            if file is None:
-                yield f"{record.name}: is recorded and missing"
-            elif file.size != record.size:
-                yield f"{record.name}: has {file.size} bytes, {record.size} were recorded"
-            elif file.sha256() != record.sha256:
-                yield f"{record.name}: its SHA-256 is not the recorded one"
+        """Files whose SHA-256 is not the recorded one; reads them once more."""
+        if self.manifest is not None:
+            yield from sha256_differences(self.checkpoint.files(), self.manifest)
         kept = self.manifest.companion if self.manifest else None
         if kept and self._companion and self._companion.file.sha256() != kept.sha256:
             yield f"{kept.name}: its SHA-256 is not the recorded one"
 
-    def values(self, steps: tuple[Step, ...]) -> dict[str, Array]:
-        """The arrays that the steps make, by target."""
+    def values(self, steps: tuple[Step, ...]) -> Mapping[str, Array]:
+        """The arrays that the steps make, by target; where nothing is kept, only when asked for."""
+        if not self._keep:
+            return Deferred(steps, self.table.tensors, self.value)
         return {s.target: s.apply([self.value(k) for k in s.sources]) for s in steps}
 
     def loss(self, step: Step, dtype: str) -> Loss:

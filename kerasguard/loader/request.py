@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from kerasguard.arguments import (
     check_choice,
@@ -17,7 +17,9 @@ from kerasguard.loader.sources import Source
 from kerasguard.planning.plan import Policy, Rate
 from kerasguard.storage.sidecar import ManifestPolicy
 
-__all__ = ["Request"]
+__all__ = ["Memory", "Request"]
+
+Memory = Literal["full", "low"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Request:
     probe: bool = True
     learning_rate: Rate = "auto"
     allow_graph: bool = False
+    memory: Memory = "full"
     keep: bool = True
 
     @staticmethod
@@ -48,6 +51,14 @@ class Request:
         """From the arguments of a public function, `locals()`; what is no option is left out."""
         names = {field.name for field in fields(Request)}
         return Request(**{k: v for k, v in given.items() if k in names}, **more)
+
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether what is read to be verified is kept to be assigned.
+
+        A model that is built from the checkpoint takes it over, so there is nothing to save.
+        """
+        return self.keep and (self.memory == "full" or self.model is None)
 
     def __post_init__(self) -> None:
         check_source(self.path)
@@ -57,5 +68,6 @@ class Request:
         check_choice("repair", self.repair, get_args(Policy))
         check_choice("manifest", self.manifest, get_args(ManifestPolicy))
         check_choice("learning_rate", self.learning_rate, get_args(Rate))
+        check_choice("memory", self.memory, get_args(Memory))
         for name in ("compile", "probe", "allow_graph"):
             check_flag(name, getattr(self, name))

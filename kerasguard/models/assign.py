@@ -12,21 +12,22 @@ import keras
 import numpy as np
 
 from kerasguard.elements import Array
-from kerasguard.errors import KerasguardError, RestoreError
+from kerasguard.errors import RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
-from kerasguard.models.journal import Journal
+from kerasguard.models.journal import UNCHANGED, Journal, transaction
 from kerasguard.models.live_model import facts_of, places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.shortcuts import Variable
 from kerasguard.models.unwritten import Hidden, hidden_state
 from kerasguard.models.walk import Visit, walk
-from kerasguard.planning.operations import spec_of
+from kerasguard.planning.deferred import Deferred, specs_of
 from kerasguard.tensors import Table
 
 __all__ = ["Sink", "replica_differences"]
 
-_UNCHANGED = "the model holds what it held before"
+# What a load that is short of memory keeps of the model's old values, to take them back.
+_ROOM = 32 << 20
 _TRACED = ("train_function", "test_function", "predict_function")
 
 
@@ -97,7 +98,9 @@ class Sink:
         a copy; they must not be changed afterwards.
 
         Args:
-            values: by key of the table; a tensor that is not there keeps its value.
+            values: by key of the table; a tensor that is not there keeps its value. Where they are
+                `Deferred` each is made when its turn comes, and few of the old values are kept:
+                if something fails then, the model holds some old and some new ones.
             assets: as for `load_assets`.
             then: called at the end; if it raises, the model is as before, too.
 
@@ -108,7 +111,8 @@ class Sink:
         skipped = skipped_of(self.model)
         if skipped is not None:
             skipped.fill(except_variables=self.filled_by(values))
-        with self._journal(keep=skipped is None) as journal:
+        room = _ROOM if isinstance(values, Deferred) else None
+        with transaction(keep=skipped is None, room=room) as journal:
             self._assign(values, journal)
             if assets:
                 self._load_assets(assets, journal)
@@ -124,19 +128,8 @@ class Sink:
         Raises:
             RestoreError: nobody takes an asset, or a layer failed; the model is as before.
         """
-        with self._journal() as journal:
+        with transaction() as journal:
             self._load_assets(assets, journal)
-
-    @contextmanager
-    def _journal(self, *, keep: bool = True) -> Iterator[Journal]:
-        journal = Journal(keep=keep)
-        try:
-            yield journal
-        except BaseException as error:
-            journal.roll_back(error)
-            if isinstance(error, KerasguardError) or not isinstance(error, Exception):
-                raise
-            raise RestoreError(f"assigning failed ({error}); {_UNCHANGED}") from error
 
     def _check(self, values: Mapping[str, Array]) -> None:
         unknown = [k for k in values if k not in self.places and k not in self.hidden]
@@ -144,36 +137,36 @@ class Sink:
         for key in unknown:
             if key.rpartition("/vars/")[0] not in free:
                 raise RestoreError(f"{key}: the model has no such tensor; nothing was assigned")
-        for key, array in values.items():
+        for key, spec in specs_of(values).items():
             held = self.hidden.get(key)
             place = self.places.get(key) or held
             if held is not None and not held.is_variable:
                 continue  # of any length
-            if place is not None and spec_of(array) != place.record.spec:
+            if place is not None and spec != place.record.spec:
                 raise RestoreError(
-                    f"{place.record.label}: got {spec_of(array)}, the model expects "
+                    f"{place.record.label}: got {spec}, the model expects "
                     f"{place.record.spec}; nothing was assigned"
                 )
 
     def _assign(self, values: Mapping[str, Array], journal: Journal) -> None:
-        by_path: dict[str, dict[str, Array]] = {}
+        by_path: dict[str, dict[str, str]] = {}
         put_back: list[Hidden] = []
-        for key, array in values.items():
+        for key in values:
             if key in self.hidden:
                 put_back.append(self.hidden[key])
-                self._put_back(put_back[-1], array, journal)
+                self._put_back(put_back[-1], values[key], journal)
                 continue
             path, _, name = key.rpartition("vars/")
-            by_path.setdefault(path.rstrip("/"), {})[name] = array
+            by_path.setdefault(path.rstrip("/"), {})[name] = key
         own = any(isinstance(held.layer, keras.layers.Normalization) for held in put_back)
         for visit in self.visits:
-            arrays = by_path.get(visit.path)
-            if arrays and self._is_plain(visit):
-                for name, array in arrays.items():
-                    self._write(visit.key(name), array, journal)
-            elif arrays:
+            keys = by_path.get(visit.path)
+            if keys and self._is_plain(visit):
+                for name, key in keys.items():
+                    self._write(visit.key(name), values[key], journal)
+            elif keys:
                 own = True
-                self._load_own(visit, arrays, journal)
+                self._load_own(visit, {n: values[k] for n, k in keys.items()}, journal)
         if own:
             inside = (held.layer for held in put_back)
             self._finalise([*(visit.object for visit in self.visits), *inside], journal)
@@ -181,7 +174,7 @@ class Sink:
             place, held = self.places.get(key), self.hidden.get(key)
             variable = place.variable if place is not None else held and held.holder
             if isinstance(variable, Variable) and not variables.same_on_replicas(variable):
-                raise RestoreError(f"{key}: replicas differ after assigning; {_UNCHANGED}")
+                raise RestoreError(f"{key}: replicas differ after assigning; {UNCHANGED}")
 
     def _write(self, key: str, array: Array, journal: Journal) -> None:
         place = self.places[key]
@@ -233,7 +226,7 @@ class Sink:
         if unclaimed:
             raise RestoreError(
                 f"{', '.join(sorted(unclaimed))}: the checkpoint has assets for a layer that the "
-                f"model does not have; {_UNCHANGED}"
+                f"model does not have; {UNCHANGED}"
             )
         looking = keras_assets.lookups(self.visits, folders)
         for visit in looking:  # whose constructor was given a vocabulary takes no other, else
@@ -250,7 +243,7 @@ class Sink:
         for visit in keras_assets.cut(looking, assets):
             raise RestoreError(
                 f"{_label(visit)}: Keras does not read its vocabulary back as it is stored (a "
-                f"token with a line break?); {_UNCHANGED}"
+                f"token with a line break?); {UNCHANGED}"
             )
         if assets:
             self._retrace(journal)
@@ -290,4 +283,4 @@ def _named(label: str, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise RestoreError(f"{label}: {what} ({error}); {_UNCHANGED}") from error
+        raise RestoreError(f"{label}: {what} ({error}); {UNCHANGED}") from error

@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from kerasguard.errors import RestoreError
+import keras
+
+from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.models import variables
 from kerasguard.models.shortcuts import Variable
+from kerasguard.tensors import TensorSpec
 
-__all__ = ["Journal"]
+__all__ = ["UNCHANGED", "Journal", "transaction"]
+
+UNCHANGED = "the model holds what it held before"
+
+
+@contextmanager
+def transaction(*, keep: bool = True, room: int | None = None) -> Iterator[Journal]:
+    """What is written to a journal meanwhile is taken back if the block raises.
+
+    Args:
+        keep: as for `Journal`.
+        room: as for `Journal`.
+
+    Raises:
+        RestoreError: the block raised, and with it the message tells what the model holds.
+    """
+    journal = Journal(keep=keep, room=room)
+    try:
+        yield journal
+    except Exception as error:
+        journal.roll_back(error)
+        reason = str(error).removesuffix(f"; {UNCHANGED}")
+        if journal.forgotten:
+            raise RestoreError(
+                f'assigning failed ({reason}). With memory="low" the earlier values of '
+                f"{journal.forgotten} of the variables were not kept: those hold the checkpoint's "
+                "values now, and the rest of the model what it held before. Load it again, or "
+                "build a new model"
+            ) from error
+        if isinstance(error, KerasguardError):
+            raise
+        raise RestoreError(f"assigning failed ({reason}); {UNCHANGED}") from error
+    except BaseException as error:
+        journal.roll_back(error)
+        raise
 
 
 class Journal:
@@ -21,10 +59,12 @@ class Journal:
 
     Args:
         keep: whether there is anything to remember; not so in a model that was just built.
+        room: bytes of variables to remember at most; further ones are counted in `forgotten`.
     """
 
-    def __init__(self, *, keep: bool = True) -> None:
-        self._keep = keep
+    def __init__(self, *, keep: bool = True, room: int | None = None) -> None:
+        self._keep, self._room = keep, room
+        self.forgotten = 0
         self._undo: list[Callable[[], None]] = []
         self._known: set[int] = set()
 
@@ -32,7 +72,20 @@ class Journal:
         """Remember a Keras or TensorFlow variable."""
         if self._keep and id(variable) not in self._known:
             self._known.add(id(variable))
-            self._undo.append(variables.snapshot(variable))
+            if self._fits(variable):
+                self._undo.append(variables.snapshot(variable))
+            else:
+                self.forgotten += 1
+
+    def _fits(self, variable: Any) -> bool:
+        if self._room is None:
+            return True
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        size = TensorSpec(tuple(variable.shape), dtype).nbytes
+        if size > self._room:
+            return False
+        self._room -= size
+        return True
 
     def attribute(self, item: Any, name: str) -> None:
         """Remember one attribute of an object."""

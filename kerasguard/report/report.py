@@ -100,6 +100,7 @@ class Report:
         versions: of what wrote the checkpoint, as far as it tells.
         written: of a repair, what it writes.
         evidence: of a repair, what makes the change behind a code right.
+        caveat: of a restore, what it could not promise.
         blocked: of a repair, why no file that Keras alone loads can be written.
         records: the tensors that the checkpoint holds, for the table of the page.
         statistics: of their values by key, where they were asked for.
@@ -121,6 +122,7 @@ class Report:
     blocked: tuple[str, ...] = ()
     records: tuple[TensorRecord, ...] = ()
     statistics: Mapping[str, Statistics] = field(default_factory=dict)
+    caveat: str = ""
 
     @property
     def unresolved(self) -> tuple[Finding, ...]:
@@ -184,7 +186,7 @@ class Report:
         if self.optimizer not in ("none", "" if self.action == "repair" else "restored"):
             lines.append(f"  optimizer {self.optimizer}")
         lines += [f"  {o.target}: {o.note}" for o in self.outcomes if o.note]
-        lines += [f"  {reason}" for reason in self.blocked]
+        lines += [f"  {reason}" for reason in (*self.blocked, self.caveat) if reason]
         lines += [f"  {code} is exact: {text}" for code, text in self.evidence.items()]
         if self.written is not None and self.written.proof:
             lines.append(f"  read back with Keras alone: {self.written.proof}")
@@ -215,6 +217,7 @@ class Report:
             "written": None if self.written is None else self.written.to_dict(),
             "evidence": dict(self.evidence),
             "blocked": list(self.blocked),
+            "caveat": self.caveat,
         }
 
     @property

@@ -100,6 +100,10 @@ class Arena:
         self._futures = [pool.submit(self._read, batch) for batch in self._work]
         pool.shutdown(wait=False)
 
+    def read(self) -> dict[str, Loaded]:
+        """All tensors by key, read in this thread; errors as for `wait`."""
+        return {k: v for batch in self._work for k, v in self._read(batch).items()}
+
     def wait(self) -> dict[str, Loaded]:
         """All tensors by key, once the last one is read; asking again costs nothing.
 

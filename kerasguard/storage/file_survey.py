@@ -15,7 +15,13 @@ from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
 
-__all__ = ["by_recorded_name", "file_digests", "file_records", "skeleton_differences"]
+__all__ = [
+    "by_recorded_name",
+    "file_digests",
+    "file_records",
+    "sha256_differences",
+    "skeleton_differences",
+]
 
 
 @contextmanager
@@ -68,6 +74,19 @@ def skeleton_differences(files: Mapping[str, OpenedFile], manifest: Manifest) ->
         or file.size != record.size
         or file.skeleton(extents.get(record.name, ())) != record.skeleton
     ]
+
+
+def sha256_differences(files: Mapping[str, OpenedFile], manifest: Manifest) -> Iterator[str]:
+    """A line for each file whose SHA-256 is not the recorded one; reads all of them."""
+    found = by_recorded_name(files, {record.name for record in manifest.files})
+    for record in manifest.files:
+        file = found.get(record.name)
+        if file is None:
+            yield f"{record.name}: is recorded and missing"
+        elif file.size != record.size:
+            yield f"{record.name}: has {file.size} bytes, {record.size} were recorded"
+        elif file.sha256() != record.sha256:
+            yield f"{record.name}: its SHA-256 is not the recorded one"
 
 
 def _by_file(table: Table) -> dict[str, list[tuple[int, int]]]:
