@@ -3,7 +3,8 @@
 An import may only go down, from a higher floor to a lower one:
 
     5  cli/                                the command line
-    4  callbacks  guard  checkpoints/      the public verbs; clock and environment enter here
+    4  mlflow                              a flavor of MLflow, on the verbs below
+       callbacks  guard  checkpoints/      the public verbs; clock and environment enter here
     3  loader/  recorder/                  from a checkpoint to a model, and back
     2  formats/  models/  tracking/        files, frameworks, MLflow: a foreign library, a room
        storage/                            bytes: opened once, read once, replaced as a whole

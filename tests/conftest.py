@@ -42,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # Tests of one file share what they have made; those of these files share a server.
 TOGETHER = {
     "test_mlflow_end_to_end.py": "mlflow",
+    "test_mlflow_flavor.py": "mlflow",
     "test_mlflow_models.py": "mlflow",
     "test_mlflow_tracking.py": "mlflow",
 }

@@ -70,9 +70,15 @@ def _mlflow() -> dict[str, Any]:
     try:
         mlflow = importlib.import_module("mlflow")
         run = mlflow.active_run()
-        return {
+        found = {
             "tracking_uri": mlflow.get_tracking_uri(),
             "active_run": run.info.run_id if run else None,
         }
+        if _version("tensorflow") and not _version("tensorboard"):
+            found["autolog"] = (
+                "fit fails under mlflow.tensorflow.autolog() without TensorBoard; "
+                "pip install tensorboard, or use mlflow.keras.autolog()"
+            )
+        return found
     except Exception as error:  # noqa: BLE001  # as for Keras
         return {"problem": f"{type(error).__name__}: {error}"}
