@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kerasguard.identity.variable_names import same_variable
 from kerasguard.tensors import Table, TensorRecord, auto_named, snake_case
@@ -107,7 +107,7 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     same = [(k, r.variable) for k, r in ours.members.items()]
     if same == [(k, r.variable) for k, r in theirs.members.items()]:
         return {x.key: y.key for x, y in zip(mine, other, strict=True)}
-    a, b = _variables(ours.members), _variables(theirs.members)
+    a, b = _variables(_as_stored(ours.members, theirs.members)), _variables(theirs.members)
     if a and b:
         return _by_variable(ours, theirs, *_counted(a, b))
     if set(ours.members) == set(theirs.members):
@@ -115,6 +115,18 @@ def members(ours: Unit, theirs: Unit) -> dict[str, str]:
     if len(mine) == len(other):
         return {x.key: y.key for x, y in zip(mine, other, strict=True)}
     return {}
+
+
+def _as_stored(
+    ours: Mapping[str, TensorRecord], theirs: Mapping[str, TensorRecord]
+) -> Mapping[str, TensorRecord]:
+    """Our members, called as they are stored where a layer says so and theirs say nothing else."""
+    return {
+        key: replace(record, variable=own)
+        if key in theirs and (own := _stored_as(key)) and theirs[key].variable in ("", own)
+        else record
+        for key, record in ours.items()
+    }
 
 
 def _by_variable(

@@ -13,7 +13,7 @@ from kerasguard.layouts.origin import Ordering, Origin
 from kerasguard.planning.operations import Step
 from kerasguard.tensors import LayerRecord, TensorRecord
 
-__all__ = ["Ways", "in_order", "layer_ways", "leaves_of", "legacy_steps"]
+__all__ = ["Ways", "as_listed", "in_order", "layer_ways", "leaves_of", "legacy_steps"]
 
 Ways = dict[Ordering, tuple[Step, ...]]
 # Keras' saving walks attributes in alphabetical order; these were made in this one.
@@ -85,6 +85,18 @@ def leaves_of(
         )
         for key in sorted(owned, key=place)
     )
+
+
+def as_listed(leaves: Sequence[Leaf], listed: Sequence[str]) -> tuple[Leaf, ...]:
+    """The leaves in the order in which their layer lists its weights, and each leaf's likewise."""
+    rank = {key: n for n, key in enumerate(listed)}
+    end = len(rank)
+
+    def place(record: TensorRecord) -> int:
+        return rank.get(record.key, end)
+
+    inside = [replace(x, expected=tuple(sorted(x.expected, key=place))) for x in leaves]
+    return tuple(sorted(inside, key=lambda leaf: place(leaf.expected[0])))
 
 
 def in_order(leaves: Sequence[Leaf], layers: Mapping[str, LayerRecord]) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kerasguard.layouts.layer import in_order, leaves_of
+from kerasguard.layouts.layer import as_listed, in_order, leaves_of
 from kerasguard.layouts.leaf import Leaf
 from kerasguard.layouts.names import numbered
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, snake_case
@@ -55,26 +55,35 @@ def stored_groups(table: Table) -> list[Group]:
     return found
 
 
-def model_groups(table: Table, *, flat: bool = False) -> list[Group]:
+def model_groups(
+    table: Table, *, flat: bool = False, listed: Mapping[str, Sequence[str]] | None = None
+) -> list[Group]:
     """The model's layers with weights, in the model's order.
 
     Args:
         table: of the model.
         flat: take the layers inside nested models by themselves, as Keras 1 did with `Merge`.
+        listed: keys of the weights that a layer lists, those of other layers included, in its
+            order; the file's order is this one.
     """
     owned: dict[str, list[TensorRecord]] = {}
     for record in table.tensors.values():
         if record.role == "weight":
             key = _innermost(record) if flat else _outermost(record.layer, table.layers)
             owned.setdefault(key, []).append(record)
+    if listed and not flat:
+        owned |= _sharing(table, listed, owned)
     rank = {key: n for n, key in enumerate(table.layers)}
     lone = len({key.split("/")[0] for key in owned if key}) == 1
     groups = []
     for key, records in owned.items():
         layer = table.layers.get(key) or LayerRecord(key, key.rsplit("/", 1)[-1] or _OWN_WEIGHTS)
         leaves = leaves_of(records, table.layers, rank)
+        ordered = in_order(leaves, table.layers)
+        if listed and key in listed and not flat:
+            leaves, ordered = as_listed(leaves, listed[key]), True
         placed = layer.position >= 0 or lone or not key
-        groups.append(Group(layer, tuple(records), leaves, in_order(leaves, table.layers), placed))
+        groups.append(Group(layer, tuple(records), leaves, ordered, placed))
     if flat:
         return groups
     end = len(rank)
@@ -84,6 +93,18 @@ def model_groups(table: Table, *, flat: bool = False) -> list[Group]:
         return position if position >= 0 else rank.get(group.record.key, end)
 
     return sorted(groups, key=place)
+
+
+def _sharing(
+    table: Table, listed: Mapping[str, Sequence[str]], owned: Mapping[str, Sequence[TensorRecord]]
+) -> dict[str, list[TensorRecord]]:
+    """The weights of every layer of the model that lists some of another one too."""
+    found = {}
+    for key, weights in listed.items():
+        mine = {record.key for record in owned.get(key, ())}
+        if set(weights) > mine and _outermost(key, table.layers) == key:
+            found[key] = [table.tensors[weight] for weight in weights if weight in table.tensors]
+    return found
 
 
 def _outermost(key: str, layers: Mapping[str, LayerRecord]) -> str:
@@ -98,7 +119,12 @@ def _innermost(record: TensorRecord) -> str:
 
 
 def pairings(
-    files: Sequence[Group], model: Table, *, own: bool, asked: Container[str] = ()
+    files: Sequence[Group],
+    model: Table,
+    *,
+    own: bool,
+    asked: Container[str] = (),
+    listed: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[tuple[Pairs, bool]]:
     """Ways to pair the layers, the best first, and whether each is certain if it fits.
 
@@ -107,8 +133,9 @@ def pairings(
         model: the expected table.
         own: whether the model was built from the file's own config, so that names are the file's.
         asked: keys of layers whose names the caller says, though Keras may have made them up.
+        listed: of `model_groups`.
     """
-    models, flat = model_groups(model), model_groups(model, flat=True)
+    models, flat = model_groups(model, listed=listed), model_groups(model, flat=True)
     named = max(_by(lambda g: g.name, files, models), _by(_spelled, files, models), key=len)
     inside = _by(_spelled, files, flat)
     total = len(named) == len(models)

@@ -21,6 +21,7 @@ from kerasguard.layouts.defaults import changed_defaults
 from kerasguard.layouts.layer import Ways, layer_ways
 from kerasguard.layouts.origin import Ordering, Origin, layer_configs
 from kerasguard.layouts.pairing import Group, Pairs, model_groups, pairings, stored_groups
+from kerasguard.layouts.shared import once, unshared
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Safety, Step
 from kerasguard.tensors import Table
@@ -77,6 +78,7 @@ def restore_table(
     architecture: Mapping[str, Any] | None,
     writer: Mapping[str, str],
     renames: Mapping[str, str] | None = None,
+    listed: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Step | Finding]:
     """Pair a whole legacy file with a model.
 
@@ -87,6 +89,7 @@ def restore_table(
             then layer names are its own and the frozen layers are known. Else None.
         writer: what the file tells of its writer.
         renames: patterns of the file's names to the model's, as the caller says.
+        listed: by layer of the model, the weights that it lists in its order, shared ones included.
 
     Raises:
         ArgumentError: an entry of `renames` matches no layer, on either side.
@@ -104,7 +107,7 @@ def restore_table(
     }
     told = architecture is not None
     best: tuple[int, list[Step | Finding]] | None = None
-    for pairs, certain in pairings(files, expected, own=told, asked=wishes):
+    for pairs, certain in pairings(files, expected, own=told, asked=wishes, listed=listed):
         if any(wishes.get(o.record.key, t.record.key) != t.record.key for t, o in pairs):
             continue
         results = []
@@ -114,15 +117,16 @@ def restore_table(
                 ours.leaves, theirs.tensors, origin, told=told, ordered=ours.ordered
             )
             results.append((ways, sure))
-        reached = sum(
-            len(o.tensors) for (_, o), (ways, _) in zip(pairs, results, strict=True) if ways
-        )
+        filled = (o.tensors for (_, o), (ways, _) in zip(pairs, results, strict=True) if ways)
+        reached = len({record.key for tensors in filled for record in tensors})
         if best is None or reached > best[0]:
             best = reached, _settled(pairs, results, writer, certain=certain)
         if reached == wanted:
             break
-    settled = best[1] if best else []
-    if not told:
+    settled = once(best[1], stored) if best else []
+    if told:
+        settled += unshared(settled, stored)
+    else:
         settled += changed_defaults(expected, writer)
     return settled
 

@@ -35,7 +35,8 @@ from kerasguard.tensors import LayerRecord, Table
 
 __all__ = ["Addressing", "addressing", "without"]
 
-Given = Sequence[Step | Finding] | None
+Steps = Sequence[Step | Finding]
+Given = Steps | None
 
 
 @dataclass(frozen=True)
@@ -160,18 +161,17 @@ class ByOrder(Addressing):
         """By the layout of each layer's class at the writer's time."""
         built = self.prepared.built is not None
         architecture = self.reading.checkpoint.architecture() if built else None
-        given = restore_table(stored, expected, architecture, self._writer, self.renames)
+        to = expected, architecture, self._writer, self.renames, self._target.listed
+        given = restore_table(stored, *to)
         return given if built else self._in_model_order(given, stored, expected)
 
-    def _in_model_order(
-        self, given: Sequence[Step | Finding], stored: Table, expected: Table
-    ) -> Given:
+    def _in_model_order(self, given: Steps, stored: Table, expected: Table) -> Given:
         """With what lies in the writer's order of axes put into the model's."""
+        from kerasguard.models import axis_orders
+
         first = channels_first(stored, given, self.reading, self.prepared.custom_objects)
         if first is False:
             return given
-        from kerasguard.models import axis_orders
-
         ours = axis_orders.rows_of(self._target.model, self._target.visits)
         return in_model_order(given, expected, ours, first)
 

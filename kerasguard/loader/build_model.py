@@ -52,7 +52,7 @@ def prepare(reading: Reading, request: Request) -> Prepared:
         *other_masks(environment.layers_with_several_masks(model), writer),
     )
     return Prepared(
-        assign.Sink(model),
+        assign.Sink(model, listed=reading.traits.keys == "order"),
         findings,
         unbuilt=unbuilt.unbuilt(model),
         custom_objects=request.custom_objects or {},
@@ -130,7 +130,7 @@ def _built(reading: Reading, request: Request) -> Prepared:
         findings += with_optimizers(built.model, reading, custom_objects, known)
     environment.build_metrics(built.model, _metrics(reading))
     return Prepared(
-        assign.Sink(built.model),
+        assign.Sink(built.model, listed=reading.traits.keys == "order"),
         findings,
         built,
         taken=frozenset(blueprint.taken),

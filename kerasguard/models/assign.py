@@ -16,6 +16,7 @@ from kerasguard.errors import RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
 from kerasguard.models.journal import UNCHANGED, Journal, transaction
+from kerasguard.models.listings import as_stored, listings
 from kerasguard.models.live_model import facts_of, places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.shortcuts import Variable
@@ -36,16 +37,20 @@ class Sink:
 
     Args:
         model: a built Keras 3 model; under a strategy, one built in its scope.
+        listed: whether the checkpoint has the variables that layers list, as legacy files do,
+            and not what they would store.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, listed: bool = False) -> None:
         self.model = model
         self.visits = tuple(walk(model))
-        self.places = {place.record.key: place for place in places(self.visits)}
+        found, self._by_variable = as_stored(self.visits, places(self.visits), listed=listed)
+        self.places = {place.record.key: place for place in found}
+        self.listed = listings(self.visits, found) if listed else {}
         unnamed = (place for place in self.places.values() if place.variable is None)
         self._arrays = {place.visit.path for place in unnamed}
-        found = hidden_state(model, self.visits, tuple(self.places.values()))
-        self.hidden = {item.record.key: item for item in found}
+        state = hidden_state(model, self.visits, tuple(self.places.values()))
+        self.hidden = {item.record.key: item for item in state}
         records = [place.record for place in self.places.values()]
         records += [held.record for held in self.hidden.values()]
         self.table = Table.of(records, **facts_of(model, self.visits))
@@ -62,6 +67,8 @@ class Sink:
         return [*(p.variable for p in found if self._is_plain(p.visit)), *held]
 
     def _is_plain(self, visit: Visit) -> bool:
+        if visit.path in self._by_variable:
+            return True
         return visit.plain and visit.path not in self._arrays
 
     @property

@@ -28,6 +28,7 @@ __all__ = [
     "model_table",
     "places",
     "spec_of_value",
+    "weight_place",
 ]
 
 
@@ -121,7 +122,7 @@ def places(visits: Sequence[Visit]) -> list[Place]:
             optimizers.append((len(found), visit, values))
         attributes = variable_places(visit.object) if values else {}
         for store_key, value in values.items():
-            place = _weight(visit, store_key, value, attributes.get(id(value), ""))
+            place = weight_place(visit, store_key, value, attributes.get(id(value), ""))
             found.append(place)
             if place.variable is not None:
                 weights.setdefault(id(value), (place.record.key, place.record.name))
@@ -133,7 +134,15 @@ def places(visits: Sequence[Visit]) -> list[Place]:
     return found
 
 
-def _weight(visit: Visit, store_key: str, value: Any, attribute: str) -> Place:
+def weight_place(visit: Visit, store_key: str, value: Any, attribute: str) -> Place:
+    """The place of a weight under the name that its layer stores it by.
+
+    Args:
+        visit: the layer.
+        store_key: that name.
+        value: a variable, or an array made on the spot.
+        attribute: which holds the variable; empty where none does.
+    """
     is_variable = isinstance(value, Variable)
     leaf = value.name if is_variable else store_key
     record = TensorRecord(

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kerasguard.layouts.shared import weight_name
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.tensors import TensorRecord
 
 CODES = {"KG102": "a stored tensor that the model does not expect"}
 
@@ -32,6 +34,11 @@ def foreign(paths: Sequence[str]) -> Iterator[Finding]:
         yield Finding("KG102", paths[0], message, Severity.INFO)
 
 
+def _twin(record: TensorRecord) -> tuple[str, str | None]:
+    """What a weight that two layers share has in common in both groups of a legacy file."""
+    return weight_name(record), record.digest
+
+
 def unexpected(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per stored weight that neither a step nor a doubt refers to."""
     used = draft.used()
@@ -41,9 +48,12 @@ def unexpected(draft: Draft) -> Iterator[Finding]:
     for doubt in draft.pairing.doubts.values():
         for s in doubt.candidates:
             used |= {r.key for r in draft.pairing.stored[s].members.values()}
+    twins = {_twin(draft.stored.tensors[key]) for key in used if key in draft.stored.tensors}
     placed = {r.layer for key, r in draft.stored.tensors.items() if key in used}
     for key, record in draft.stored.tensors.items():
         spare = record.variable in _STATISTICS and record.layer in placed
+        if draft.stored.addressing == "order" and _twin(record) in twins:
+            continue
         if record.role == "weight" and key not in used:
             yield Finding(
                 "KG102",
