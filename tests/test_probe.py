@@ -14,6 +14,7 @@ from keras_zoo import MARKS  # noqa: E402  needs keras
 import kerasguard as kg  # noqa: E402
 from kerasguard import errors  # noqa: E402
 from kerasguard.models import live_probe  # noqa: E402
+from kerasguard.planning.findings import Severity  # noqa: E402
 from kerasguard.storage import sidecar  # noqa: E402
 
 pytestmark = MARKS
@@ -149,3 +150,25 @@ def test_an_input_of_ones_own_is_kept(tmp_path: Path) -> None:
     model.head.kernel.assign(model.head.kernel + 1)
     with pytest.raises(errors.ModelError, match="has changed since"):
         kg.record(tmp_path / "m.keras", model, probe=x)
+
+
+def test_a_model_of_several_workers_is_never_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, model = tmp_path / "m.weights.h5", net()
+    model.save_weights(path)
+    kg.record(path, model, probe=True)
+
+    class Cluster:
+        @staticmethod
+        def as_dict() -> dict[str, list[str]]:
+            return {"worker": ["a:1", "b:1"]}
+
+    resolver = type("Resolver", (), {"cluster_spec": lambda self: Cluster})()
+    strategy = type("Strategy", (), {"cluster_resolver": resolver})()
+    monkeypatch.setattr(keras.Model, "distribute_strategy", strategy)
+    finding = kg.restore(path, model=net(otherwise)).report.findings[-1]
+    assert (finding.code, finding.severity) == ("KG502", Severity.INFO)
+    assert "several workers" in finding.message
+    with pytest.raises(errors.ModelError, match="several workers"):
+        kg.record(path, model, probe=True)

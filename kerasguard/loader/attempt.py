@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
-from kerasguard.loader.probe_check import probed
+from kerasguard.loader.probe_check import not_compared, probed
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
 from kerasguard.loader.sources import at_hand, named, report_of
@@ -66,9 +67,14 @@ class Attempt:
         """What is known before anything was assigned."""
         return report_of(self.request.path, self.reading, self.decided, **more)
 
+    @property
+    def _told(self) -> Mapping[str, Any] | None:
+        """The manifest's probe, if it is to be compared."""
+        return self.reading.manifest.probe if self.reading.manifest and self.request.probe else None
+
     def _probe(self, report: Report) -> None:
         """Compare what the model computes with what it did, if that was recorded."""
-        told = self.reading.manifest.probe if self.reading.manifest and self.request.probe else None
+        told = self._told
         if not told:
             return
         found = tuple(probed(self.prepared.target.model, told, self.reading, self.decided))
@@ -90,9 +96,12 @@ class Attempt:
         report = self.report(**{"action": "restore", **more})
         if decided.unresolved:
             raise UnrepairableError(_refusal(self.request, decided), report)
+        skipped = not_compared(target.model) if self._told else ()
+        report = replace(report, findings=(*report.findings, *skipped))
+        probe = None if skipped else partial(self._probe, report)
         with uncollected():
             values = reading.values(decided.steps)
-            target.assign(values, reading.assets(), lambda: self._probe(report))
+            target.assign(values, reading.assets(), probe)
             self.prepared.finish(values)
         report = replace(
             report,

@@ -11,7 +11,7 @@ from kerasguard.planning.plan import RepairPlan
 from kerasguard.probe import sampled, tolerance
 from kerasguard.rules.probe import probe
 
-__all__ = ["probed"]
+__all__ = ["not_compared", "probed"]
 
 
 def probed(
@@ -53,6 +53,15 @@ def probed(
     outputs = [sampled(array) for array in recorded if array is not None]
     causes = list(_causes(told, reading, decided, device))
     yield from probe(told, outputs, now.outputs, now.layers, accepted, causes)
+
+
+def not_compared(model: Any) -> tuple[Finding, ...]:
+    """Says why the model must not be asked in this process; nothing where it may be."""
+    from kerasguard.models import live_probe
+
+    reason = live_probe.not_here(model)
+    message = f"what the model computes was not compared with the manifest's probe: {reason}"
+    return (Finding("KG502", "", message, Severity.INFO),) if reason else ()
 
 
 def _impossible(why: str) -> Finding:

@@ -25,7 +25,13 @@ from kerasguard.models.live_calls import (
     operations_of,
 )
 from kerasguard.models.live_use import Uses, is_foreign
-from kerasguard.models.shortcuts import Tensor, attribute_skipset, graph_outputs, object_type
+from kerasguard.models.shortcuts import (
+    Tensor,
+    attribute_skipset,
+    graph_outputs,
+    object_type,
+    own_attributes,
+)
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Node, Use
 
@@ -213,7 +219,7 @@ def _attributes(visits: Sequence[Visit]) -> dict[int, str]:
         if not _is_layer(visit.object) or not is_foreign(visit.object):
             continue
         skipped = attribute_skipset(object_type(visit.object))
-        for name, value in vars(visit.object).items():
+        for name, value in own_attributes(visit.object).items():
             if name in skipped:
                 continue  # Keras' own, or TensorFlow's
             items = {f"[{k}]": v for k, v in value.items()} if isinstance(value, dict) else {}

@@ -19,11 +19,12 @@ from kerasguard.models.journal import Journal
 from kerasguard.models.patches import Patch, PatchSet
 from kerasguard.models.probe_inputs import structured, told_of
 from kerasguard.models.shortcuts import Variable
+from kerasguard.models.tf_distribute import several_workers
 from kerasguard.models.unwritten import hidden_state
 from kerasguard.models.walk import walk
 from kerasguard.probe import compared, drawn, sampled, summary, tolerance
 
-__all__ = ["Answer", "Probe", "answer", "device", "make"]
+__all__ = ["Answer", "Probe", "answer", "device", "make", "not_here"]
 
 Probe = bool | Literal["layers"] | Any
 _SIZES = (16, 32, 64, 128, 224)
@@ -107,7 +108,12 @@ def answer(
         told: the manifest's probe.
         inputs: that it tells of; made again from their seeds where there are none.
         layers: whether to sum up each layer's output.
+
+    Raises:
+        ModelError: other workers would have to take part, and nobody told them.
     """
+    if reason := not_here(model):
+        raise ModelError(f"model {model.name!r} cannot be asked here: {reason}")
     made = list(inputs) or [drawn(one, told["seed"] + i) for i, one in enumerate(told["inputs"])]
     with _as_if_fresh(model), _listening(model, enabled=layers) as heard:
         result = model(structured(model, told, made), training=False)
@@ -115,10 +121,18 @@ def answer(
     return Answer(outputs, heard)
 
 
+def not_here(model: Any) -> str:
+    """Why the model must not be asked in this process; empty where it may be."""
+    return "several workers would have to compute it together" if several_workers(model) else ""
+
+
 def device() -> str:
-    """The kind of device that tensors lie on: `cpu`, `gpu`."""
-    if keras.backend.backend() != "tensorflow":
-        return f"{keras.backend.backend()} {keras.distribution.list_devices()[0]}"
+    """The kind of device that tensors lie on: `cpu`, `gpu`; with the backend, if not TensorFlow."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return f"torch {keras.ops.zeros(()).device.type}"  # torch has no Keras distribution
+    if backend != "tensorflow":
+        return f"{backend} {keras.distribution.list_devices()[0]}"
     import tensorflow as tf
 
     return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
@@ -144,6 +158,19 @@ def _as_if_fresh(model: Any) -> Iterator[None]:
 def _array(tensor: Any) -> Array:
     array: Array = np.asarray(keras.ops.convert_to_numpy(tensor))
     return array
+
+
+def _is_traced(tensor: Any) -> bool:
+    """Whether a tensor stands for values that are computed later."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return isinstance(tensor, jax.core.Tracer)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.is_symbolic_tensor(tensor))
+    return False
 
 
 class _Heard(threading.local):
@@ -183,7 +210,10 @@ def _hearing(original: Callable[..., Any]) -> Callable[..., Any]:
         result = original(self, *args, **kwargs)
         place = _heard.keys.get(id(self)) if _heard.keys else None
         if place is not None:
-            tensors = [_array(t) for t in keras.tree.flatten(result) if t is not None]
+            found = [t for t in keras.tree.flatten(result) if t is not None]
+            if any(map(_is_traced, found)):
+                return result  # a step of a loop, which has no values yet
+            tensors = [_array(t) for t in found]
             numbers = [summary(t) for t in tensors if t.dtype.kind not in "OSU"]
             _heard.layers.append({"key": place[0], "name": place[1], "outputs": numbers})
         return result

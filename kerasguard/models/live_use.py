@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from kerasguard.models.call_arguments import UnknownValueError, text_of
-from kerasguard.models.shortcuts import Variable, attribute_skipset, object_type
+from kerasguard.models.shortcuts import Variable, attribute_skipset, object_type, own_attributes
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import Use
 
@@ -81,7 +81,7 @@ def _settings(layer: Any) -> dict[str, str]:
     Of Keras' own layers, functions of the user's own only: their configs tell everything else.
     """
     found = {}
-    own = vars(layer)
+    own = own_attributes(layer)
     for name in _arguments(layer.__class__):
         value = own.get(name, own.get(f"_{name}"))
         if value is None or (not is_foreign(layer) and not _is_own_function(value)):
@@ -129,7 +129,7 @@ def _policy(layer: Any) -> str:
 def _held(layer: Any) -> Iterator[tuple[str, Any]]:
     """Layers and variables under a layer's attributes, in lists, tuples and dicts, with places."""
     skipped = attribute_skipset(object_type(layer))
-    for name, value in list(vars(layer).items()):
+    for name, value in own_attributes(layer).items():
         if name not in skipped:
             yield from _inside(name, value, 0)
 

@@ -22,6 +22,7 @@ __all__ = [
     "Tensor",
     "attribute_skipset",
     "compiled_with",
+    "own_attributes",
     "graph_calls",
     "graph_ends",
     "graph_outputs",
@@ -64,6 +65,13 @@ def object_type(item: Any) -> str:
         if isinstance(item, cls):
             return name
     return "Operation"
+
+
+def own_attributes(item: Any) -> dict[str, Any]:
+    """The object's own attributes by name; torch keeps the layers among a layer's elsewhere."""
+    own = vars(item) if hasattr(item, "__dict__") else {}
+    modules = own.get("_modules")
+    return {**own, **modules} if isinstance(modules, dict) else dict(own)
 
 
 def attribute_skipset(kind: str) -> frozenset[str]:

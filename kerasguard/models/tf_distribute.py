@@ -14,7 +14,7 @@ import keras
 from kerasguard.errors import ModelError
 from kerasguard.models import variables
 
-__all__ = ["replica_count", "scope"]
+__all__ = ["replica_count", "scope", "several_workers"]
 
 
 def scope(strategy: Any, model: Any = None) -> contextlib.AbstractContextManager[Any]:
@@ -54,3 +54,21 @@ def replica_count(model: Any) -> int:
         return 1
     counts = [len(variables.components(v)) for v in model.variables[:1]]
     return counts[0] if counts else 1
+
+
+def several_workers(model: Any) -> bool:
+    """Whether other processes must take part in whatever the model computes."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return bool(jax.process_count() > 1)
+    if backend == "torch":
+        from torch import distributed
+
+        ready = distributed.is_available() and distributed.is_initialized()
+        return bool(ready and distributed.get_world_size() > 1)
+    resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
+    if resolver is None:
+        return False
+    return sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values()) > 1

@@ -15,7 +15,12 @@ from typing import Any, Literal
 import keras
 
 from kerasguard.architecture import unique_name
-from kerasguard.models.shortcuts import attribute_skipset, object_type, saveable_class
+from kerasguard.models.shortcuts import (
+    attribute_skipset,
+    object_type,
+    own_attributes,
+    saveable_class,
+)
 from kerasguard.tensors import snake_case
 
 __all__ = ["Habits", "Visit", "walk"]
@@ -162,7 +167,7 @@ class _Walk:
         if kind in ("Sequential", "Functional") and not falling:
             yield "layers", item.layers
         wanted = (self.saveable, *_CONTAINERS)
-        own = vars(item) if hasattr(item, "__dict__") else {}
+        own = own_attributes(item)
         candidates = [
             name
             for name, value in own.items()
