@@ -21,6 +21,7 @@ __all__ = [
     "check_path",
     "check_probe",
     "check_source",
+    "check_strategy",
     "check_text",
     "nearest",
 ]
@@ -116,6 +117,15 @@ def check_text(name: str, value: object) -> None:
     """Refuse what is no text, and the empty one."""
     if not isinstance(value, str) or not value:
         raise ArgumentError(f"{_shown(name, value)} is no name; pass a string")
+
+
+def check_strategy(value: object) -> None:
+    """Refuse what has no scope to create a model in; None is none."""
+    if value is not None and not callable(getattr(value, "scope", None)):
+        raise ArgumentError(
+            f"{_shown('strategy', value)} is no tf.distribute.Strategy; for keras.distribution set "
+            "the distribution before the model is created"
+        )
 
 
 def check_probe(value: object, *, inputs: bool) -> None:

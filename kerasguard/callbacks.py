@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from kerasguard.arguments import (
     check_probe,
     check_text,
 )
+from kerasguard.errors import ArgumentError
 from kerasguard.recorder.patching import Context, arm
 from kerasguard.tracking.mlflow_tracking import observer_for
 
@@ -53,6 +55,9 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         verbose: 1 to tell of every save to `filepath`.
 
     Under a multi-worker strategy only the chief saves to `filepath` and logs to MLflow.
+
+    Raises:
+        ArgumentError: an argument is not understood, or would count with `filepath` only.
     """
 
     def __init__(
@@ -69,10 +74,18 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         probe: Any = False,
         verbose: int = 0,
     ) -> None:
-        _check(filepath, monitor, mode, save_freq, log_to_mlflow, probe)
-        check_flag("save_best_only", save_best_only)
-        check_flag("save_weights_only", save_weights_only)
         check_flag("strict", strict)
+        check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
+        check_probe(probe, inputs=True)
+        options = {
+            "monitor": monitor,
+            "mode": mode,
+            "save_best_only": save_best_only,
+            "save_weights_only": save_weights_only,
+            "save_freq": save_freq,
+            "verbose": verbose,
+        }
+        _check_saver(options, filepath)
         super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow = log_to_mlflow
@@ -81,15 +94,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._batch = -1
         self._saver = None
         if filepath is not None:
-            self._saver = keras.callbacks.ModelCheckpoint(
-                os.fspath(filepath),
-                monitor=monitor,
-                mode=mode,
-                save_best_only=save_best_only,
-                save_weights_only=save_weights_only,
-                save_freq=save_freq,
-                verbose=verbose,
-            )
+            self._saver = _saver(os.fspath(filepath), options)
         # Keras waits for every batch's result unless its callbacks can do without.
         self.async_safe = self._saver is None or save_freq == "epoch"
 
@@ -180,19 +185,28 @@ def _is_chief(model: Any) -> bool:
     return kind in ("chief", "master")
 
 
-def _check(
-    filepath: object,
-    monitor: object,
-    mode: object,
-    save_freq: object,
-    log_to_mlflow: object,
-    probe: object,
-) -> None:
-    """Refuse what the callback would not obey."""
+def _check_saver(options: dict[str, Any], filepath: object) -> None:
+    """Refuse what `ModelCheckpoint` would not understand, or would never be asked to obey."""
+    check_text("monitor", options["monitor"])
+    check_choice("mode", options["mode"], ("auto", "min", "max"))
+    check_flag("save_best_only", options["save_best_only"])
+    check_flag("save_weights_only", options["save_weights_only"])
+    check_count("save_freq", options["save_freq"], "epoch")
+    check_choice("verbose", options["verbose"], (0, 1, False, True))
     if filepath is not None:
         check_path("filepath", filepath)
-    check_text("monitor", monitor)
-    check_choice("mode", mode, ("auto", "min", "max"))
-    check_count("save_freq", save_freq, "epoch")
-    check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
-    check_probe(probe, inputs=True)
+        return
+    usual = inspect.signature(WeightManifestCallback).parameters
+    for name, value in options.items():
+        if value != usual[name].default:
+            raise ArgumentError(
+                f"{name}={value!r} counts with filepath= only, which is not given; without it this "
+                "callback saves nothing itself"
+            )
+
+
+def _saver(filepath: str, options: dict[str, Any]) -> Any:
+    try:
+        return keras.callbacks.ModelCheckpoint(filepath, **options)
+    except ValueError as error:  # Keras' answer to a suffix that it does not write
+        raise ArgumentError(f"filepath={filepath!r}: {error}") from error

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 
 import kerasguard as kg
 from kerasguard.arguments import check_choice
+from kerasguard.checkpoints.scan import scan
 from kerasguard.errors import ArgumentError
 
 
@@ -48,6 +54,7 @@ def test_a_number_is_no_truth_value() -> None:
 PATH = "missing.keras"
 ALL = (kg.load, kg.restore, kg.plan)
 NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
+    "manifest": ({"manifest": "required"}, "did you mean 'require'"),
     "repair": ({"repair": "none"}, "'off', 'exact', 'lossy', 'guess'"),
     "repair nearest": ({"repair": "exactly"}, "did you mean 'exact'"),
     "repair type": ({"repair": True}, "repair=True"),
@@ -81,7 +88,7 @@ def test_what_is_no_path_is_refused(call: Callable[..., Any], path: object) -> N
         call(path)
 
 
-@pytest.mark.parametrize("name", ["compile", "probe"])
+@pytest.mark.parametrize("name", ["compile", "probe", "memory"])
 @pytest.mark.parametrize("value", ["layer", 1, None])
 def test_a_switch_is_true_or_false(name: str, value: object) -> None:
     with pytest.raises(ArgumentError, match=f"{name}="):
@@ -106,49 +113,125 @@ def test_repair_checks_its_own_arguments(options: dict[str, Any]) -> None:
         kg.repair(PATH, None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: kg.verify(None), "path=None is no path"),  # type: ignore[arg-type]
-        (lambda: kg.verify(PATH, sha256="yes"), "sha256='yes'"),  # type: ignore[arg-type]
-        (lambda: kg.inspect(7), "path=7 is no path"),  # type: ignore[arg-type]
-        (lambda: kg.record(PATH, "model"), "no Keras model"),
-        (lambda: kg.record(PATH, probe="layer"), "did you mean 'layers'"),
-        (lambda: kg.record(PATH, probe=True), "probe= needs the model"),
-        (lambda: kg.patch(strict="no"), "strict='no'"),  # type: ignore[arg-type]
-        (lambda: kg.patch(log_to_mlflow="always"), "log_to_mlflow='always'"),  # type: ignore[arg-type]
-        (lambda: kg.patch(probe="layer"), "did you mean 'layers'"),  # type: ignore[arg-type]
-        (lambda: kg.patch(probe=[1.0]), "probe="),  # type: ignore[arg-type]
-    ],
-)
-def test_every_public_function_checks_its_arguments(
-    call: Callable[[], object], message: str
-) -> None:
+# Every other public function: call, options, what the error says.
+OTHERS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
+    "record path": (kg.record, {"path": 3}, "path=3 is no path"),
+    "record model": (kg.record, {"path": PATH, "model": "x"}, "no Keras model"),
+    "record probe": (kg.record, {"path": PATH, "probe": "layer"}, "did you mean 'layers'"),
+    "record probe type": (
+        kg.record,
+        {"path": PATH, "probe": None},
+        "allowed: True, False, 'layers'",
+    ),
+    "record probe alone": (kg.record, {"path": PATH, "probe": True}, "probe= needs the model"),
+    "verify path": (kg.verify, {"path": ["a.keras"]}, "is no path"),
+    "verify sha256": (kg.verify, {"path": PATH, "sha256": "yes"}, "allowed: True, False"),
+    "verify statistics": (kg.verify, {"path": PATH, "statistics": 1}, "allowed: True, False"),
+    "inspect path": (kg.inspect, {"path": None}, "path=None is no path"),
+    "scan folder": (scan, {"folder": None}, "folder=None is no path"),
+    "scan verify": (scan, {"folder": ".", "verify": "no"}, "allowed: True, False"),
+    "patch strict": (kg.patch, {"strict": "yes"}, "allowed: True, False"),
+    "patch log_to_mlflow": (kg.patch, {"log_to_mlflow": "always"}, "allowed: True, False, 'auto'"),
+    "patch probe": (kg.patch, {"probe": "layer"}, "did you mean 'layers'"),
+    "patch probe input": (kg.patch, {"probe": [1.0]}, "allowed: True, False, 'layers'"),
+    "patched strict": (kg.patched, {"strict": None}, "allowed: True, False"),
+    "patched probe": (kg.patched, {"probe": 1}, "allowed: True, False, 'layers'"),
+    "strategy": (kg.load, {"path": PATH, "strategy": "mirrored"}, "no tf.distribute.Strategy"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_every_public_function_refuses_what_it_does_not_understand(case: str) -> None:
+    call, options, message = OTHERS[case]
     with pytest.raises(ArgumentError, match=message):
-        call()
+        call(**options)
+
+
+CALLBACK: dict[str, tuple[dict[str, Any], str]] = {
+    "filepath": ({"filepath": 3}, "filepath=3 is no path"),
+    "filepath empty": ({"filepath": ""}, "filepath='' is no path"),
+    "filepath suffix": ({"filepath": "run/a.ckpt"}, "filepath='run/a.ckpt'"),
+    "monitor": ({"filepath": "a.keras", "monitor": None}, "monitor=None is no name"),
+    "mode": ({"filepath": "a.keras", "mode": "minimum"}, "allowed: 'auto', 'min', 'max'"),
+    "save_best_only": ({"filepath": "a.keras", "save_best_only": "yes"}, "allowed: True, False"),
+    "save_freq": (
+        {"filepath": "a.keras", "save_freq": "epochs"},
+        "allowed: 'epoch' or a whole number",
+    ),
+    "save_weights_only": ({"filepath": "a.keras", "save_weights_only": 1}, "allowed: True, False"),
+    "save_freq true": ({"filepath": "a.keras", "save_freq": True}, "save_freq=True"),
+    "save_freq zero": ({"filepath": "a.keras", "save_freq": 0}, "save_freq=0"),
+    "verbose": ({"filepath": "a.keras", "verbose": "yes"}, "verbose='yes'"),
+    "log_to_mlflow": ({"log_to_mlflow": "never"}, "allowed: True, False, 'auto'"),
+    "strict": ({"strict": 1}, "strict=1"),
+    "probe": ({"probe": "layer"}, "did you mean 'layers'"),
+    "best of nothing": ({"save_best_only": True}, "counts with filepath= only"),
+    "weights of nothing": ({"save_weights_only": True}, "counts with filepath= only"),
+    "frequency of nothing": ({"save_freq": 100}, "counts with filepath= only"),
+}
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"filepath": ""},
-        {"filepath": 3},
-        {"monitor": None},
-        {"mode": "maximum"},
-        {"save_best_only": "yes"},
-        {"save_weights_only": 1},
-        {"save_freq": "epochs"},
-        {"save_freq": 0},
-        {"save_freq": True},
-        {"log_to_mlflow": "never"},
-        {"strict": None},
-        {"probe": "layer"},
-    ],
-    ids=str,
-)
-def test_the_callback_checks_its_arguments(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("case", CALLBACK)
+def test_the_callback_refuses_what_it_does_not_understand_or_would_not_obey(case: str) -> None:
     pytest.importorskip("keras")
-    (name,) = options
-    with pytest.raises(ArgumentError, match=name):
+    options, message = CALLBACK[case]
+    with pytest.raises(ArgumentError, match=message):
         kg.WeightManifestCallback(**options)
+
+
+@pytest.mark.keras
+def test_every_option_of_every_public_function_is_in_a_table() -> None:
+    """Whoever adds an option adds the check of it."""
+    pytest.importorskip("keras")
+    free = {"path", "out", "progress"}
+    checked = {name.split()[0] for name in NOT_UNDERSTOOD} | {
+        "strategy",
+        "compile",
+        "probe",
+        "memory",
+    }
+    for call in (*ALL, kg.repair):
+        assert set(inspect.signature(call).parameters) - free - {"dry_run", "overwrite"} <= checked
+    for call in (kg.record, kg.verify, kg.patch, scan):
+        tested = {option for function, options, _ in OTHERS.values() for option in options}
+        assert set(inspect.signature(call).parameters) <= tested
+    tested = {option for options, _ in CALLBACK.values() for option in options}
+    assert set(inspect.signature(kg.WeightManifestCallback).parameters) == tested
+
+
+WITHOUT_KERAS = """
+import importlib.util, sys
+sys.modules["keras"] = None  # as where it is not installed
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "keras" else found(name, *more)
+import kerasguard as kg
+from kerasguard.cli import main
+path = sys.argv[1]
+for call in (
+    lambda: kg.load(path), lambda: kg.plan(path), lambda: kg.repair(path, "out.keras"),
+    lambda: kg.patch(), lambda: kg.WeightManifestCallback(),
+):
+    try:
+        call()
+    except kg.KerasguardError as error:
+        print(type(error).__name__, "pip install" in str(error))
+print(main(["plan", path]), main(["inspect", path]))
+"""
+
+
+def test_a_missing_keras_is_named_with_what_installs_it(tmp_path: Path) -> None:
+    """From every function that needs Keras; what needs none works without it."""
+    path = tmp_path / "a.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/dense/vars/0"] = np.zeros((2, 3), "float32")
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_KERAS, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    lines = ran.stdout.splitlines()
+    assert lines[:5] == ["MissingPackageError True"] * 5
+    assert lines[-1] == "2 0"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasguard.arguments import check_flag
+from kerasguard.arguments import check_flag, check_path
 from kerasguard.identity.pairing import Pairing
 from kerasguard.loader.sources import PathLike, at_hand, report_of
 from kerasguard.manifest import Manifest
@@ -72,7 +72,9 @@ def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) ->
         CheckpointError: the checkpoint cannot be read.
         ManifestError: the manifest cannot be read.
     """
+    check_path("path", path)
     check_flag("sha256", sha256)
+    check_flag("statistics", statistics)
     with at_hand(path) as (local, found), contextlib.ExitStack() as stack:
         with undisturbed(local):
             manifest = found if isinstance(found, Manifest) else sidecar.read(local)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kerasguard.arguments import check_flag, check_path
 from kerasguard.checkpoints import inspect
 from kerasguard.errors import KerasguardError, UnknownFormatError
 from kerasguard.formats import candidates, recognised
@@ -47,17 +48,19 @@ def scan(folder: str | os.PathLike[str], *, verify: bool = True) -> Iterator[Fou
         folder: to look in, and in everything below; symbolic links are not followed.
         verify: read every byte of those that have a manifest; else only tell that there is one.
 
-    Yields:
-        Each checkpoint in the order of its path.
+    Returns:
+        Each checkpoint in the order of its path, as it is found.
 
     Raises:
+        ArgumentError: an argument is not understood.
         NotADirectoryError: `folder` is none.
     """
+    check_path("folder", folder)
+    check_flag("verify", verify)
     root = Path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
-    for place, kind in _candidates(root):
-        yield _found(place, kind, verify=verify)
+    return (_found(place, kind, verify=verify) for place, kind in _candidates(root))
 
 
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:

@@ -41,7 +41,7 @@ def asked(ours: Names, theirs: Names, renames: Mapping[str, str]) -> dict[str, s
 
     Raises:
         ArgumentError: an entry matches no stored layer, or no layer of the model has its new name,
-            or several do.
+            or several do; or two stored layers are to be the same one.
     """
     places = _by_name(ours)
     pairs: dict[str, str] = {}
@@ -56,7 +56,8 @@ def asked(ours: Names, theirs: Names, renames: Mapping[str, str]) -> dict[str, s
         for s, keys in found.items():
             if len(keys) > 1:
                 raise _several(old, new, keys)
-            pairs[keys[0]] = s
+            if pairs.setdefault(keys[0], s) != s:
+                raise _contested(old, new, ours[keys[0]] or keys[0], (pairs[keys[0]], s))
     return pairs
 
 
@@ -70,7 +71,14 @@ def _new_name(name: str, key: str, old: str, new: str) -> str | None:
 
 
 def _substituted(text: str, old: str, new: str) -> str | None:
-    """`text` after `old` -> `new`, where `*` at the end stands for the same rest in both."""
+    """`text` after `old` -> `new`, where `*` at the end stands for the same rest in both.
+
+    `/*` at the end stands for the layer itself, too.
+    """
+    if old.endswith("/*") and new.endswith("/*"):
+        old, new = old[:-2], new[:-2]
+        if text.startswith(f"{old}/"):
+            return new + text[len(old) :]
     old, new = old.removesuffix("/*"), new.removesuffix("/*")
     if old.endswith("*") and new.endswith("*") and text.startswith(old[:-1]):
         return new[:-1] + text[len(old) - 1 :]
@@ -98,6 +106,13 @@ def _several(old: str, new: str, keys: Iterable[str]) -> ArgumentError:
     return ArgumentError(
         f"renames={{{old!r}: {new!r}}}: the model has several layers of that name; say which by "
         f"its key: {_few(keys)}"
+    )
+
+
+def _contested(old: str, new: str, target: str, keys: Iterable[str]) -> ArgumentError:
+    return ArgumentError(
+        f"renames={{{old!r}: {new!r}}}: the layer {target!r} of the model is named for several "
+        f"stored layers: {_few(keys)}; name one"
     )
 
 

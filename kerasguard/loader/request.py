@@ -12,6 +12,7 @@ from kerasguard.arguments import (
     check_mapping,
     check_model,
     check_source,
+    check_strategy,
 )
 from kerasguard.loader.sources import Source
 from kerasguard.planning.plan import Policy, Rate
@@ -63,6 +64,7 @@ class Request:
     def __post_init__(self) -> None:
         check_source(self.path)
         check_model(self.model)
+        check_strategy(self.strategy)
         check_mapping("custom_objects", self.custom_objects, '{"MyLayer": MyLayer}')
         check_mapping("renames", self.renames, '{"old_name": "new_name"}', texts=True)
         check_choice("repair", self.repair, get_args(Policy))

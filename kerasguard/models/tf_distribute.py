@@ -29,11 +29,6 @@ def scope(strategy: Any, model: Any = None) -> contextlib.AbstractContextManager
     """
     if strategy is None:
         return contextlib.nullcontext()
-    if not callable(getattr(strategy, "scope", None)):
-        raise ModelError(
-            f"strategy must be a tf.distribute.Strategy, got {type(strategy).__name__}; for "
-            "keras.distribution set the distribution before the model is created"
-        )
     if model is None:
         context: contextlib.AbstractContextManager[Any] = strategy.scope()
         return context

@@ -75,6 +75,10 @@ def patch(
         strict: raise where recording fails, instead of a warning; the save has happened then.
         log_to_mlflow: `"auto"` logs the manifests where an MLflow run is active.
         probe: record what each model makes of a seeded input, as `kerasguard.record` does.
+
+    Raises:
+        ArgumentError: an argument is not understood; nothing was patched.
+        MissingPackageError: Keras is not installed, or MLflow is not and shall be logged to.
     """
     context = _context(strict, log_to_mlflow, probe)
     with _lock:
@@ -104,15 +108,18 @@ def unpatch() -> None:
         _remove()
 
 
-@contextlib.contextmanager
 def patched(
     *,
     strict: bool = False,
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
-) -> Iterator[None]:
-    """`patch` for the length of a `with` block; blocks may nest and overlap."""
-    context = _context(strict, log_to_mlflow, probe)
+) -> contextlib.AbstractContextManager[None]:
+    """`patch` for the length of a `with` block; blocks may nest and overlap; errors as there."""
+    return _patched(_context(strict, log_to_mlflow, probe))
+
+
+@contextlib.contextmanager
+def _patched(context: Context) -> Iterator[None]:
     with _lock:
         _state.scopes.append(context)
         _install()
