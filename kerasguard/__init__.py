@@ -11,6 +11,7 @@ An import may only go down, from a higher floor to a lower one:
        diagnose  explanations  report      three tables in, a total plan out; what is told of it
        rules/  migrations/                 what can be wrong and why; one file each
     1  blueprint/  layouts/                a config while it is migrated; how old writers wrote
+       bytecode/                           functions in a file: parsed and read, never run
        planning/                           drafts, findings, operations, plans
        identity/                           which stored tensor is which expected one
     0  manifest  architecture  probe       the values that everything speaks of

@@ -7,12 +7,14 @@ not obeyed switches a check off without a word.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kerasguard.errors import ArgumentError
 
 __all__ = [
+    "ALLOWABLE",
+    "allowed",
     "check_choice",
     "check_count",
     "check_flag",
@@ -25,6 +27,9 @@ __all__ = [
     "check_text",
     "nearest",
 ]
+
+ALLOWABLE = ("graph", "lambdas")
+"""What a caller can allow that is not safe for every file."""
 
 _PLAIN = (str, bytes, os.PathLike, Mapping, list, tuple, set, bool, int, float)
 
@@ -47,6 +52,19 @@ def check_choice(name: str, value: object, allowed: tuple[Any, ...]) -> None:
     hint = f"did you mean {near!r}? " if near else ""
     listed = ", ".join(map(repr, allowed))
     raise ArgumentError(f"{_shown(name, value)} is not understood; {hint}allowed: {listed}")
+
+
+def allowed(allow: object) -> frozenset[str]:
+    """What the caller allows beyond what is safe for every file: one of `ALLOWABLE`, or several.
+
+    Raises:
+        ArgumentError: `allow` holds something else.
+    """
+    single = isinstance(allow, (str, Mapping)) or not isinstance(allow, Collection)
+    found: list[Any] = [allow] if single else list(allow)  # type: ignore[call-overload]
+    for one in found:
+        check_choice("allow", one, ALLOWABLE)
+    return frozenset(found)
 
 
 def check_flag(name: str, value: object) -> None:

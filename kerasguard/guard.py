@@ -6,7 +6,7 @@ every byte was compared with what was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kerasguard.loader.attempt import Restored, attempt
@@ -38,12 +38,13 @@ def plan(
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
+    allow: str | Collection[str] = (),
     allow_graph: bool = False,
 ) -> RepairPlan:
     """What `restore` would do: a dry run that reads every byte and changes nothing.
 
     Args and errors as for `restore`; findings that cannot be repaired are in the plan's
-    `unresolved` instead of an exception. No graph is run, whatever `allow_graph` says.
+    `unresolved` instead of an exception. No graph is run, whatever `allow` says.
     """
     with attempt(Request.of(locals(), keep=False)) as found:
         return found.decided
@@ -58,6 +59,7 @@ def preview(
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
+    allow: str | Collection[str] = (),
 ) -> Report:
     """`plan` as a report; arguments and errors as there."""
     with attempt(Request.of(locals(), keep=False)) as found:
@@ -76,6 +78,7 @@ def restore(
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
     learning_rate: Rate = "auto",
+    allow: str | Collection[str] = (),
     allow_graph: bool = False,
     memory: Memory = "full",
 ) -> Restored:
@@ -98,8 +101,11 @@ def restore(
         learning_rate: `stored` takes the checkpoint's, `compiled` leaves the model's; `auto` is
             `compiled` for a model of yours and `stored` for one built from the checkpoint. The
             report tells both where they differ.
-        allow_graph: run the TensorFlow graph of a SavedModel that no Keras model can be rebuilt
-            from; the result only predicts. A graph is a program: allow only those you trust.
+        allow: `"lambdas"` takes what the bytecode of Lambda layers reads for what they compute,
+            where every part of it is understood; it is never run. `"graph"` runs the TensorFlow
+            graph of a SavedModel that no Keras model can be rebuilt from; the result only
+            predicts. A graph is a program: allow only those you trust. Several: a tuple.
+        allow_graph: another spelling of `allow="graph"`.
         memory: `full` holds all new values beside the old ones of `model` until the last one is
             verified, which takes the checkpoint's size in memory. `low` takes no more than its
             largest tensor and some 40 MiB: it verifies in a first pass, and reads, compares and
@@ -132,6 +138,7 @@ def load(
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
     learning_rate: Rate = "auto",
+    allow: str | Collection[str] = (),
     allow_graph: bool = False,
     memory: Memory = "full",
 ) -> Any:

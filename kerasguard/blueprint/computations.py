@@ -14,7 +14,7 @@ from kerasguard.blueprint.objects import Json, keras_object, name_of, replace_al
 from kerasguard.blueprint.operations import FUNCTIONS, Operation
 from kerasguard.blueprint.special_operations import SPECIAL
 
-__all__ = ["Rank", "Unsupported", "install", "plan"]
+__all__ = ["Rank", "Unsupported", "filled", "install", "operation", "plan"]
 
 Rank = Callable[[Any], "int | None"]
 """Tells a tensor's number of axes; None where that is not known."""
@@ -115,25 +115,25 @@ def install(model: Json, layer: Json, plans: list[Plan]) -> None:
     if any(other.steps != steps for other in plans):
         raise Unsupported("its calls differ in their options")
     name = name_of(layer)
-    layer.update(_object(steps[0], name), name=name)
+    layer.update(operation(steps[0], name), name=name)
     layer.pop("build_config", None)
     layer["inbound_nodes"] = [call_of(*found.tensors) for found in plans]
     last = layer
     for number, step in enumerate(steps[1:], 1):
-        new = _object(step, free_name(model, f"{name}_{step[0].partition('.')[2].lower()}"))
+        new = operation(step, free_name(model, f"{name}_{step[0].partition('.')[2].lower()}"))
         insert_after(model, last, new)
         for call, found in zip(calls_of(new), plans, strict=True):
             if number in found.arguments:
-                call["args"] = _filled(list(found.arguments[number]), call["args"][0])
+                call["args"] = filled(list(found.arguments[number]), call["args"][0])
         last = new
 
 
-def _filled(arguments: list[Any], previous: Any) -> Any:
+def filled(arguments: list[Any], previous: Any) -> Any:
     """The arguments with the previous step's tensor where it is meant."""
     return replace_all(arguments, lambda part: previous if part == PREVIOUS else part)
 
 
-def _object(step: tuple[str, Json], name: str) -> Json:
+def operation(step: tuple[str, Json], name: str) -> Json:
     """An operation or a layer as Keras 3 writes it."""
     module, _, class_name = step[0].partition(".")
     config = {"name": name, **step[1]}

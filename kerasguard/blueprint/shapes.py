@@ -21,6 +21,7 @@ from kerasguard.blueprint.nodes import (
     tensors_in,
 )
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
+from kerasguard.blueprint.operation_shapes import constant_shape, operation_shape
 
 __all__ = ["Shape", "rank_in", "shapes_of", "window", "with_input_shapes"]
 
@@ -113,12 +114,24 @@ def _in_a_row(layers: list[Json]) -> dict[History, Shape]:
 
 
 def _call(layer: Json, call: Json, known: dict[History, Shape]) -> Shape | None:
+    if class_of(layer).startswith("ops."):
+        return _operation(layer, call, known)
     inputs = [known.get(history) for history in tensors_in(call["args"])]
     if not inputs or any(shape is None for shape in inputs):
         return None
     given = [list(shape) for shape in inputs if shape is not None]
     single = history_of(call["args"][0]) is not None
     return _layer(layer, given[0]) if single else _merge(layer, given)
+
+
+def _operation(layer: Json, call: Json, known: dict[History, Shape]) -> Shape | None:
+    def shape_of(value: Any) -> Shape | None:
+        history = history_of(value)
+        return constant_shape(value) if history is None else known.get(history)
+
+    kind, config = class_of(layer).removeprefix("ops."), config_of(layer)
+    found: Shape | None = operation_shape(kind, config, call["args"], shape_of)
+    return found
 
 
 def _merge(layer: Json, given: list[Shape]) -> Shape | None:

@@ -37,6 +37,7 @@ class Blueprint:
         architecture: `{"class_name": ..., "config": ...}`, owned by this object.
         writer: who wrote it.
         known: names of classes, functions and layers that the caller supplies.
+        allow: what the caller allows beyond what is safe for any file: `lambdas`.
         stored: the tensors that lie beside it; some of them are part of a config today.
         values: the same tensors' contents by key, each read when it is asked for.
         taken: keys of stored tensors that became part of the architecture.
@@ -49,6 +50,7 @@ class Blueprint:
     architecture: Json
     writer: Writer
     known: frozenset[str] = frozenset()
+    allow: frozenset[str] = frozenset()
     stored: Table = _NO_TABLE
     values: Mapping[str, Array] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)

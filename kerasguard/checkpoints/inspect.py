@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kerasguard.loader.reading import Reading
     from kerasguard.report.statistics import Statistics
 
-__all__ = ["inspect", "verify"]
+__all__ = ["inspect", "lambdas", "verify"]
 
 
 def inspect(path: PathLike) -> Manifest:
@@ -52,6 +52,24 @@ def inspect(path: PathLike) -> Manifest:
             if manifest is not None:
                 return manifest
             return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
+
+
+def lambdas(path: PathLike) -> dict[str, str]:
+    """What the Lambda layers of a checkpoint compute, as far as their bytecode is understood.
+
+    Nothing of it is run, and no framework is imported.
+
+    Returns:
+        By the layer's name: the function in Python, or why it was not read.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    from kerasguard.blueprint.lambdas.listing import lambda_sources
+    from kerasguard.formats import open_checkpoint
+
+    with at_hand(path) as (local, _), open_checkpoint(local) as checkpoint:
+        return dict(lambda_sources(checkpoint.architecture() or {}))
 
 
 def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) -> Report:

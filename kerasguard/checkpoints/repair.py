@@ -7,7 +7,7 @@ Keras, without any help, has read the file back and got the same tensors and pre
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def repair(
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
     learning_rate: Rate = "auto",
+    allow: str | Collection[str] = (),
     progress: Progress = lambda _: None,
 ) -> Report:
     """Write a checkpoint anew, as a `.keras` file with manifest that Keras alone loads.
@@ -62,6 +63,7 @@ def repair(
         manifest: `auto`, `require` or `ignore`, as for `restore`.
         probe: whether to compare what the model computes, as for `restore`.
         learning_rate: `stored`, `compiled` or `auto`, as for `restore`.
+        allow: `"lambdas"`, as for `restore`.
         progress: told what is done next, a line each.
 
     Returns:

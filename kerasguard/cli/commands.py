@@ -37,8 +37,11 @@ def inspect(options: argparse.Namespace, out: Output) -> int:
     from kerasguard.checkpoints import inspect as inspecting
 
     manifest = inspecting.inspect(options.path)
-    out.document(OK, path=options.path, manifest=manifest.to_dict())
+    functions = inspecting.lambdas(options.path)
+    out.document(OK, path=options.path, manifest=manifest.to_dict(), lambdas=functions)
     _show_checkpoint(options.path, manifest, out)
+    for name, source in functions.items():
+        out.line(f"  Lambda {name}: {source}")
     return OK
 
 
@@ -208,6 +211,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
         "repair": options.repair,
         "renames": dict(options.rename) or None,
         "custom_objects": _custom_objects(options.custom_objects),
+        "allow": options.allow,
     }
 
 

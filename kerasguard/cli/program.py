@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from kerasguard import errors
+from kerasguard.arguments import ALLOWABLE
 from kerasguard.cli import commands
 from kerasguard.cli.commands import DIFFERS, NO_MANIFEST, OK, UNREADABLE, UNREPAIRABLE, USAGE
 from kerasguard.cli.console import Output
@@ -141,6 +142,11 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
         "--custom-objects", type=_object, action="append", default=[],
         metavar="[NAME=]MODULE:ATTRIBUTE",
         help="custom class or function the checkpoint uses, or a dict of them (repeatable)",
+    )  # fmt: skip
+    command.add_argument(
+        "--allow", choices=ALLOWABLE, action="append", default=[],
+        help="lambdas: take what the bytecode of Lambda layers reads; graph: run a SavedModel's "
+        "graph; may be given twice",
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def _rebuilt(reading: Reading, request: Request) -> Prepared:
                 f"{reading.path}: holds weights and no architecture; build the model and pass it: "
                 "kerasguard.load(path, model=model)"
             )
-        if not request.allow_graph:
+        if "graph" not in request.allowed:
             raise ArchitectureError(graph_refused(reading.path))
         return _program(reading, "the SavedModel has no Keras config")
     try:
@@ -80,7 +80,7 @@ def _rebuilt(reading: Reading, request: Request) -> Prepared:
     except ArchitectureError as error:
         if not program:
             raise
-        if not request.allow_graph:
+        if "graph" not in request.allowed:
             raise ArchitectureError(both_ways(str(error))) from error
         return _program(reading, str(error))
 
@@ -115,6 +115,7 @@ def _built(reading: Reading, request: Request) -> Prepared:
         found if request.compile else model,
         reading.config_writer(),
         known=frozenset(known),
+        allow=_allowed(reading, request),
         stored=reading.table,
         values=_Values(reading.checkpoint),
     )
@@ -139,6 +140,12 @@ def _built(reading: Reading, request: Request) -> Prepared:
         spelt_out=bool(model.get("config")),
         custom_objects=custom_objects,
     )
+
+
+def _allowed(reading: Reading, request: Request) -> frozenset[str]:
+    """What the caller allows; also to read Lambdas where the manifest's probe will prove it."""
+    proven = request.probe and reading.manifest is not None and bool(reading.manifest.probe)
+    return request.allowed | ({"lambdas"} if proven else set())
 
 
 class _Values(Mapping[str, Array]):

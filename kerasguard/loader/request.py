@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from kerasguard.arguments import (
+    allowed,
     check_choice,
     check_flag,
     check_mapping,
@@ -43,6 +44,7 @@ class Request:
     manifest: ManifestPolicy = "auto"
     probe: bool = True
     learning_rate: Rate = "auto"
+    allow: str | Collection[str] = ()
     allow_graph: bool = False
     memory: Memory = "full"
     keep: bool = True
@@ -73,3 +75,9 @@ class Request:
         check_choice("memory", self.memory, get_args(Memory))
         for name in ("compile", "probe", "allow_graph"):
             check_flag(name, getattr(self, name))
+        allowed(self.allow)
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """What the caller allows; `allow_graph=True` is another spelling of `"graph"`."""
+        return allowed(self.allow) | ({"graph"} if self.allow_graph else set())

@@ -92,6 +92,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     dynamic_shapes.MIGRATION,
     tensorflow_functions.MIGRATION,
     tensorflow_nodes.MIGRATION,
+    lambda_functions.MIGRATION,
     dtype_policy.MIGRATION,
     cudnn_layers.MIGRATION,
     gru_reset_after.MIGRATION,
@@ -113,7 +114,6 @@ MIGRATIONS: tuple[Migration, ...] = (
     empty_cropping.MIGRATION,
     bilinear_upsampling.MIGRATION,
     locally_connected.MIGRATION,
-    lambda_functions.MIGRATION,
     activation_functions.MIGRATION,
     merged_masks.MIGRATION,
     layer_names.MIGRATION,
@@ -129,6 +129,7 @@ def migrate(
     architecture: Mapping[str, Any],
     writer: Mapping[str, str],
     known: frozenset[str] = frozenset(),
+    allow: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     """Turn a stored architecture into one that Keras 3 reads.
 
@@ -138,6 +139,7 @@ def migrate(
             `config`'s form.
         known: names of the classes, functions and Lambda layers that the caller supplies
             (the keys of `custom_objects`, and what is registered with Keras).
+        allow: what the caller allows beyond what is safe for any file: `lambdas`.
 
     Returns:
         The migrated architecture and what was done. Findings of severity ERROR say why the
@@ -147,7 +149,7 @@ def migrate(
         ArchitectureError: the stored JSON is no architecture: something in it is not what every
             Keras writes there.
     """
-    blueprint = drawn(architecture, writer, known=known)
+    blueprint = drawn(architecture, writer, known=known, allow=allow)
     run(blueprint)
     return blueprint.architecture, tuple(blueprint.findings)
 

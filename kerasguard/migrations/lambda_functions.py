@@ -8,19 +8,30 @@ passed to Lambda: {'function_type': 'lambda', ...}`.
 Why it happens: Keras stores what it cannot name as bytecode, which only the Python version that
 wrote it can read, and which would run with the user's rights.
 
-Source: Keras 2 `layers/core.py`, `Lambda.get_config`; Keras 3 `layers/core/lambda_layer.py`.
+Source: Keras 2 `layers/core.py`, `Lambda.get_config`; Keras 3 `layers/core/lambda_layer.py`;
+CPython `marshal.c` and `ceval.c` of 2.7 and 3.4 to 3.13.
 
 When it is exact: with the function from the caller, under the layer's name or the function's own:
-`custom_objects={"lambda_1": lambda x: ...}`. Bytecode is never run; without a function from the
-caller the architecture is refused.
+`custom_objects={"lambda_1": lambda x: ...}`. Or where every instruction of the bytecode and every
+function that it calls is in a table, with `allow="lambdas"`, because a global name is taken for the
+module that it usually is (`K` for `keras.backend`): operations of Keras 3 take the layer's place.
+Bytecode is parsed and never run; what is not wholly understood is refused by name, with the
+function's source as far as it was read.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from kerasguard.blueprint.computation import Unsupported
+from kerasguard.blueprint.graphs import as_graph
+from kerasguard.blueprint.lambdas.drawing import install
+from kerasguard.blueprint.lambdas.replace import drawn
+from kerasguard.blueprint.nodes import layers_of
 from kerasguard.blueprint.objects import Json, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
+from kerasguard.bytecode.expressions import NotUnderstoodError
+from kerasguard.bytecode.functions import Stored, is_code, read
 
 CODES = {"KG421": "a Lambda layer whose function the file does not hold in a usable form"}
 
@@ -28,21 +39,32 @@ _KEPT = ("name", "trainable", "dtype", "arguments")
 
 
 def rewrite(blueprint: Blueprint) -> None:
-    """Use the caller's functions; refuse where there is none."""
+    """Use the caller's functions, else what the bytecode reads; refuse where there is neither."""
     for item in blueprint.layers("Lambda"):
         config = config_of(item)
         own = _function_name(config.get("function"))
         supplied = next((n for n in (name_of(item), own) if n and n in blueprint.known), None)
-        if supplied is None:
-            _refuse(blueprint, item, own)
-            continue
-        kept = {key: config[key] for key in _KEPT if config.get(key) is not None}
-        shape = config.get("output_shape")
-        if isinstance(shape, list) and all(isinstance(size, (int, type(None))) for size in shape):
-            kept["output_shape"] = shape
-        item["config"] = {**kept, "function": _function(supplied)}
-        if not own:
-            blueprint.note(item, f"its function is the caller's {supplied!r}")
+        if supplied is not None:
+            _supply(blueprint, item, supplied, own)
+        elif is_code(config.get("function")):
+            _read(blueprint, item)
+        else:
+            what = f"calls the function {own!r}, which is not in the file" if own else _NO_CODE
+            _refuse(blueprint, item, own, what)
+
+
+_NO_CODE = "holds no function that can be read"
+
+
+def _supply(blueprint: Blueprint, item: Json, supplied: str, own: str) -> None:
+    config = config_of(item)
+    kept = {key: config[key] for key in _KEPT if config.get(key) is not None}
+    shape = config.get("output_shape")
+    if isinstance(shape, list) and all(isinstance(size, (int, type(None))) for size in shape):
+        kept["output_shape"] = shape
+    item["config"] = {**kept, "function": _function(supplied)}
+    if not own:
+        blueprint.note(item, f"its function is the caller's {supplied!r}")
 
 
 def _function(name: str) -> Json:
@@ -61,14 +83,66 @@ def _function_name(function: Any) -> str:
     return function if isinstance(function, str) else ""
 
 
-def _refuse(blueprint: Blueprint, item: Json, own: str) -> None:
+def _read(blueprint: Blueprint, item: Json) -> None:
+    """Replace a Lambda by the operations that its bytecode reads, if the caller allows that."""
+    try:
+        function = read(config_of(item)["function"])
+    except NotUnderstoodError as reason:
+        _refuse(blueprint, item, "", f"holds Python bytecode, which is never run, with {reason}")
+        return
+    try:
+        owner = _owner(blueprint, item)
+        drawing, results = drawn(
+            blueprint.architecture, config_of(owner), item, function, blueprint.writer
+        )
+    except Unsupported as reason:
+        what = f"holds `{function.source}` as Python bytecode, which is never run, with {reason}"
+        _refuse(blueprint, item, "", f"{what} which is not translated", function)
+        return
+    taken = "".join(f"; {what}" for what in drawing.taken)
+    if "lambdas" not in blueprint.allow:
+        what = f"holds `{function.source}` as Python bytecode, which is never run{taken}"
+        line = f'custom_objects={{"{name_of(item)}": {_supplied(function)}}}'
+        blueprint.need(name_of(item), item)
+        blueprint.refuse(
+            item,
+            f'this Lambda {what}; if that is what it is, allow="lambdas", or supply it: {line}',
+        )
+        return
+    install(drawing, item, results)
+    blueprint.warn(
+        item,
+        f"its bytecode was not run; it reads `{function.source}` and is computed by operations "
+        f"of Keras 3{taken}",
+    )
+
+
+def _owner(blueprint: Blueprint, item: Json) -> Json:
+    """The graph that a layer is part of."""
+    for owner, model in blueprint.models():
+        if any(layer is item for layer in layers_of(model)):
+            if as_graph(owner):
+                return owner
+            raise Unsupported("a model of unknown input shape,")
+    raise Unsupported("a layer around it,")
+
+
+def _supplied(function: Stored) -> str:
+    """What a caller can write for it."""
+    source = function.source.partition("  #")[0]
+    if not source.startswith("lambda"):
+        parameters, _, body = source.partition("(")[2].partition("): return ")
+        source = f"lambda {parameters}: {body}"
+    return source
+
+
+def _refuse(
+    blueprint: Blueprint, item: Json, own: str, what: str, function: Stored | None = None
+) -> None:
     name = own or name_of(item)
     blueprint.need(name, item)
-    if own:
-        what = f"calls the function {own!r}, which is not in the file"
-    else:
-        what = "holds Python bytecode, which is never run"
-    line = f'custom_objects={{"{name}": {own or "lambda x: ..."}}}'
+    given = _supplied(function) if function else own or "lambda x: ..."
+    line = f'custom_objects={{"{name}": {given}}}'
     blueprint.refuse(item, f"this Lambda {what}; supply it: {line}")
 
 

@@ -1,0 +1,86 @@
+"""Operators of Python: on tensors they become operations, on constants they are computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasguard.blueprint.computation import Unsupported
+from kerasguard.blueprint.computations import plan
+from kerasguard.blueprint.lambdas.arithmetic import compute, is_number, negate, sequence
+from kerasguard.blueprint.lambdas.drawing import Drawing
+from kerasguard.blueprint.lambdas.values import Tensor, tensors_among, told
+
+__all__ = ["binary", "kind_of", "operate", "unary"]
+
+_LOGICAL = {"&": "logical_and", "|": "logical_or", "^": "logical_xor"}
+
+_OPERATORS = {
+    "+": "add", "-": "subtract", "*": "multiply", "/": "truediv", "classic /": "truediv",
+    "//": "floordiv", "%": "floormod", "**": "pow", "@": "matmul", "<": "less",
+    "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal",
+}  # fmt: skip
+
+
+def binary(drawing: Drawing, sign: str, left: Any, right: Any) -> Any:
+    """An operator between two values; raises `Unsupported` where it has no equivalent."""
+    if sign in ("is", "is not") and isinstance(left, Tensor) and right is None:
+        return sign == "is not"
+    tensors = [isinstance(x, Tensor) for x in (left, right)]
+    if any(tensors):
+        if not all(map(_is_operand, (left, right))):
+            raise Unsupported(f"{sign} of a tensor and something else")
+        return operate(drawing, sign, left, right)
+    return compute(sign, left, right)
+
+
+def unary(drawing: Drawing, sign: str, value: Any) -> Any:
+    """An operator before a value; raises as `binary`."""
+    if not isinstance(value, Tensor):
+        return negate(sign, value)
+    name = {"-": "negative", "~": "logical_not"}.get(sign)
+    if name is None or (sign == "~" and value.kind != "bool"):
+        raise Unsupported(f"{sign} of a tensor")
+    return drawing.draw(plan(name, value.made, {}, drawing.rank_of), value.kind)
+
+
+def _is_operand(value: Any) -> bool:
+    numbers = sequence(value)
+    return (
+        isinstance(value, Tensor)
+        or is_number(value)
+        or hasattr(value, "tolist")
+        or (numbers is not None and not any(tensors_among(numbers)))
+    )
+
+
+def operate(drawing: Drawing, sign: str, left: Any, right: Any) -> Tensor:
+    """An operator of which one side at least is a tensor.
+
+    Raises:
+        Unsupported: it is none of Keras 3.
+    """
+    kinds = [x.kind for x in (left, right) if isinstance(x, Tensor)]
+    if sign in ("==", "!=") and drawing.tensorflow != 2:
+        raise Unsupported(
+            f"{sign} of tensors, which TensorFlow 1 takes for `is` and TensorFlow 2 element by "
+            "element; the file does not tell which"
+        )
+    if sign == "classic /" and kinds != ["float"] * len(kinds):
+        raise Unsupported("the division of Python 2 of what may be whole numbers")
+    if sign in _LOGICAL:
+        if set(kinds) != {"bool"}:
+            raise Unsupported(f"{sign} of what may be whole numbers")
+        name = _LOGICAL[sign]
+    elif sign in _OPERATORS:
+        name = _OPERATORS[sign]
+    else:
+        raise Unsupported(f"{sign} of a tensor")
+    given = {"b" if name == "matmul" else "y": told(right)}
+    return drawing.draw(plan(name, told(left), given, drawing.rank_of), kind_of(left, right))
+
+
+def kind_of(*values: Any) -> str:
+    """The kind of what is computed of some values: a float among them makes it one."""
+    kinds = {tensor.kind for tensor in tensors_among(values)}
+    kinds |= {"float" for value in values if isinstance(value, float)}
+    return "float" if "float" in kinds else kinds.pop() if len(kinds) == 1 else ""

@@ -1,0 +1,118 @@
+"""Functions that are called by their names: Python's own, of numbers, of shapes, and of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasguard.blueprint.computation import Unsupported
+from kerasguard.blueprint.computations import plan
+from kerasguard.blueprint.lambdas.arithmetic import NUMBER_FUNCTIONS, array, is_number, sequence
+from kerasguard.blueprint.lambdas.calling import call
+from kerasguard.blueprint.lambdas.drawing import Drawing
+from kerasguard.blueprint.lambdas.operators import binary
+from kerasguard.blueprint.lambdas.sizes import ASKED
+from kerasguard.blueprint.lambdas.values import Tensor, tensors_among
+
+__all__ = ["BUILTINS", "bound_of_slice", "call_named"]
+
+BUILTINS = ("abs", "float", "int", "len", "list", "max", "min", "pow", "slice", "tuple")
+_SETTINGS: dict[str, Any] = {"keras.backend.epsilon": 1e-07, "keras.backend.floatx": "float32"}
+_MAKES_CONSTANTS = {
+    "keras.backend.constant": "float32",
+    "tensorflow.constant": None,
+    "tensorflow.convert_to_tensor": None,
+    "keras.ops.convert_to_tensor": None,
+}
+_COMPUTED = {f"{m}.{f}" for m in ("tensorflow", "keras.backend", "tensorflow.math")
+             for f in ("sqrt", "exp", "log", "abs", "square")}  # fmt: skip
+
+
+def call_named(drawing: Drawing, path: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What a function gives for its arguments.
+
+    Raises:
+        Unsupported: it is in no table, or not with these arguments; the text names it.
+    """
+    if path == "keras.backend.image_data_format" and not values and not named:
+        return drawing.data_format()
+    if path in _SETTINGS and not values and not named:
+        drawing.take(f"{path.replace('keras.backend', 'K')}() is taken as {_SETTINGS[path]!r}")
+        return _SETTINGS[path]
+    module, _, name = path.rpartition(".")
+    if module == "builtins":
+        return _builtin(name, values, named, drawing)
+    if path in ASKED and len(values) == 1 and not set(named) - {"name"}:
+        return ASKED[path](values[0])
+    if path in _MAKES_CONSTANTS and values:
+        return _constant(path, values, named)
+    if any(tensors_among([*values, *named.values()])):
+        return call(drawing, path, values, named)
+    if path in NUMBER_FUNCTIONS:
+        return _numbers(path, values, named)
+    same = f"numpy.{name}"
+    if path in _COMPUTED and same in NUMBER_FUNCTIONS:
+        return _numbers(same, values, {})
+    raise Unsupported(f"{path} of no tensor")
+
+
+def _numbers(path: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    dtype = named.pop("dtype", None)
+    if named or (dtype is not None and not isinstance(dtype, str)):
+        raise Unsupported(f"{path} with {', '.join(named) or 'a dtype'}")
+    try:
+        found = NUMBER_FUNCTIONS[path](*values)
+        return found.astype(dtype) if dtype is not None and hasattr(found, "astype") else found
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise Unsupported(f"{path}: {error}") from None
+
+
+def _constant(path: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """A constant tensor: it keeps its dtype where that decides what it is."""
+    value = values[0]
+    if isinstance(value, Tensor):
+        if path == "tensorflow.convert_to_tensor" and not named and len(values) == 1:
+            return value
+        raise Unsupported(f"{path} of a tensor")
+    dtype = values[1] if len(values) > 1 else named.get("dtype") or _MAKES_CONSTANTS[path]
+    if (
+        len(values) > 2
+        or set(named) - {"dtype", "name"}
+        or not isinstance(dtype, (str, type(None)))
+    ):
+        raise Unsupported(f"{path} with a shape")
+    found = array(value, dtype)
+    return found.item() if found.ndim == 0 else found
+
+
+def _builtin(name: str, values: tuple[Any, ...], named: dict[str, Any], drawing: Drawing) -> Any:
+    if named:
+        raise Unsupported(f"{name} with named arguments")
+    if name == "abs" and len(values) == 1 and isinstance(values[0], Tensor):
+        made = plan("abs", values[0].made, {}, drawing.rank_of)
+        return drawing.draw(made, values[0].kind)
+    if name == "pow" and len(values) == 2:
+        return binary(drawing, "**", values[0], values[1])
+    if name == "slice" and 1 <= len(values) <= 3:
+        return slice(*map(bound_of_slice, values))
+    if name in ("len", "list", "tuple") and len(values) == 1:
+        items = sequence(values[0])
+        if items is None:
+            raise Unsupported(f"{name} of what is no list")
+        return len(items) if name == "len" else list(items) if name == "list" else tuple(items)
+    numbers = sequence(values[0]) if len(values) == 1 else list(values)
+    if name in ("max", "min") and numbers and all(map(is_number, numbers)):
+        return {"max": max, "min": min}[name](numbers)
+    if name in ("abs", "float", "int") and len(values) == 1 and is_number(values[0]):
+        try:
+            value = values[0]
+            return abs(value) if name == "abs" else float(value) if name == "float" else int(value)
+        except (ValueError, OverflowError) as error:
+            raise Unsupported(f"{name}: {error}") from None
+    raise Unsupported(f"{name} of what is no number")
+
+
+def bound_of_slice(value: Any) -> Any:
+    """A bound of a slice: an integer or None."""
+    if value is not None and type(value) is not int:
+        raise Unsupported("a slice whose bounds are not in the file")
+    return value
