@@ -2,7 +2,9 @@
 
 Canonical JSON: equal content, equal bytes (sorted keys, no spaces, NaN and infinities as
 strings), with a digest of itself, so that a changed byte is found without a key. Laws:
-`Manifest.from_dict(m.to_dict()) == m`, `Manifest.from_json(m.to_json()) == m`.
+`Manifest.from_json(m.to_json()).to_json() == m.to_json()`, and for every `m` that was read
+`Manifest.from_dict(m.to_dict()) == m`; one that is being made may hold what JSON writes in another
+way, such as a loss that is NaN.
 
 The schema's major version changes only where every reader must change. Within it:
 

@@ -55,7 +55,7 @@ def cast_loss(array: Array, dtype: str) -> Loss:
     else:
         overflow = finite & ~np.isfinite(after)
     kept = finite & ~overflow
-    error = np.abs(wide - after, where=kept, out=np.zeros(wide.shape))
+    error = np.abs(np.subtract(wide, after, where=kept, out=np.zeros(wide.shape)))
     if _is_whole(array.dtype) and not _is_whole(want):
         error = np.maximum(error, _beyond_float64(array, cast))
     return Loss(
