@@ -7,6 +7,7 @@ not obeyed switches a check off without a word.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "allowed",
     "check_choice",
     "check_count",
+    "check_digest",
     "check_flag",
     "check_mapping",
     "check_model",
@@ -30,7 +32,7 @@ __all__ = [
 
 ALLOWABLE = ("graph", "lambdas")
 """What a caller can allow that is not safe for every file."""
-
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|xxh3:[0-9a-f]{32}")
 _PLAIN = (str, bytes, os.PathLike, Mapping, list, tuple, set, bool, int, float)
 
 
@@ -65,6 +67,20 @@ def allowed(allow: object) -> frozenset[str]:
     for one in found:
         check_choice("allow", one, ALLOWABLE)
     return frozenset(found)
+
+
+def check_digest(value: object) -> None:
+    """Refuse what is no digest that a checkpoint can be demanded by.
+
+    Raises:
+        ArgumentError: neither None nor `sha256:` or `xxh3:` with all its digits.
+    """
+    if value is None or (isinstance(value, str) and _DIGEST.fullmatch(value)):
+        return
+    raise ArgumentError(
+        f"digest={value!r:.100} is no digest; pass 'sha256:' and 64 hexadecimal digits in lower "
+        "case, of the file or of its manifest, or 'xxh3:' and 32, of the weights"
+    )
 
 
 def check_flag(name: str, value: object) -> None:

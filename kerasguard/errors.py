@@ -8,6 +8,7 @@ stops the work.
     │   ├── CheckpointNotFoundError     nothing lies there (also a FileNotFoundError)
     │   ├── UnknownFormatError          the content is no checkpoint that kerasguard knows
     │   ├── CorruptCheckpointError      the container is broken (truncated, bad CRC, ...)
+    │   ├── PinnedDigestError           it is not the one whose digest the caller demands
     │   └── BadWriteError               a save did not reach the disk as it was (also an OSError)
     ├── ManifestError               the manifest cannot be read; `.where` says at which place
     │   ├── ManifestMissingError        only where the caller demanded one
@@ -42,6 +43,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "PatchError",
+    "PinnedDigestError",
     "RestoreError",
     "UnknownFormatError",
     "UnrepairableError",
@@ -76,6 +78,10 @@ class UnknownFormatError(CheckpointError):
 
 class CorruptCheckpointError(CheckpointError):
     """The container is broken; damage to a single tensor is a `Finding` instead."""
+
+
+class PinnedDigestError(CheckpointError):
+    """The checkpoint is not the one whose digest the caller demands; nothing was assigned."""
 
 
 class BadWriteError(CheckpointError, OSError):

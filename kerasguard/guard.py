@@ -40,6 +40,7 @@ def plan(
     learning_rate: Rate = "auto",
     allow: str | Collection[str] = (),
     allow_graph: bool = False,
+    digest: str | None = None,
 ) -> RepairPlan:
     """What `restore` would do: a dry run that reads every byte and changes nothing.
 
@@ -81,6 +82,7 @@ def restore(
     allow: str | Collection[str] = (),
     allow_graph: bool = False,
     memory: Memory = "full",
+    digest: str | None = None,
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
@@ -112,10 +114,12 @@ def restore(
             assigns one tensor after the other in a second. If that fails, because the disk does
             or somebody writes to the file, a large model holds some old and some new values, and
             the error says so. A model built from the checkpoint takes its size either way.
+        digest: load only the checkpoint that has it: `"sha256:..."` of its file, or of its
+            manifest, which covers all files; or `"xxh3:..."` of its weights, as MLflow's tag.
 
     Raises:
         ArgumentError: an argument is not understood; nothing was opened.
-        CheckpointError, ManifestError: something cannot be read.
+        CheckpointError, ManifestError: something cannot be read, or is not what `digest` says.
         ArchitectureError: no model can be built from the checkpoint.
         ModelError: `model` cannot take part.
         UnrepairableError: some tensor has no step that `repair` allows; nothing was assigned.
@@ -141,6 +145,7 @@ def load(
     allow: str | Collection[str] = (),
     allow_graph: bool = False,
     memory: Memory = "full",
+    digest: str | None = None,
 ) -> Any:
     """The model that `restore` restores; arguments and errors as there.
 

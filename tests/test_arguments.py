@@ -60,6 +60,8 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "repair type": ({"repair": True}, "repair=True"),
     "learning_rate": ({"learning_rate": "store"}, "did you mean 'stored'"),
     "learning_rate type": ({"learning_rate": 0.1}, "learning_rate=0.1"),
+    "digest": ({"digest": "sha256:12"}, "64 hexadecimal digits"),
+    "allow": ({"allow": "lambda"}, "did you mean 'lambdas'"),
     "renames list": ({"renames": ["a", "b"]}, "pass renames="),
     "renames values": ({"renames": {"a": 1}}, "pass renames="),
     "renames empty": ({"renames": {"": "a"}}, "pass renames="),

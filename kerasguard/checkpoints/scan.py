@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from kerasguard.arguments import check_flag, check_path
+from kerasguard.blueprint.references import Doubt, doubts
 from kerasguard.checkpoints import inspect
 from kerasguard.errors import KerasguardError, UnknownFormatError
-from kerasguard.formats import candidates, recognised
+from kerasguard.formats import candidates, open_checkpoint, recognised
 from kerasguard.storage import sidecar
+from kerasguard.storage.pair import undisturbed
 
 __all__ = ["Found", "scan"]
 
-State = Literal["intact", "differs", "unrecorded", "recorded", "unreadable"]
+State = Literal["hostile", "refused", "intact", "differs", "unrecorded", "recorded", "unreadable"]
+
+# What only a caller can stand for, so that a load says what to supply.
+_SUPPLIED = ("class", "function")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +31,24 @@ class Found:
     Args:
         path: of the checkpoint, below the folder that was scanned.
         format: `keras_zip`, ...
-        state: `intact` (as recorded), `differs`, `unrecorded`, `unreadable`; `recorded` where a
-            manifest is there and nothing was compared with it.
-        detail: how many places differ, or why it cannot be read.
+        state: `hostile` where it names what would act on the machine; `refused` where it holds
+            bytecode, a program or the path of a file; else `intact` (as recorded), `differs`,
+            `unrecorded`, `unreadable`, or `recorded` where a manifest is there and nothing was
+            compared with it.
+        detail: how many places differ, or why it cannot be read or is refused.
+        needs: classes and functions that loading it takes from the caller, each with its reason.
     """
 
     path: str
     format: str
     state: State
     detail: str = ""
+    needs: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return asdict(self)
+        """JSON form; `needs` where there is something."""
+        data = asdict(self)
+        return data if self.needs else {k: v for k, v in data.items() if k != "needs"}
 
 
 def scan(folder: str | os.PathLike[str], *, verify: bool = True) -> Iterator[Found]:
@@ -78,6 +88,29 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _found(place: Path, kind: str, *, verify: bool) -> Found:
+    try:
+        doubts = list(_doubts(place))
+    except (KerasguardError, OSError):
+        doubts = []  # why it cannot be read is said below
+    needs = tuple(dict.fromkeys(d.message for d in doubts if d.reason in _SUPPLIED))
+    for state, reasons in (("hostile", ("hostile",)), ("refused", ("bytecode", "program", "path"))):
+        told = [f"{d.owner}: {d.message}" for d in doubts if d.reason in reasons]
+        if told:
+            return Found(str(place), kind, cast("State", state), "; ".join(told[:3]), needs)
+    return replace(_compared(place, kind, verify=verify), needs=needs)
+
+
+def _doubts(place: Path) -> Iterator[Doubt]:
+    """What loading a checkpoint, with the optimizer that it was compiled with, would refuse."""
+    with undisturbed(place):
+        manifest, checkpoint = sidecar.read(place), open_checkpoint(place)
+    with checkpoint:
+        stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
+        yield from doubts(stored)
+        yield from doubts(checkpoint.layer_configs())
+
+
+def _compared(place: Path, kind: str, *, verify: bool) -> Found:
     try:
         if sidecar.read(place) is None:
             inspect.inspect(place)  # that it can be read is part of the answer

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from kerasguard.report import Report
 
 __all__ = [
-    "DIFFERS", "NO_MANIFEST", "OK", "UNREADABLE", "UNREPAIRABLE", "USAGE", "UsageError",
+    "DIFFERS", "NO_MANIFEST", "OK", "UNREADABLE", "REFUSED", "UNREPAIRABLE", "USAGE", "UsageError",
     "diff", "doctor", "explain", "inspect", "mlflow_sync", "plan",
     "repair", "report", "scan", "verify",
 ]  # fmt: skip
 
-OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE = 0, 1, 2, 3, 4, 5
+OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE, REFUSED = 0, 1, 2, 3, 4, 5, 6
 
 
 class UsageError(Exception):
@@ -80,7 +80,7 @@ def plan(options: argparse.Namespace, out: Output) -> int:
     """Tell how a checkpoint would be restored."""
     from kerasguard import guard
 
-    decided = guard.plan(options.path, _model(options), **_choices(options))
+    decided = guard.plan(options.path, _model(options), digest=options.digest, **_choices(options))
     code = UNREPAIRABLE if decided.unresolved else OK
     out.document(code, path=options.path, plan=decided.to_dict())
     out.line(decided)
@@ -153,13 +153,16 @@ def scan(options: argparse.Namespace, out: Output) -> int:
         out.progress(f"{found.state} {found.path}")
         rows.append(found)
     states = {found.state for found in rows}
-    code = UNREADABLE if "unreadable" in states else DIFFERS if "differs" in states else OK
+    ranks = (
+        ("hostile", REFUSED), ("refused", REFUSED), ("unreadable", UNREADABLE), ("differs", DIFFERS)
+    )  # fmt: skip
+    code = next((code for state, code in ranks if state in states), OK)
     out.document(code, folder=options.folder, checkpoints=[found.to_dict() for found in rows])
     if not rows:
         out.line(f"{options.folder}: no checkpoint")
     out.table(
         ("checkpoint", "format", "state", "why"),
-        [(found.path, found.format, found.state, found.detail) for found in rows],
+        [(f.path, f.format, f.state, f.detail or "; ".join(f.needs[:2])) for f in rows],
     )
     return code
 

@@ -9,6 +9,7 @@ Results go to stdout, as tables or (`--json`) as one JSON document; messages go 
     3           the checkpoint or its manifest cannot be read
     4           there is no manifest
     5           not repairable under the policy
+    6           `scan` found what is never loaded from a file: code, a program, a path
     70          a bug in kerasguard
 """
 
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--sha256", action="store_true", help="compare the SHA-256 of files, too")
     plan = verb("plan", commands.plan, "show what loading would do (dry run)")
     plan.add_argument("path")
-    _add_choices(plan)
+    _add_choices(plan, digest=True)
     repair = verb("repair", commands.repair, "rewrite as a .keras file that plain Keras loads")
     repair.add_argument("path")
     repair.add_argument("out", metavar="OUT.keras")
@@ -126,7 +127,10 @@ def _add_helpers(verb: Callable[..., argparse.ArgumentParser]) -> None:
     explain.add_argument("code", nargs="?", help="default: list all codes")
 
 
-def _add_choices(command: argparse.ArgumentParser) -> None:
+def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> None:
+    if digest:
+        told = "refuse any other than this: sha256:... or xxh3:..."
+        command.add_argument("--digest", help=told)
     command.add_argument(
         "--model",
         type=_reference,

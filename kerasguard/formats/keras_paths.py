@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from kerasguard.architecture import layer_records, unique_name
+from kerasguard.errors import ArchitectureError
 from kerasguard.formats.stored_variables import with_names
 from kerasguard.tensors import (
     Extent,
@@ -71,7 +72,7 @@ def weights_table(
         groups: by canonical path, the `name` attribute of the file's groups, empty where none.
         architecture: the model's stored config, which names layers that the file does not.
     """
-    layers = {} if architecture is None else dict(layer_records(architecture))
+    layers = {} if architecture is None else _layers_of(architecture)
     for path, told in sorted(groups.items(), key=lambda item: natural(item[0])):
         key, _, last = path.rpartition("/")
         if last != "vars" or not key or _role(key) == "metric":
@@ -92,6 +93,17 @@ def weights_table(
         if architecture is None
         else replace(table, tensors=with_names(table.tensors, architecture))
     )
+
+
+def _layers_of(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
+    try:
+        return dict(layer_records(architecture))
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        # Every Keras has written what is indexed there; here something else stands in its place.
+        raise ArchitectureError(
+            f"the stored config is malformed ({type(error).__name__}: {error}); it is no config "
+            "that Keras wrote, or it was damaged"
+        ) from error
 
 
 def _other_optimizers(specs: Mapping[str, TensorSpec]) -> frozenset[str]:

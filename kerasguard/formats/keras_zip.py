@@ -13,6 +13,7 @@ from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
+from kerasguard.storage.budget import unpacked_limit
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
@@ -21,7 +22,8 @@ __all__ = ["KerasZip", "safe_asset"]
 
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
 _FIXED = {CONFIG, METADATA, WEIGHTS}
-_MAX_CONFIG, _MAX_METADATA, _MAX_ASSETS, _MAX_WEIGHTS = 64 << 20, 1 << 20, 1 << 30, 1 << 40
+# What parsed JSON takes is many times its text, so one that is compressed gets less.
+_MAX_CONFIG, _MAX_PACKED_CONFIG, _MAX_METADATA = 64 << 20, 2 << 20, 1 << 20
 
 
 class KerasZip(Checkpoint):
@@ -43,7 +45,8 @@ class KerasZip(Checkpoint):
         try:
             self._archive = ZipArchive(self._file)
             self._check_members()
-            self._config = parse_config(self.path, self._archive.read(CONFIG, _MAX_CONFIG))
+            limit = min(_MAX_CONFIG, max(_MAX_PACKED_CONFIG, self._file.size))
+            self._config = parse_config(self.path, self._archive.read(CONFIG, limit))
         except BaseException:
             self._file.close()
             raise
@@ -122,7 +125,7 @@ class KerasZip(Checkpoint):
         if member.stored:
             part = WeightsFile(self.path.name, self._file, member.offset, member.size)
         else:
-            data = self._archive.read(WEIGHTS, _MAX_WEIGHTS)
+            data = self._archive.read(WEIGHTS, unpacked_limit(self._file.size))
             part = WeightsFile(self.path.name, self._file, data=data)
         return KerasWeights(self.path, [part], self._config)
 
@@ -131,7 +134,7 @@ class KerasZip(Checkpoint):
         names = [n for n in self._archive.members if n.startswith(ASSETS) and not n.endswith("/")]
         places = self._weights.canonical([name.removeprefix(ASSETS) for name in names])
         return {
-            place: self._archive.read(name, _MAX_ASSETS)
+            place: self._archive.read(name, unpacked_limit(self._file.size))
             for name, place in zip(names, places.values(), strict=True)
         }
 
@@ -145,8 +148,9 @@ class KerasZip(Checkpoint):
         missing = [name for name in (CONFIG, WEIGHTS) if name not in members]
         if missing:
             raise self._broken(f"has no member {' and no '.join(missing)}")
-        if sum(m.size for n, m in members.items() if n.startswith(ASSETS)) > _MAX_ASSETS:
-            raise self._broken(f"has more than {_MAX_ASSETS} bytes of assets")
+        unpacked, limit = sum(m.size for m in members.values()), unpacked_limit(self._file.size)
+        if unpacked > limit:
+            raise self._broken(f"unpacks to {unpacked} bytes; at most {limit} are read of its size")
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(

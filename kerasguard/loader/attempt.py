@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
+from kerasguard.loader.pinned import check_files, check_weights
 from kerasguard.loader.probe_check import not_compared, probed
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
@@ -128,9 +129,13 @@ def attempt(request: Request) -> Iterator[Attempt]:
         Reading(local, found, keep=request.in_one_pass) as reading,
         tf_distribute.scope(request.strategy, request.model),
     ):
+        if request.digest is not None:
+            check_files(reading, request.digest, own_model=request.model is not None)
         with uncollected():
             prepared = prepare(reading, request)
             decided = plan_restore(prepared, reading, request)
+        if request.digest is not None:
+            check_weights(reading, request.digest)
         yield Attempt(request, reading, prepared, decided)
 
 

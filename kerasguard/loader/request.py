@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from kerasguard.arguments import (
     allowed,
     check_choice,
+    check_digest,
     check_flag,
     check_mapping,
     check_model,
@@ -47,6 +48,7 @@ class Request:
     allow: str | Collection[str] = ()
     allow_graph: bool = False
     memory: Memory = "full"
+    digest: str | None = None
     keep: bool = True
 
     @staticmethod
@@ -73,6 +75,7 @@ class Request:
         check_choice("manifest", self.manifest, get_args(ManifestPolicy))
         check_choice("learning_rate", self.learning_rate, get_args(Rate))
         check_choice("memory", self.memory, get_args(Memory))
+        check_digest(self.digest)
         for name in ("compile", "probe", "allow_graph"):
             check_flag(name, getattr(self, name))
         allowed(self.allow)

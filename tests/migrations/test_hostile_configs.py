@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -152,11 +154,7 @@ def test_keras_is_not_called_for_a_file_that_names_code(
 ) -> None:
     import keras
 
-    path = tmp_path / "m.keras"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": keras.__version__}))
-        archive.writestr("config.json", json.dumps(PLACES[place](PAYLOADS[payload][1])))
-        archive.writestr("model.weights.h5", weights())
+    path = archive(tmp_path / "m.keras", PLACES[place](PAYLOADS[payload][1]))
 
     def called(*_: object, **__: object) -> None:
         raise AssertionError("Keras was called")
@@ -164,6 +162,51 @@ def test_keras_is_not_called_for_a_file_that_names_code(
     monkeypatch.setattr(keras.saving, "deserialize_keras_object", called)
     with pytest.raises(ArchitectureError, match=r"cannot be built|malformed"):
         kg.load(path)
+
+
+def archive(path: Path, config: Any) -> Path:
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        target.writestr("config.json", json.dumps(config))
+        target.writestr("model.weights.h5", weights())
+    return path
+
+
+def test_a_scan_flags_every_one_of_them_without_a_framework(tmp_path: Path) -> None:
+    expected = {}
+    for number, (reason, payload) in enumerate(PAYLOADS.values()):
+        for place in ("layer", "an entry that nobody reads", "loss"):
+            path = archive(tmp_path / f"{number} {place}.keras", PLACES[place](payload))
+            expected[str(path)] = reason
+    archive(tmp_path / "fine.keras", model(dense(activation="relu")))
+    code = (
+        "import json, sys; from kerasguard.checkpoints.scan import scan;"
+        "print(json.dumps([found.to_dict() for found in scan(sys.argv[1])]));"
+        "assert not {'tensorflow', 'keras', 'torch', 'jax'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    for found in json.loads(done.stdout):
+        reason = expected.pop(found["path"], "")
+        if reason == "hostile":
+            assert found["state"] == "hostile", found
+        elif reason in ("bytecode", "program", "path"):
+            assert found["state"] == "refused", found
+        else:
+            assert found["state"] in ("unrecorded", "refused" if reason else ""), found
+            assert bool(found.get("needs")) == bool(reason), found
+    assert not expected
+
+
+def test_what_a_scan_found_is_its_exit_code(tmp_path: Path) -> None:
+    from kerasguard.cli.program import main
+
+    archive(tmp_path / "m.keras", model(PAYLOADS["a package"][1]))
+    assert main(["scan", str(tmp_path)]) == 0
+    archive(tmp_path / "n.keras", model(PAYLOADS["os.system"][1]))
+    assert main(["scan", str(tmp_path)]) == 6
 
 
 def weights() -> bytes:

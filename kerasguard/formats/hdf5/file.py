@@ -27,6 +27,7 @@ from kerasguard.formats.hdf5.attributes import read_attribute, text
 from kerasguard.formats.hdf5.classic import Unusual, classic_walk, root_names
 from kerasguard.formats.hdf5.dataset import StoredDataset, describe
 from kerasguard.formats.hdf5.headers import Headers
+from kerasguard.storage.budget import unpacked_limit
 from kerasguard.storage.opened_file import OpenedFile
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Hdf5File:
         except Unusual:
             groups, datasets = self._walk()
         self._check_overlaps(datasets)
+        self._check_unpacked(datasets)
         return groups, {path: self._placed(dataset) for path, dataset in datasets.items()}
 
     def _walk(self) -> tuple[dict[str, str], dict[str, StoredDataset]]:
@@ -243,6 +245,15 @@ class Hdf5File:
             if offset < end:
                 raise self._broken(f"{before} and {dataset.path} lie on the same bytes")
             end, before = offset + dataset.spec.nbytes, dataset.path
+
+    def _check_unpacked(self, datasets: dict[str, StoredDataset]) -> None:
+        """Each may be compressed as far as its filter can, but not all the file."""
+        unpacked = sum(d.spec.nbytes for d in datasets.values() if d.offset is None)
+        if unpacked > unpacked_limit(self.size):
+            raise self._broken(
+                f"its {self.size} bytes unpack to {unpacked}, more than any model's; if they are "
+                "meant, write the file again uncompressed"
+            )
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(self._path, f"{what}; {_COPY_AGAIN}")

@@ -21,6 +21,8 @@ _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
 _TRAILER = 5  # one byte of compression type, four of checksum
 _LARGEST = 1 << 30
+# Keys share what they begin with, so a small file could name very much.
+_LONGEST_KEY, _SPARE = 1 << 14, 32 << 20
 _COMPRESSIONS = {1: "snappy", 2: "zlib", 3: "bzip2", 4: "lz4", 7: "zstd"}
 
 
@@ -59,9 +61,17 @@ def read_table(file: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
         footer = data[-_FOOTER:]
         _, _, at = _handle(footer, 0)
         offset, length, _ = _handle(footer, at)
+        end, left = 0, _SPARE + 16 * file.size
         for _, value in _entries(_block(file, data, offset, length)):
             offset, length, _ = _handle(value, 0)
-            yield from _entries(_block(file, data, offset, length))
+            if offset < end:
+                raise WireError(f"the blocks at byte {offset} and before it lie on the same bytes")
+            end = offset + length
+            for key, found in _entries(_block(file, data, offset, length)):
+                left -= len(key)
+                if len(key) > _LONGEST_KEY or left < 0:
+                    raise WireError("its keys are longer than any model's")
+                yield key, found
     except WireError as error:
         raise CorruptCheckpointError(
             file.path, f"its blocks cannot be read: {error}; it is damaged: copy it again"
