@@ -183,17 +183,14 @@ class _Survey:
 
     def config_digest(self, operation: Any) -> str:
         """Digest of a config, its axis counted as in the other model."""
+        kind = type(operation).__name__
         try:
             config = {k: v for k, v in bare_config(operation).items() if k not in self.without}
-        except NotImplementedError:
-            return ""
-        kind = type(operation).__name__
-        axis = config.get("axis")
-        if isinstance(axis, int) and (kind, axis) in self.axes:
-            config = {**config, "axis": self.axes[kind, axis]}
-        try:
+            axis = config.get("axis")
+            if isinstance(axis, int) and (kind, axis) in self.axes:
+                config = {**config, "axis": self.axes[kind, axis]}
             return config_digest(kind, _serialised(config))
-        except TypeError:
+        except Exception:  # noqa: BLE001  # get_config of somebody's own may raise anything
             return ""
 
     def graph_digest(self, model: Any) -> str:

@@ -20,6 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,34 @@ class Cell:
     detail: str = ""
 
 
+# The smallest input that the network takes, where it is not 32.
+APPLICATIONS = {
+    "MobileNet": 32,
+    "MobileNetV2": 32,
+    "MobileNetV3Small": 32,
+    "EfficientNetB0": 32,
+    "EfficientNetV2B0": 32,
+    "DenseNet121": 32,
+    "ResNet50": 32,
+    "ResNet50V2": 32,
+    "VGG16": 32,
+    "VGG19": 32,
+    "Xception": 71,
+    "InceptionV3": 75,
+    "InceptionResNetV2": 75,
+    "NASNetMobile": 32,
+    "ConvNeXtTiny": 32,
+}
+
+
+def application(kind: str) -> tuple[Any, Any]:
+    """A network of `keras.applications` without its top, with random weights."""
+    size = APPLICATIONS[kind]
+    make = getattr(keras.applications, kind)
+    model = make(weights=None, include_top=False, input_shape=(size, size, 3))
+    return model, np.random.default_rng(3).random((1, size, size, 3)).astype("float32")
+
+
 def suite(name: str) -> dict[str, Make]:
     """The programs of a suite by name."""
     if name == "examples":
@@ -60,9 +89,7 @@ def suite(name: str) -> dict[str, Make]:
 
         return dict(PROGRAMS)
     if name == "applications":
-        from application_programs import PROGRAMS as APPLICATIONS
-
-        return dict(APPLICATIONS)
+        return {kind: partial(application, kind) for kind in APPLICATIONS}
     from hub_programs import PROGRAMS as HUB
 
     return dict(HUB)
@@ -106,7 +133,9 @@ def saved(model: Any, folder: Path) -> dict[str, str]:
         path.parent.mkdir()
         try:
             if name == "shards":
-                model.save_weights(path, max_shard_size=1e-6)
+                model.save_weights(
+                    path, max_shard_size=0.05 if model.count_params() > 1e6 else 1e-5
+                )
             elif name == "weights":
                 model.save_weights(path)
             elif name == "folder":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras")
 from keras_zoo import MARKS, ZOO  # noqa: E402  needs keras
 
+import kerasguard as kg  # noqa: E402
 from kerasguard.architecture import layer_records  # noqa: E402
 from kerasguard.models.live_graph import layer_digest  # noqa: E402
 from kerasguard.models.live_model import architecture, model_table  # noqa: E402
@@ -141,3 +144,37 @@ def test_what_a_config_holds_of_an_initialiser_under_another_key_counts() -> Non
     assert digest(Scaled("ones")) != digest(Scaled("zeros"))
     plain, other = (layers.Dense(2, kernel_initializer=start) for start in ("ones", "zeros"))
     assert digest(plain) == digest(other)
+
+
+@keras.saving.register_keras_serializable("graph")
+class NoConfig(keras.layers.Layer):
+    """A layer whose config asks for an attribute that it does not have."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Dense(3)
+
+    def build(self, shape: Any) -> None:
+        self.inner.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "layers": self.no_such_attribute}
+
+
+def test_a_config_that_raises_costs_only_what_needed_it(tmp_path: Path) -> None:
+    def model() -> Any:
+        x = keras.Input((3,))
+        return keras.Model(x, keras.layers.Dense(2)(NoConfig()(x)))
+
+    saved, fresh = model(), model()
+    path = tmp_path / "m.weights.h5"
+    with kg.patched():
+        saved.save_weights(path)
+    assert kg.verify(path).origin == "recorded"
+    restored = kg.restore(path, model=fresh)
+    assert not restored.report.plan.findings
+    assert all(np.array_equal(a, b) for a, b in zip(saved.weights, fresh.weights, strict=True))
+    kg.record(path, saved)
