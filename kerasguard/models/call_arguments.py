@@ -24,8 +24,6 @@ __all__ = ["UnknownValueError", "call_text", "text_of"]
 _TENSOR = "~"
 _SHORT = 160  # characters; longer texts are digested
 _FEW = 16  # elements
-# Arguments that are off when they are not given, and mean something else when they are False.
-_THREE_STATES = frozenset({"training"})
 
 
 class UnknownValueError(Exception):
@@ -35,10 +33,10 @@ class UnknownValueError(Exception):
 def call_text(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """What a layer or operation was called with; empty for one tensor and nothing else.
 
-    What is None or False is left out of keywords: newer versions add options that are off.
+    What is None or False is left out of keywords: versions of Keras differ in whether they note
+    what nobody gave (`training=False`, masks of None).
     """
-    given = {k: v for k, v in kwargs.items() if v is not None}
-    given = {k: v for k, v in given.items() if v is not False or k in _THREE_STATES}
+    given = {k: v for k, v in kwargs.items() if not _is_off(v)}
     placed = list(args)
     while placed and placed[-1] is None:
         placed.pop()
@@ -49,6 +47,12 @@ def call_text(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     if told == [[_TENSOR], {}]:
         return ""
     return _short(told if given else told[0])
+
+
+def _is_off(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(item is None for item in value)
+    return value is None or value is False
 
 
 def text_of(value: Any) -> str:
