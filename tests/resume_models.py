@@ -246,6 +246,7 @@ KINDS: dict[str, Callable[[Callable[[], Any]], Any]] = {
     "several": _several,
     "nested": _nested,
     "wrapped": _wrapped,
+    "lora": _lora,
     "quantised": _quantised,
     "own variables": _own,
     "shared": _shared,

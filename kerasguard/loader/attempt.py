@@ -102,11 +102,11 @@ class Attempt:
         probe = None if skipped else partial(self._probe, report)
         with uncollected():
             values = reading.values(decided.steps)
-            target.assign(values, reading.assets(), probe)
+            proven = target.assign(values, reading.assets(), probe)
             self.prepared.finish(values)
         report = replace(
             report,
-            outcomes=tuple(_outcomes(reading, decided, values)),
+            outcomes=tuple(_outcomes(reading, decided, values, proven)),
             replicas=tf_distribute.replica_count(target.model),
             optimizer=_optimizer(self.prepared, decided),
             caveat="" if self.request.in_one_pass else _TWO_PASSES,
@@ -140,8 +140,9 @@ def attempt(request: Request) -> Iterator[Attempt]:
 
 
 def _outcomes(
-    reading: Reading, decided: RepairPlan, values: Mapping[str, Any]
+    reading: Reading, decided: RepairPlan, values: Mapping[str, Any], held: frozenset[str]
 ) -> Iterator[Outcome]:
+    """What became of each tensor; proven is what the model holds now, read again."""
     for step in decided.steps:
         stored = reading.table.tensors[step.sources[0]]
         plain = not step.ops and step.join is None
@@ -150,6 +151,8 @@ def _outcomes(
         if reading.manifest is not None and plain:
             before = reading.manifest.recorded[step.sources[0]].digest == found
         note = ", ".join(str(op) for op in step.ops)
+        if step.target not in held:
+            before, note = None, f"{note}, not read back".removeprefix(", ")
         yield Outcome(step.target, " + ".join(step.sources), found or "", before, note)
 
 

@@ -61,15 +61,24 @@ def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> Repa
 
 
 def _expected(prepared: Prepared, stored: Table) -> Table:
-    """The model's table; layers that do not know their own tensors yet expect the stored."""
+    """The model's table; layers that do not know their own tensors yet expect the stored.
+
+    What a layer stores as one is expected in parts where all of them were kept, and fit.
+    """
     table: Table = prepared.target.table
     free, any_length = prepared.target.open_layers, prepared.target.open_keys
-    if not free and not any_length:
+    parts = {
+        key
+        for specs in prepared.target.merged_parts.values()
+        if all(k in stored.tensors and stored.tensors[k].spec == s for k, s in specs.items())
+        for key in specs
+    }
+    if not free and not any_length and not parts:
         return table
     more = {
         k: r
         for k, r in stored.tensors.items()
-        if k in any_length or k.rpartition("/vars/")[0] in free
+        if k in any_length or k in parts or k.rpartition("/vars/")[0] in free
     }
     return replace(table, tensors={**table.tensors, **more})
 

@@ -19,13 +19,13 @@ from kerasguard.models.journal import UNCHANGED, Journal, transaction
 from kerasguard.models.listings import as_stored, listings
 from kerasguard.models.live_model import facts_of, places
 from kerasguard.models.placeholders import skipped_of
-from kerasguard.models.shortcuts import Variable
-from kerasguard.models.unwritten import Hidden, hidden_state
+from kerasguard.models.proof import proven
+from kerasguard.models.unwritten import Hidden, hidden_state, merged_parts
 from kerasguard.models.walk import Visit, walk
 from kerasguard.planning.deferred import Deferred, specs_of
 from kerasguard.tensors import Table
 
-__all__ = ["Sink", "replica_differences"]
+__all__ = ["Sink"]
 
 # What a load that is short of memory keeps of the model's old values, to take them back.
 _ROOM = 32 << 20
@@ -51,8 +51,9 @@ class Sink:
         self._arrays = {place.visit.path for place in unnamed}
         state = hidden_state(model, self.visits, tuple(self.places.values()))
         self.hidden = {item.record.key: item for item in state}
+        self.merged_parts = merged_parts(state)
         records = [place.record for place in self.places.values()]
-        records += [held.record for held in self.hidden.values()]
+        records += [held.record for held in state if not held.merged]
         self.table = Table.of(records, **facts_of(model, self.visits))
         self.vocabularies = keras_assets.vocabularies(self.visits)
 
@@ -94,7 +95,7 @@ class Sink:
         values: Mapping[str, Array],
         assets: Mapping[str, bytes] | None = None,
         then: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> frozenset[str]:
         """Give the model these tensors and assets, all of them or none.
 
         A model that was built without running its initialisers runs those of all variables that
@@ -111,6 +112,10 @@ class Sink:
             assets: as for `load_assets`.
             then: called at the end; if it raises, the model is as before, too.
 
+        Returns:
+            The keys of the tensors whose bytes, read again, are under their variables. A layer
+            that loads itself may make something else of what it is given.
+
         Raises:
             RestoreError: a tensor does not fit, or assigning failed; the model is as before.
         """
@@ -120,11 +125,14 @@ class Sink:
             skipped.fill(except_variables=self.filled_by(values))
         room = _ROOM if isinstance(values, Deferred) else None
         with transaction(keep=skipped is None, room=room) as journal:
-            self._assign(values, journal)
+            same = self._assign(values, journal)
             if assets:
                 self._load_assets(assets, journal)
+            if not isinstance(values, Deferred):
+                same = self._proven(values)
             if then is not None:
                 then()
+        return same
 
     def load_assets(self, assets: Mapping[str, bytes]) -> None:
         """Give layers their assets (vocabularies), all of them or none.
@@ -155,13 +163,15 @@ class Sink:
                     f"{place.record.spec}; nothing was assigned"
                 )
 
-    def _assign(self, values: Mapping[str, Array], journal: Journal) -> None:
+    def _assign(self, values: Mapping[str, Array], journal: Journal) -> frozenset[str]:
+        """Assign everything; the keys that were compared at once, since the values are not kept."""
+        same: frozenset[str] = frozenset()
+        at_once = self._proven if isinstance(values, Deferred) else lambda _: frozenset()
         by_path: dict[str, dict[str, str]] = {}
         put_back: list[Hidden] = []
         for key in values:
             if key in self.hidden:
                 put_back.append(self.hidden[key])
-                self._put_back(put_back[-1], values[key], journal)
                 continue
             path, _, name = key.rpartition("vars/")
             by_path.setdefault(path.rstrip("/"), {})[name] = key
@@ -170,18 +180,25 @@ class Sink:
             keys = by_path.get(visit.path)
             if keys and self._is_plain(visit):
                 for name, key in keys.items():
-                    self._write(visit.key(name), values[key], journal)
+                    array = values[key]
+                    self._write(visit.key(name), array, journal)
+                    same |= at_once({key: array})
             elif keys:
                 own = True
-                self._load_own(visit, {n: values[k] for n, k in keys.items()}, journal)
+                arrays = {name: values[key] for name, key in keys.items()}
+                self._load_own(visit, arrays, journal)
+                same |= at_once({keys[name]: array for name, array in arrays.items()})
+        for held in put_back:  # what was loaded as one may be parts again
+            array = values[held.record.key]
+            self._put_back(held, array, journal)
+            same |= at_once({held.record.key: array})
         if own:
             inside = (held.layer for held in put_back)
             self._finalise([*(visit.object for visit in self.visits), *inside], journal)
-        for key in values:
-            place, held = self.places.get(key), self.hidden.get(key)
-            variable = place.variable if place is not None else held and held.holder
-            if isinstance(variable, Variable) and not variables.same_on_replicas(variable):
-                raise RestoreError(f"{key}: replicas differ after assigning; {UNCHANGED}")
+        return same
+
+    def _proven(self, values: Mapping[str, Array]) -> frozenset[str]:
+        return proven(values, self.places, self.hidden)
 
     def _write(self, key: str, array: Array, journal: Journal) -> None:
         place = self.places[key]
@@ -260,20 +277,6 @@ class Sink:
         for other in self.visits:
             if other is visit or other.path.startswith(f"{visit.path}/" if visit.path else ""):
                 journal.layer(other.object)
-
-
-def replica_differences(model: Any) -> tuple[str, ...]:
-    """Names of the tensors whose replicas do not hold the same bytes.
-
-    Variables that each replica keeps for itself by design (`synchronization="on_read"`) are
-    left out. Empty without a strategy.
-    """
-    found = places(list(walk(model)))
-    return tuple(
-        place.record.label
-        for place in found
-        if place.variable is not None and not variables.same_on_replicas(place.variable)
-    )
 
 
 def _to_array(value: Any) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasguard.errors import ModelError
-from kerasguard.models import assign
+from kerasguard.models import proof
 from kerasguard.models import variables as keras_variables
 from kerasguard.models.unwritten import metric_state
 
@@ -61,7 +61,7 @@ def environment(model: Any) -> dict[str, Any]:
     replicas = 1
     if keras.backend.backend() == "tensorflow" and variables:
         replicas = len(keras_variables.components(variables[0]))
-    unequal = assign.replica_differences(model) if replicas > 1 else ()
+    unequal = proof.replica_differences(model) if replicas > 1 else ()
     return {
         **({"unequal_replicas": list(unequal)} if unequal else {}),
         "dtype_policy": getattr(model.dtype_policy, "name", str(model.dtype_policy)),

@@ -51,6 +51,8 @@ def _inside(layer: Any, visited: set[int]) -> Iterator[tuple[tuple[str, ...], An
     _, states = own_state(layer)
     own, seen = {id(state): state for state in states}, set[int]()
     for attribute, value in vars(layer).items():
+        if attribute.startswith("_self_"):  # where TensorFlow lists what it tracks once more
+            continue
         for way, variable in _flat(value, (attribute.lstrip("_"),)):
             if id(variable) in own and id(variable) not in seen:
                 seen.add(id(variable))

@@ -7,6 +7,7 @@ with none. What a manifest tells of them does not depend on it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,11 +16,11 @@ from typing import Any
 import keras
 
 from kerasguard.models.optimizers import outermost
-from kerasguard.models.shortcuts import set_compiled_optimizer
+from kerasguard.models.shortcuts import compiled_with, set_compiled_optimizer
 from kerasguard.models.slots import is_optimizer, slots_of
 from kerasguard.models.walk import walk
 
-__all__ = ["Given", "describe_optimizers", "give_back", "give_class"]
+__all__ = ["Given", "compile_arguments_kept", "describe_optimizers", "give_back", "give_class"]
 
 _MAIN = "optimizer"
 _DRIFTING = ("name", "learning_rate")  # the rate is a tensor, restored by itself
@@ -36,6 +37,23 @@ class Given:
 
     unknown: tuple[str, ...] = ()
     unrecorded: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def compile_arguments_kept(model: Any) -> Iterator[None]:
+    """A save leaves the model's compile arguments as they were.
+
+    Keras 3.15 takes the optimizer out of them when it writes a `.h5`; every later `.keras` file
+    of the model would load with another.
+    """
+    arguments = compiled_with(model)
+    before = dict(arguments) if arguments is not None else {}
+    try:
+        yield
+    finally:
+        if arguments is not None:
+            arguments.clear()
+            arguments.update(before)
 
 
 def describe_optimizers(model: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -20,7 +20,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, CheckpointError, CorruptCheckpointError, ModelError
 from kerasguard.storage.opened_file import OpenedFile
-from kerasguard.tensors import Table
+from kerasguard.tensors import Table, TensorSpec
 
 __all__ = ["GraphModel", "GraphSink"]
 
@@ -106,6 +106,7 @@ class GraphSink:
 
     open_layers: frozenset[str] = frozenset()
     open_keys: frozenset[str] = frozenset()
+    merged_parts: ClassVar[dict[str, dict[str, TensorSpec]]] = {}
     hidden: frozenset[str] = frozenset()
     visits: tuple[Any, ...] = ()
     vocabularies: tuple[Any, ...] = ()
@@ -132,13 +133,16 @@ class GraphSink:
         values: Mapping[str, Array],
         assets: Mapping[str, bytes] | None = None,
         then: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> frozenset[str]:
         """Load the program with its variables.
 
         Args:
             values: taken note of by the plan; the program reads the same bytes from its copy.
             assets: a program's assets are files of its own.
             then: called at the end; what it raises, this raises.
+
+        Returns:
+            All keys: the program has read them from a copy whose digests are the recorded ones.
 
         Raises:
             CorruptCheckpointError: a file is not what was recorded; nothing was run.
@@ -160,6 +164,7 @@ class GraphSink:
         self._model = GraphModel(program, endpoint, structure, name)
         if then is not None:
             then()
+        return frozenset(values)
 
     def _copy(self, name: str, file: OpenedFile, folder: Path) -> None:
         target, state = folder / name, hashlib.sha256()

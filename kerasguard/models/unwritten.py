@@ -20,11 +20,12 @@ from kerasguard.models import variables
 from kerasguard.models.holders import named_layers
 from kerasguard.models.live_model import Place, places, spec_of_value
 from kerasguard.models.shortcuts import Variable, own_state, sublayers
+from kerasguard.models.slots import is_optimizer
 from kerasguard.models.untracked import untracked
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import Role, TensorRecord, TensorSpec, snake_case
 
-__all__ = ["Hidden", "hidden_state", "metric_state", "unwritten"]
+__all__ = ["Hidden", "hidden_state", "merged_parts", "metric_state", "unwritten"]
 
 _BOUNDARIES = "bin_boundaries"
 
@@ -37,11 +38,14 @@ class Hidden:
         record: its key is `<owner's path>/unwritten/<names on the way to it>`.
         holder: the Keras (or TensorFlow) variable, or the layer that has it as an attribute.
         layer: the layer that it belongs to; None of a metric.
+        merged: whether it is a part of what its layer stores as one, so that it is put back after
+            the layer was loaded, together with the other parts or not at all.
     """
 
     record: TensorRecord
     holder: Any
     layer: Any = None
+    merged: bool = False
 
     @property
     def is_variable(self) -> bool:
@@ -103,6 +107,8 @@ def hidden_state(
         if lost and place.record.role == "weight":
             search.add(place.record, place.variable)
     for visit in visits:
+        if is_optimizer(visit.object):
+            search.optimizer(visit)
         if isinstance(visit.object, keras.Layer):
             search.layer(visit.object, visit, ())
             search.outsiders(visit)
@@ -110,6 +116,15 @@ def hidden_state(
                 search.boundaries(visit)
     search.metrics(model)
     return search.found
+
+
+def merged_parts(hidden: Sequence[Hidden]) -> dict[str, dict[str, TensorSpec]]:
+    """By layer, the specs by key of what it stores as one: kept in parts, or not at all."""
+    parts: dict[str, dict[str, TensorSpec]] = {}
+    for held in hidden:
+        if held.merged:
+            parts.setdefault(held.record.layer, {})[held.record.key] = held.record.spec
+    return parts
 
 
 def metric_state(model: Any) -> list[Hidden]:
@@ -141,7 +156,10 @@ class _Search:
         seeds, states = own_state(layer)
         held = {id(s) for s in _states(layer)}
         if not chain and visit.path in self.closed:
-            # It has a format of its own and decides what it stores of itself.
+            # It has a format of its own and decides what it stores of itself; Keras stores the sum
+            # of a kernel and its LoRA factors, of which none can be had back.
+            if getattr(layer, "lora_enabled", False):
+                self.factors(states, visit)
             self.reached |= {id(state) for state in states}
             states = []
         roles: list[tuple[Any, Role]] = [
@@ -154,6 +172,27 @@ class _Search:
         for name, one in named_layers(inner):
             self.visited.add(id(one))
             self.layer(one, visit, (*chain, name), role)
+
+    def factors(self, states: Sequence[Any], visit: Visit) -> None:
+        """What a layer with LoRA stores as one sum: its kernel and the factors."""
+        before = len(self.found)
+        for state in states:
+            self.variable(state, visit, (), "state", visit.object)
+        for place in range(before, len(self.found)):
+            self.found[place] = replace(self.found[place], merged=True)
+
+    def optimizer(self, visit: Visit) -> None:
+        """Variables that an optimizer does not list, as Nadam's product inside a wrapper."""
+        listed = {id(variable) for variable in visit.object.variables}
+        for attribute, value in vars(visit.object).items():
+            if isinstance(value, Variable) and id(value) not in listed:
+                name = f"{visit.path}/unwritten/{attribute.strip('_')}"
+                record = TensorRecord(
+                    name, spec_of_value(value), name=name, variable=attribute.strip("_"),
+                    layer=visit.path, role="state", trainable=False,
+                )  # fmt: skip
+                if id(value) not in self.reached:
+                    self.add(record, value)
 
     def outsiders(self, visit: Visit) -> None:
         """Layers and variables in objects that are none of Keras'.

@@ -150,12 +150,13 @@ class _Save:
     def write(self, path: Path) -> Any:
         """Keras' own save, to `path`; a second attempt does without anything of ours."""
         from kerasguard.models.fast_walk import fast_walk
+        from kerasguard.models.optimizer_configs import compile_arguments_kept
 
         staged = str(path) if isinstance(self.filepath, str) else path
         self.bound.arguments["filepath"] = self.filepath if path == self.place else staged
         walk = contextlib.nullcontext() if self.attempted else fast_walk()
         self.attempted = True
-        with walk, _printed_as(str(self.filepath), str(path)):
+        with walk, compile_arguments_kept(self.model), _printed_as(str(self.filepath), str(path)):
             self.state = "writing"
             self.result = self.original(*self.bound.args, **self.bound.kwargs)
             self.state = "written"

@@ -15,7 +15,8 @@ from keras_zoo import MARKS, ZOO, aligned, scrambled, stored  # noqa: E402  need
 
 from kerasguard.errors import RestoreError  # noqa: E402
 from kerasguard.models import variables as keras_variables  # noqa: E402
-from kerasguard.models.assign import Sink, replica_differences  # noqa: E402
+from kerasguard.models.assign import Sink  # noqa: E402
+from kerasguard.models.proof import replica_differences  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers

@@ -19,7 +19,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 from kerasguard.errors import RestoreError
 from kerasguard.models import variables as keras_variables
-from kerasguard.models.assign import Sink, replica_differences
+from kerasguard.models.assign import Sink
+from kerasguard.models.proof import replica_differences
 from kerasguard.models.build import build
 from kerasguard.models.live_model import architecture, model_table
 

@@ -1,0 +1,138 @@
+"""After an assignment: are the bytes under each variable those that it was given?
+
+Nothing is taken on trust, neither an assignment without a copy nor one on several replicas: the
+variable is read again. Where it lies over the array's own memory, that is all there is to compare.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kerasguard.elements import Array, dtype_name
+from kerasguard.errors import RestoreError
+from kerasguard.models import variables
+from kerasguard.models.journal import UNCHANGED
+from kerasguard.models.live_model import Place, places
+from kerasguard.models.shortcuts import Variable
+from kerasguard.models.walk import Visit, walk
+
+if TYPE_CHECKING:
+    from kerasguard.models.unwritten import Hidden
+
+__all__ = ["proven", "replica_differences", "same_bytes"]
+
+_CHUNK = 1 << 22
+
+
+def proven(
+    values: Mapping[str, Array], held: Mapping[str, Place], hidden: Mapping[str, Hidden]
+) -> frozenset[str]:
+    """Compare what was assigned with what the model holds now.
+
+    Args:
+        values: what was assigned, by key.
+        held: of the tensors that the model stores, by key.
+        hidden: of those that Keras does not write, by key.
+
+    Returns:
+        The keys whose bytes are the given ones. A layer that loads itself may make something else
+        of what it is given.
+
+    Raises:
+        RestoreError: a variable that nothing but an assignment has touched holds something else.
+    """
+    same: set[str] = set()
+    wrong: list[str] = []
+    stored: dict[str, Mapping[str, Any]] = {}
+    times = Counter(id(held[k].variable) for k in values if k in held)
+    for key, array in values.items():
+        if key in hidden:
+            equal, plain = _put_back(hidden[key], array), True
+        elif key in held:
+            place = held[key]
+            plain = place.variable is not None and place.visit.plain
+            plain = plain and times[id(place.variable)] == 1 and not _summed(place.variable)
+            equal = same_bytes(_now(place, stored), array)
+        else:
+            continue  # of a layer that does not know its own tensors: nothing to compare with
+        if equal:
+            same.add(key)
+        elif plain:
+            wrong.append(key)
+    if wrong:
+        label = (held.get(wrong[0]) or hidden[wrong[0]]).record.label
+        raise RestoreError(
+            f"{label}: holds other bytes than were assigned to it ({len(wrong)} variables do); "
+            f"{UNCHANGED}"
+        )
+    return frozenset(same)
+
+
+def replica_differences(model: Any) -> tuple[str, ...]:
+    """Names of the tensors whose replicas do not hold the same bytes.
+
+    Variables that each replica keeps for itself by design (`synchronization="on_read"`) are
+    left out. Empty without a strategy.
+    """
+    found = places(list(walk(model)))
+    return tuple(
+        place.record.label
+        for place in found
+        if place.variable is not None and not variables.same_on_replicas(place.variable)
+    )
+
+
+def _now(place: Place, stored: dict[str, Mapping[str, Any]]) -> Any:
+    """The variable, or what its layer would store now in its own form."""
+    if place.variable is not None:
+        return place.variable
+    visit: Visit = place.visit
+    if visit.path not in stored:
+        stored[visit.path] = visit.stored() or {}
+    return stored[visit.path].get(place.store_key)
+
+
+def _put_back(held: Hidden, array: Array) -> bool:
+    return same_bytes(held.holder if held.is_variable else held.read(), array)
+
+
+def same_bytes(value: Any, array: Array) -> bool:
+    """Whether a variable (on every replica), a tensor or an array has exactly these bytes."""
+    if value is None:
+        return False
+    if keras.backend.backend() == "tensorflow" and not _summed(value):
+        parts = variables.components(value) if _is_variable(value) else (value,)
+        read = (part.read_value() if hasattr(part, "read_value") else part for part in parts)
+        return all(_equal(np.asarray(part), array) for part in read)
+    return _equal(np.asarray(keras.ops.convert_to_numpy(value)), array)
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, Variable) or variables.is_tensorflow_variable(value)
+
+
+def _summed(value: Any) -> bool:
+    """Whether each replica has its own part, summed up or averaged when it is read."""
+    return getattr(value, "synchronization", "auto") == "on_read"
+
+
+def _equal(found: Array, array: Array) -> bool:
+    if found.shape != array.shape or dtype_name(found.dtype) != dtype_name(array.dtype):
+        return False
+    if found.ctypes.data == array.ctypes.data and found.strides == array.strides:
+        return True
+    ours, theirs = _bytes(found), _bytes(array)
+    return all(
+        np.array_equal(ours[at : at + _CHUNK], theirs[at : at + _CHUNK])
+        for at in range(0, ours.size, _CHUNK)
+    )
+
+
+def _bytes(array: Array) -> Array:
+    flat: Array = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return flat
