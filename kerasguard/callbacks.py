@@ -18,6 +18,7 @@ from kerasguard.arguments import (
     check_text,
 )
 from kerasguard.errors import ArgumentError
+from kerasguard.recorder.background import Background
 from kerasguard.recorder.patching import Context, arm
 from kerasguard.tracking.mlflow_tracking import observer_for
 
@@ -52,6 +53,12 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
             notices that the body of a class or function of yours changed. Off by default: one
             call costs about a third of what Keras takes to save a ResNet50. Never made where
             several workers would have to take part.
+        background: copy the model's values and save them in a thread, so that `fit` goes on. Takes
+            the model's size in memory. At most one save is on its way: the next waits for it, and
+            so does the end of the training; what it raises is raised there. Until a checkpoint and
+            its manifest are complete the previous pair lies at its path. A model that only the
+            training's own thread can save (distributed, code of your own that saves its variables,
+            a probe) is saved there, and a warning says so once.
         verbose: 1 to tell of every save to `filepath`.
 
     Under a multi-worker strategy only the chief saves to `filepath` and logs to MLflow.
@@ -72,9 +79,11 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         log_to_mlflow: bool | Literal["auto"] = "auto",
         strict: bool = False,
         probe: Any = False,
+        background: bool = False,
         verbose: int = 0,
     ) -> None:
         check_flag("strict", strict)
+        check_flag("background", background)
         check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
         check_probe(probe, inputs=True)
         options = {
@@ -90,6 +99,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow = log_to_mlflow
         self._recording = Context(strict=strict, probe=probe)
+        self.background = background
         self._fitting = False
         self._batch = -1
         self._saver = None
@@ -115,6 +125,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget what an earlier training told."""
         self._fitting = True
+        self._recording.background = Background() if self.background else None
         self._recording.saves = 0
         self._recording.training = {}
         observer = observer_for(self.log_to_mlflow) if _is_chief(self.model) else None
@@ -155,6 +166,9 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         armed.
         """
         self._fitting = False
+        worker, self._recording.background = self._recording.background, None
+        if worker is not None:
+            worker.close()
         for observer in self._recording.observers:
             flush = getattr(observer, "flush", None)  # a plain callable has nothing on its way
             if flush is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "is_tensorflow_variable",
     "same_on_replicas",
     "snapshot",
+    "tensor_over",
     "write",
 ]
 
@@ -106,6 +107,12 @@ def held(value: Any) -> Array:
     if not isinstance(found, np.ndarray):
         found = keras.ops.convert_to_numpy(found)
     return np.asarray(found)
+
+
+def tensor_over(array: Array) -> Any:
+    """A tensor with the array's elements, over its memory where that can be had."""
+    tensor = alias(array) if keras.backend.backend() == "tensorflow" else None
+    return array if tensor is None else tensor
 
 
 def is_tensorflow_variable(value: Any) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kerasguard.recorder import recording
+from kerasguard.recorder.background import Background
 from kerasguard.storage import durable
 from kerasguard.storage.commit import staged
 
@@ -39,6 +40,7 @@ class Context:
         strict: raise where recording fails, instead of a warning.
         saves: how many saves were seen, recorded or not.
         probe: as for `kerasguard.record`.
+        background: does the saves where the caller need not wait for them.
     """
 
     training: dict[str, Any] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Context:
     strict: bool = False
     saves: int = 0
     probe: Any = False
+    background: Background | None = None
 
 
 @contextlib.contextmanager
@@ -92,7 +95,7 @@ def recorded(
             if not _may_overwrite(bound.arguments["filepath"]):
                 return None
             bound.arguments["overwrite"] = True
-        return _Save(original, bound, place, model, contexts).run()
+        return _Save(original, bound, place, model, contexts).started()
 
     return save
 
@@ -156,16 +159,37 @@ class _Save:
         self.bound.arguments["filepath"] = self.filepath if path == self.place else staged
         walk = contextlib.nullcontext() if self.attempted else fast_walk()
         self.attempted = True
-        with walk, compile_arguments_kept(self.model), _printed_as(str(self.filepath), str(path)):
+        # Of all that saves only `export` prints where to.
+        told = str(self.filepath) if "format" in self.bound.arguments else str(path)
+        with walk, compile_arguments_kept(self.model), _printed_as(told, str(path)):
             self.state = "writing"
             self.result = self.original(*self.bound.args, **self.bound.kwargs)
             self.state = "written"
         return self.result
 
-    def run(self) -> Any:
+    def started(self) -> Any:
+        """Save in the background where that was asked for and can be done, else here and now."""
+        observers = tuple(dict.fromkeys(o for c in self.contexts for o in c.observers))
+        workers = [c.background for c in self.contexts if c.background is not None]
+        if workers:
+            told = self.training()
+
+            def save(observer: recording.Observer) -> None:
+                self.run((observer,), lambda: told)
+
+            workers[-1].wait()
+            apart = "format" not in self.bound.arguments and self._probe() is False
+            if apart and workers[-1].start(self.model, save, observers):
+                return None
+        return self.run(observers, self.training)
+
+    def run(
+        self,
+        observers: tuple[recording.Observer, ...],
+        training: Callable[[], Mapping[str, Any]],
+    ) -> Any:
         """Save and record; what the save itself raises or returns is passed on."""
         before = self._seen()
-        observers = dict.fromkeys(o for context in self.contexts for o in context.observers)
         strict = any(context.strict for context in self.contexts)
         _thread.saving = True
         try:
@@ -173,8 +197,8 @@ class _Save:
                 self.write,
                 self.place,
                 self.model,
-                training=self.training,
-                observers=tuple(observers),
+                training=training,
+                observers=observers,
                 strict=strict,
                 probe=self._probe(),
             )

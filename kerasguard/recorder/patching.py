@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from kerasguard.arguments import check_flag, check_probe
 from kerasguard.errors import PatchError
+from kerasguard.recorder.background import Background
 from kerasguard.recorder.patched_save import Context, recorded
 
 __all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
@@ -68,6 +69,7 @@ def patch(
     strict: bool = False,
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
+    background: bool = False,
 ) -> None:
     """From now on every save of every Keras model leaves a manifest; call it as often as you like.
 
@@ -75,12 +77,15 @@ def patch(
         strict: raise where recording fails, instead of a warning; the save has happened then.
         log_to_mlflow: `"auto"` logs the manifests where an MLflow run is active.
         probe: record what each model makes of a seeded input, as `kerasguard.record` does.
+        background: copy the model's values and save them in a thread, so that the caller does not
+            wait. Takes the model's size in memory. At most one save is on its way; what it raises
+            is raised by the next one or by `unpatch`.
 
     Raises:
         ArgumentError: an argument is not understood; nothing was patched.
         MissingPackageError: Keras is not installed, or MLflow is not and shall be logged to.
     """
-    context = _context(strict, log_to_mlflow, probe)
+    context = _context(strict, log_to_mlflow, probe, background)
     with _lock:
         _state.everything = context
         _install()
@@ -102,10 +107,12 @@ def unpatch() -> None:
                 f"{names}: also patched by another library since; undo that patch "
                 "first, then call kerasguard.unpatch() again"
             )
-        _state.everything = None
+        context, _state.everything = _state.everything, None
         _state.scopes.clear()
         _state.armed.clear()
         _remove()
+    if context is not None and context.background is not None:
+        context.background.close()
 
 
 def patched(
@@ -113,9 +120,13 @@ def patched(
     strict: bool = False,
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
+    background: bool = False,
 ) -> contextlib.AbstractContextManager[None]:
-    """`patch` for the length of a `with` block; blocks may nest and overlap; errors as there."""
-    return _patched(_context(strict, log_to_mlflow, probe))
+    """`patch` for the length of a `with` block; blocks may nest and overlap; errors as there.
+
+    The end of the block waits for a save in the background, and raises what that raised.
+    """
+    return _patched(_context(strict, log_to_mlflow, probe, background))
 
 
 @contextlib.contextmanager
@@ -126,9 +137,17 @@ def _patched(context: Context) -> Iterator[None]:
     try:
         yield
     finally:
-        with _lock:
-            _state.scopes = [c for c in _state.scopes if c is not context]
-            _remove_if_idle()
+        try:
+            if context.background is not None:
+                context.background.close()
+        finally:
+            _end(context)
+
+
+def _end(context: Context) -> None:
+    with _lock:
+        _state.scopes = [c for c in _state.scopes if c is not context]
+        _remove_if_idle()
 
 
 def arm(model: Any, context: Context) -> None:
@@ -166,14 +185,18 @@ def _armed(model: Any) -> list[Context]:
     return contexts if reference is not None and reference() is model else []
 
 
-def _context(strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any) -> Context:
+def _context(
+    strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any, background: bool
+) -> Context:
     from kerasguard.tracking.mlflow_tracking import observer_for
 
     check_flag("strict", strict)
+    check_flag("background", background)
     check_probe(probe, inputs=False)
     observer = observer_for(log_to_mlflow)
     observers = () if observer is None else (observer,)
-    return Context(strict=strict, observers=observers, probe=probe)
+    worker = Background() if background else None
+    return Context(strict=strict, observers=observers, probe=probe, background=worker)
 
 
 def _install() -> None:

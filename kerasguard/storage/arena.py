@@ -25,7 +25,7 @@ from kerasguard.storage.file_survey import by_recorded_name
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, TensorRecord
 
-__all__ = ["Arena", "Loaded"]
+__all__ = ["Arena", "Loaded", "aligned"]
 
 # TensorFlow copies arrays that do not begin at a multiple of this.
 _ALIGNMENT = 64
@@ -173,10 +173,10 @@ class Arena:
     def _memory(self, length: int) -> _Bytes:
         """Memory to keep, or this thread's own, which the next call overwrites."""
         if self._keep:
-            return _aligned(length)
+            return aligned(length)
         found: _Bytes | None = getattr(self._scratch, "bytes", None)
         if found is None or len(found) < length:
-            found = self._scratch.bytes = _aligned(max(length, _PIECE))
+            found = self._scratch.bytes = aligned(max(length, _PIECE))
         return found[:length]
 
 
@@ -235,7 +235,7 @@ def _scatter(file: OpenedFile, parts: Sequence[memoryview], extents: Sequence[Ex
             buffers[0] = buffers[0][count:]
 
 
-def _aligned(length: int) -> _Bytes:
+def aligned(length: int) -> _Bytes:
     """Bytes that begin at a multiple of 64.
 
     NumPy asks for huge pages where an array is large. The kernel clears those one by one although
