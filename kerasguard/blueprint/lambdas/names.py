@@ -32,6 +32,8 @@ _SAME = (
     ("keras.layers.ops.", "keras.ops."),
     ("keras.ops.numpy.", "keras.ops."),
     ("keras.ops.nn.", "keras.ops."),
+    ("keras.ops.image.", "keras.ops."),
+    ("keras.ops.linalg.", "keras.ops."),
     ("keras.src.", "keras."),
     ("numpy.math.", "math."),
 )
@@ -188,6 +190,8 @@ gelu | x | approximate
 tensordot | x y | axes
 split | x | indices_or_sections axis
 round | x | decimals
+norm | x | ord axis keepdims
+resize | images | size interpolation antialias
 """
 
 
