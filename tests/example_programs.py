@@ -84,13 +84,6 @@ def backwards_in_bidirectional() -> tuple[Any, Any]:
 
 
 @program
-def bidirectional_of_reversed() -> tuple[Any, Any]:
-    x = keras.Input((5, 3))
-    h = L.Bidirectional(L.GRU(4, go_backwards=True))(x)
-    return keras.Model(x, L.Dense(2)(h)), floats(2, 5, 3)
-
-
-@program
 def rnn_cells() -> tuple[Any, Any]:
     x = keras.Input((5, 3))
     h = L.RNN([L.LSTMCell(4), L.GRUCell(4), L.SimpleRNNCell(3)], return_sequences=True)(x)

@@ -25,8 +25,8 @@ CODES = {"KG442": "a stored graph is run in place of a model of layers"}
 def graph_refused(path: object) -> str:
     """Why a SavedModel without a config is not loaded, and the line to write instead."""
     return (
-        f"{path}: a SavedModel without a Keras config (written by Model.export or "
-        "tf.saved_model.save): the layers are not in it, only a TensorFlow program, which may "
+        f"{path}: a SavedModel without a Keras config, such as Model.export or "
+        "tf.saved_model.save write: the layers are not in it, only a TensorFlow program, which may "
         "do anything when it is run. If you trust it, load it for inference: "
         "kerasguard.load(path, allow_graph=True); to train it, build the model in code and "
         "take the weights alone: kerasguard.load(path, model=model)"

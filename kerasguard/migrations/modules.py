@@ -30,6 +30,7 @@ from kerasguard.blueprint.objects import (
 )
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
+from kerasguard.planning.findings import listed
 
 CODES = {"KG425": "a class without a module, or one that the caller must supply"}
 
@@ -111,7 +112,8 @@ def _is_supplied(blueprint: Blueprint, name: str) -> bool:
 def _ask(blueprint: Blueprint) -> None:
     """One finding for all names, with the call to write."""
     names = sorted(blueprint.missing)
-    used = "; ".join(f"{n} in {', '.join(sorted(set(blueprint.missing[n]))[:3])}" for n in names)
+    places = ((n, listed(sorted(set(blueprint.missing[n])), 3)) for n in names)
+    used = "; ".join(f"{name} in {where}" for name, where in places)
     bare = {name_of(item) for item in blueprint.layers("Lambda")}  # their functions have no names
     told = ((n, "lambda x: ..." if n in bare else n.rpartition(">")[2]) for n in names)
     entries = ", ".join(f'"{name}": {value}' for name, value in told)

@@ -33,12 +33,13 @@ import kerasguard as kg
 from kerasguard.planning.findings import Severity
 
 Make = Callable[[], tuple[Any, Any]]
+# The `.h5` comes last: saving one takes the optimizer out of the model's config (Keras 3.15.1).
 FORMATS = {
     "keras": "m.keras",
     "weights": "m.weights.h5",
-    "h5": "m.h5",
     "shards": "m.weights.json",
     "folder": "m",
+    "h5": "m.h5",
 }
 
 

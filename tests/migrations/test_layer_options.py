@@ -305,3 +305,11 @@ def test_without_a_largest_number_of_tokens_there_is_nothing_to_pad_to(migrated:
     config = {"pad_to_max_tokens": True, "max_tokens": None, "output_mode": "count"}
     found = migrated({"class_name": "TextVectorization", "config": config}, (1,))
     assert found.config["pad_to_max_tokens"] is False
+
+
+def test_a_list_that_keras_3_writes_itself_is_not_told(migrated: Any) -> None:
+    layer = {"class_name": "LayerNormalization", "config": {"axis": [-1]}}
+    old, new = migrated(layer), migrated(layer, writer={"keras": "3.15.1", "config": "legacy"})
+    assert old.config["axis"] == new.config["axis"] == -1
+    assert "KG414" in old.codes()
+    assert "KG414" not in new.codes()
