@@ -136,3 +136,13 @@ def test_a_recorded_config_imports_nothing() -> None:
     }
     given = give_back(model, {"class": "Adam", "config": config}, {}, frozenset())
     assert given.unknown == ("optimizer",)
+
+
+def test_optimizers_that_a_format_does_not_hold_are_named(tmp_path: Path) -> None:
+    path = recorded(trained("several"), tmp_path / "m.h5")
+    told = severe(kg.restore(path, KINDS["several"](OPTIMIZERS["adam"])).report)
+    assert [line.split(":")[0].split()[-1] for line in told] == [
+        "alone",
+        "rest/adam",
+        "by_name/adam",
+    ]

@@ -13,7 +13,7 @@ When the repair is exact: slots are paired by optimizer, name and weight, all of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kerasguard.identity.optimizer_state import optimizer_groups
 from kerasguard.planning.draft import Draft
@@ -43,8 +43,25 @@ def optimizer(draft: Draft) -> Iterator[Finding]:
             )
         else:
             yield from _in_part(draft, path, [r for r in slots if r.key not in draft.steps])
+    yield from _unstored(draft, ours, theirs)
     for path, other in theirs.items():
         yield from _unread(draft, path, other, ours)
+
+
+def _unstored(
+    draft: Draft, ours: Mapping[str, object], theirs: Mapping[str, object]
+) -> Iterator[Finding]:
+    """Optimizers that were there when it was saved, in a format that keeps the compiled one's."""
+    recorded = draft.manifest.optimizer.get("others", ()) if draft.manifest and ours else ()
+    for path in (str(one["path"]) for one in recorded):
+        if path not in theirs:
+            yield Finding(
+                "KG108",
+                path,
+                f"{path}: its state is not in the checkpoint, whose format holds that of the "
+                "compiled optimizer only; save as .keras or .weights.h5 to keep it",
+                Severity.WARNING,
+            )
 
 
 def _stored_for(draft: Draft, mine: Sequence[TensorRecord]) -> bool:
