@@ -29,9 +29,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasguard.callbacks import WeightManifestCallback
+    from kerasguard.checkpoints.compare import compare
     from kerasguard.checkpoints.inspect import inspect, verify
     from kerasguard.checkpoints.repair import repair
+    from kerasguard.checkpoints.scan import scan
     from kerasguard.errors import KerasguardError, UnrepairableError
+    from kerasguard.explanations import explain
     from kerasguard.guard import load, plan, record, restore
     from kerasguard.manifest import Manifest
     from kerasguard.planning.findings import Finding, Severity
@@ -54,6 +57,8 @@ __all__ = [
     "TensorSpec",
     "UnrepairableError",
     "WeightManifestCallback",
+    "compare",
+    "explain",
     "inspect",
     "load",
     "patch",
@@ -62,15 +67,19 @@ __all__ = [
     "record",
     "repair",
     "restore",
+    "scan",
     "unpatch",
     "verify",
 ]
 
 _HOMES = {
     "callbacks": ("WeightManifestCallback",),
+    "checkpoints.compare": ("compare",),
     "checkpoints.inspect": ("inspect", "verify"),
     "checkpoints.repair": ("repair",),
+    "checkpoints.scan": ("scan",),
     "errors": ("KerasguardError", "UnrepairableError"),
+    "explanations": ("explain",),
     "guard": ("load", "plan", "record", "restore"),
     "manifest": ("Manifest",),
     "planning.findings": ("Finding", "Severity"),

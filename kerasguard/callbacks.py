@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import keras
@@ -60,6 +61,8 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
             training's own thread can save (distributed, code of your own that saves its variables,
             a probe) is saved there, and a warning says so once.
         verbose: 1 to tell of every save to `filepath`.
+        observers: called after each save with an event whose `path` and `manifest` tell what was
+            recorded.
 
     Under a multi-worker strategy only the chief saves to `filepath` and logs to MLflow.
 
@@ -81,6 +84,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         probe: Any = False,
         background: bool = False,
         verbose: int = 0,
+        observers: Iterable[Callable[[Any], object]] = (),
     ) -> None:
         check_flag("strict", strict)
         check_flag("background", background)
@@ -98,13 +102,11 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow = log_to_mlflow
+        self._observers = tuple(observers)
         self._recording = Context(strict=strict, probe=probe)
         self.background = background
-        self._fitting = False
-        self._batch = -1
-        self._saver = None
-        if filepath is not None:
-            self._saver = _saver(os.fspath(filepath), options)
+        self._fitting, self._batch = False, -1
+        self._saver = None if filepath is None else _saver(os.fspath(filepath), options)
         # Keras waits for every batch's result unless its callbacks can do without.
         self.async_safe = self._saver is None or save_freq == "epoch"
 
@@ -129,7 +131,8 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._recording.saves = 0
         self._recording.training = {}
         observer = observer_for(self.log_to_mlflow) if _is_chief(self.model) else None
-        self._recording.observers = () if observer is None else (observer,)
+        sent = () if observer is None else (observer,)
+        self._recording.observers = (*sent, *self._observers)
         if self._saver is not None:
             self._saver.on_train_begin(logs)
 

@@ -15,8 +15,10 @@ import re
 from dataclasses import dataclass
 
 from kerasguard import blueprint, layouts, migrations, rules
+from kerasguard.arguments import nearest
+from kerasguard.errors import ArgumentError
 
-__all__ = ["Explanation", "explanations"]
+__all__ = ["Explanation", "explain", "explanations"]
 
 _PARAGRAPH = re.MULTILINE | re.DOTALL
 
@@ -37,6 +39,9 @@ class Explanation:
     module: str
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.code}: {self.summary}\n\n{self.text}"
+
     @property
     def exact(self) -> str:
         """When its repair is exact, on one line."""
@@ -44,6 +49,25 @@ class Explanation:
             r"^When (?:it|the repair) is exact:(.*?)(?:\n\n|\Z)", self.text, _PARAGRAPH
         )
         return " ".join(match[1].split()) if match else ""
+
+
+def explain(code: str) -> Explanation:
+    """What a code means: what it looks like, why it happens, when its repair is exact.
+
+    Args:
+        code: `KG201`, in letters of either case.
+
+    Raises:
+        ArgumentError: there is no such code.
+    """
+    known = explanations()
+    found = known.get(code.strip().upper()) if isinstance(code, str) else None
+    if found is None:
+        text = str(code).upper()
+        near = [known_code for known_code in known if known_code.startswith(text) and text]
+        near = near or [word for word in [nearest(text, known)] if word] or list(known)
+        raise ArgumentError(f"there is no code {code!r}; did you mean {', '.join(near[:12])}?")
+    return found
 
 
 def explanations() -> dict[str, Explanation]:

@@ -23,6 +23,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import xxhash
@@ -118,6 +119,39 @@ class Manifest:
             if record.role == "weight":
                 state.update(f"{key}\0{record.spec}\0{record.digest}\n".encode())
         return f"xxh3:{state.hexdigest()}"
+
+    @property
+    def summary(self) -> str:
+        """Format, size and origin, on one line."""
+        size = sum(record.spec.nbytes for record in self.recorded.values())
+        known = f"recorded as {self.checkpoint_id}" if self.checkpoint_id else "not recorded"
+        return f"{self.format}, {len(self.recorded)} tensors, {size:,} bytes, {known}"
+
+    def __repr__(self) -> str:
+        return f"<Manifest {self.summary}>"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict per tensor, as `pandas.DataFrame` takes them."""
+        return [
+            {
+                "tensor": record.label,
+                "shape": list(record.spec.shape),
+                "dtype": record.spec.dtype,
+                "role": record.role,
+                "nonfinite": record.nonfinite,
+                "digest": record.digest,
+                "key": record.key,
+            }
+            for record in self.recorded.values()
+        ]
+
+    def _repr_html_(self) -> str:
+        names = ("tensor", "shape", "dtype", "role", "nonfinite")
+        rows = ["".join(f"<td>{escape(str(row[n]))}</td>" for n in names) for row in self.rows()]
+        more = f"<p>and {len(rows) - 40} more: .rows()</p>" if len(rows) > 40 else ""
+        head = "".join(f"<th>{name}</th>" for name in names)
+        body = "".join(f"<tr>{row}</tr>" for row in rows[:40])
+        return f"<p>{escape(self.summary)}</p><table><tr>{head}</tr>{body}</table>{more}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; every value is a str, int, bool, None, list or dict."""

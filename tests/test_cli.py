@@ -191,7 +191,7 @@ def test_an_error_is_a_json_document_too(tmp_path: Path, capsys: Captured) -> No
         [],
         ["nonsense"],
         ["verify"],
-        ["verify", "a", "b"],
+        ["diff", "a", "b", "c"],
         ["plan", "a", "--repair", "hope"],
         ["plan", "a", "--rename", "old"],
         ["plan", "a", "--model", "module_without_function"],
@@ -410,3 +410,95 @@ def test_on_a_terminal_tables_are_drawn_and_no_color_is_honoured(no_color: bool)
     assert "KG201" in text
     assert ("\x1b[" in text) is True  # bold is no colour
     assert ("\x1b[3" in text) is False
+
+
+def test_the_version_is_told(capsys: Captured) -> None:
+    import kerasguard
+
+    assert main(["--version"]) == program.OK
+    assert capsys.readouterr().out == f"kerasguard {kerasguard.__version__}\n"
+
+
+@pytest.mark.keras
+def test_several_checkpoints_are_verified_and_the_worst_decides(
+    copy: Path, capsys: Captured
+) -> None:
+    other, absent = copy.with_name("other.keras"), copy.with_name("absent.keras")
+    shutil.copy(copy, other)
+    assert main(["verify", str(copy), str(other)]) == program.NO_MANIFEST
+    assert main(["verify", str(absent), str(copy), "--json"]) == program.UNREADABLE
+    told = capsys.readouterr()
+    document = json.loads(told.out[told.out.index("{") :])
+    first, second = document["checkpoints"]
+    assert (first["exit_code"], first["error"]["type"]) == (3, "CheckpointNotFoundError")
+    assert (second["exit_code"], second["report"]["ok"]) == (0, True)
+    assert "absent.keras" in told.err
+
+
+@pytest.mark.keras
+def test_quiet_tells_by_the_exit_code_alone(copy: Path, capsys: Captured) -> None:
+    assert main(["verify", "-q", str(copy)]) == program.OK
+    assert main(["inspect", "--quiet", str(copy), str(copy)]) == program.OK
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["verfiy", "x"], "verify"),
+        (["verify", "x", "--jsn"], "--json"),
+        (["scan", ".", "--only", "difers"], "differs"),
+        (["explain", "KG20"], "KG20"),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_the_one_that_was_meant(
+    arguments: list[str], meant: str, capsys: Captured
+) -> None:
+    assert main(arguments) == program.USAGE
+    told = capsys.readouterr().err
+    assert f"did you mean {meant}" in told
+
+
+@pytest.mark.parametrize("arguments", [["verify", "--json"], ["--json", "nothing"]])
+def test_wrong_usage_is_a_document_too(arguments: list[str], capsys: Captured) -> None:
+    assert main(arguments) == program.USAGE
+    document = json.loads(capsys.readouterr().out)
+    assert (document["exit_code"], document["error"]["type"]) == (2, "UsageError")
+
+
+@pytest.mark.parametrize(
+    "verb", ["inspect", "verify", "plan", "repair", "diff", "report", "scan", "doctor", "explain"]
+)
+def test_the_help_of_each_verb_has_examples(verb: str, capsys: Captured) -> None:
+    assert main([verb, "--help"]) == program.OK
+    assert f"examples:\n  kerasguard {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.keras
+def test_a_scan_that_was_killed_goes_on_where_it_ended(copy: Path, capsys: Captured) -> None:
+    for name in ("a.keras", "b.keras", "c.keras"):
+        shutil.copy(copy, copy.with_name(name))
+    command = ["scan", str(copy.parent), "--jsonl", "--processes", "1"]
+    assert main(command) == program.OK
+    lines = capsys.readouterr().out.splitlines()
+    before = copy.with_name("found.jsonl")
+    before.write_text("\n".join(lines[:2]) + "\n" + lines[2][:9])  # ended in the middle of a line
+    assert main([*command, "--resume", str(before)]) == program.OK
+    again = capsys.readouterr().out
+    assert again.startswith("\n")
+    assert again.strip().splitlines() == lines[2:]
+    assert main([*command, "--resume", str(copy.with_name("none.jsonl"))]) == program.OK
+
+
+@pytest.mark.keras
+def test_a_scan_tells_how_many_are_in_which_state_and_lists_one_if_asked(
+    copy: Path, capsys: Captured
+) -> None:
+    shutil.copy(copy, copy.with_name("a.keras"))
+    command = ["scan", str(copy.parent), "--only", "intact", "--processes", "1"]
+    assert main(command) == program.OK
+    told = capsys.readouterr().out
+    assert "1 unrecorded" in told.splitlines()[0]
+    assert "a.keras" not in told
+    assert main(["scan", str(copy.parent), "--processes", "0"]) == program.USAGE

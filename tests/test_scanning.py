@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import tarfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import pytest
 
 from kerasguard import guard
+from kerasguard.checkpoints import inspect
 from kerasguard.checkpoints.scan import Found, scan
 
 
@@ -81,3 +84,24 @@ def test_a_find_is_plain_data() -> None:
         "state": "intact",
         "detail": "",
     }
+
+
+def test_whoever_looks_the_finds_are_the_same_and_in_order(tree: Path) -> None:
+    alone = list(scan(tree))
+    with ThreadPoolExecutor(2) as executor:
+        assert list(scan(tree, executor=executor)) == alone
+
+
+@pytest.mark.slow
+def test_processes_find_what_one_finds(tree: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        assert list(scan(tree, executor=executor)) == list(scan(tree))
+
+
+def test_what_is_skipped_is_not_opened(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {found.path for found in scan(tree)}
+    first, *rest = sorted(known)
+    assert {found.path for found in scan(tree, skip={first})} == set(rest)
+    monkeypatch.setattr(inspect, "inspect", lambda _: pytest.fail("looked at again"))
+    assert list(scan(tree, skip=known)) == []

@@ -24,11 +24,19 @@ class Change:
             of another name), `first only`, `second only`, `layer` (another class or config).
         name: of the tensor or layer in the first checkpoint, else in the second.
         what: the difference in words.
+        first: key of the tensor in the first checkpoint; empty where it has none.
+        second: likewise.
+        distance: norm of the difference as a part of the norm in the first, where it was measured.
+        largest: the greatest difference of an element, where it was measured.
     """
 
     kind: Kind
     name: str
     what: str
+    first: str = ""
+    second: str = ""
+    distance: float | None = None
+    largest: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -91,7 +99,7 @@ def _changes(one: TensorRecord, other: TensorRecord) -> Iterator[Change]:
     if one.spec != other.spec:
         yield Change("form", one.label, f"{one.spec} in the first, {other.spec} in the second")
     elif one.digest and other.digest and one.digest != other.digest:
-        yield Change("values", one.label, "other values")
+        yield Change("values", one.label, "other values", one.key, other.key)
 
 
 def _layer_changes(

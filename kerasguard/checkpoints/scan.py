@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Container, Iterator
+from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,6 +21,7 @@ from kerasguard.storage.pair import undisturbed
 
 __all__ = ["Found", "scan"]
 
+_CHUNK, _AHEAD = 16, 32
 State = Literal["hostile", "refused", "intact", "differs", "unrecorded", "recorded", "unreadable"]
 
 # What only a caller can stand for, so that a load says what to supply.
@@ -51,15 +55,24 @@ class Found:
         return data if self.needs else {k: v for k, v in data.items() if k != "needs"}
 
 
-def scan(folder: str | os.PathLike[str], *, verify: bool = True) -> Iterator[Found]:
+def scan(
+    folder: str | os.PathLike[str],
+    *,
+    verify: bool = True,
+    skip: Container[str] = frozenset(),
+    executor: Executor | None = None,
+) -> Iterator[Found]:
     """Find checkpoints by their content; imports no framework.
 
     Args:
         folder: to look in, and in everything below; symbolic links are not followed.
         verify: read every byte of those that have a manifest; else only tell that there is one.
+        skip: paths, as `Found.path` tells them, that are not looked at again.
+        executor: looks at the checkpoints, a few at a time: of processes, or of a cluster that
+            sees the same files (`dask.distributed.Client().get_executor()`); default: this thread.
 
     Returns:
-        Each checkpoint in the order of its path, as it is found.
+        Each checkpoint in the order of its path, as it is found, whoever looked at it.
 
     Raises:
         ArgumentError: an argument is not understood.
@@ -70,12 +83,35 @@ def scan(folder: str | os.PathLike[str], *, verify: bool = True) -> Iterator[Fou
     root = Path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
-    return (_found(place, kind, verify=verify) for place, kind in _candidates(root))
+    places = _candidates(root, skip)
+    if executor is not None:
+        return _shared_out(places, executor, verify=verify)
+    return (_found(place, kind, verify=verify) for place, kind in places)
 
 
-def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
+def _shared_out(
+    places: Iterator[tuple[Path, str]], executor: Executor, *, verify: bool
+) -> Iterator[Found]:
+    # So many at a time that asking costs nothing, and so few in advance that memory stays flat.
+    waiting: deque[Future[list[Found]]] = deque()
+    try:
+        while chunk := list(islice(places, _CHUNK)):
+            waiting.append(executor.submit(_look_at, chunk, verify))
+            if len(waiting) >= _AHEAD:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _candidates(root: Path, skip: Container[str]) -> Iterator[tuple[Path, str]]:
     for here, folders, names in os.walk(root):
         place = Path(here)
+        if here in skip:
+            folders.clear()
+            continue
         kind = recognised(place)
         if kind is not None and kind.traits.folder:
             folders.clear()
@@ -83,8 +119,12 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
             continue
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in candidates(names):
-            if kind := recognised(place / name):
+            if str(place / name) not in skip and (kind := recognised(place / name)):
                 yield place / name, kind.name
+
+
+def _look_at(places: list[tuple[Path, str]], verify: bool) -> list[Found]:
+    return [_found(place, kind, verify=verify) for place, kind in places]
 
 
 def _found(place: Path, kind: str, *, verify: bool) -> Found:

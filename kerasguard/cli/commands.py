@@ -7,9 +7,8 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasguard import errors
@@ -20,29 +19,79 @@ if TYPE_CHECKING:
     from kerasguard.report import Report
 
 __all__ = [
-    "DIFFERS", "NO_MANIFEST", "OK", "UNREADABLE", "REFUSED", "UNREPAIRABLE", "USAGE", "UsageError",
-    "diff", "doctor", "explain", "inspect", "mlflow_sync", "plan",
-    "repair", "report", "scan", "verify",
+    "DIFFERS", "INTERNAL", "NO_MANIFEST", "OK", "REFUSED", "UNREADABLE", "UNREPAIRABLE", "USAGE",
+    "UsageError", "diff", "doctor", "exit_code", "explain", "inspect", "mlflow_sync", "plan",
+    "repair", "report", "verify",
 ]  # fmt: skip
 
 OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE, REFUSED = 0, 1, 2, 3, 4, 5, 6
+INTERNAL = 70
+# Of several checkpoints the one that needs attention most decides.
+_WORST_FIRST = (UNREADABLE, DIFFERS, USAGE, NO_MANIFEST, OK)
 
 
 class UsageError(Exception):
     """The arguments are well-formed but name something that is not there."""
 
 
+# First match wins, so the narrower class stands first.
+_EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (errors.ManifestMissingError, NO_MANIFEST),
+    (errors.ManifestError, UNREADABLE),
+    (errors.CheckpointError, UNREADABLE),
+    (errors.UnrepairableError, UNREPAIRABLE),
+    (errors.ArchitectureError, UNREPAIRABLE),
+    (errors.ArgumentError, USAGE),
+    (UsageError, USAGE),
+    (errors.ModelError, USAGE),
+    (errors.OutputError, USAGE),
+    (errors.MissingPackageError, USAGE),
+    (OSError, UNREADABLE),
+)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of what was raised; `INTERNAL` for what nobody expects."""
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), INTERNAL)
+
+
 def inspect(options: argparse.Namespace, out: Output) -> int:
-    """List the tensors of a checkpoint."""
+    """List the tensors of checkpoints."""
     from kerasguard.checkpoints import inspect as inspecting
 
-    manifest = inspecting.inspect(options.path)
-    functions = inspecting.lambdas(options.path)
-    out.document(OK, path=options.path, manifest=manifest.to_dict(), lambdas=functions)
-    _show_checkpoint(options.path, manifest, out)
-    for name, source in functions.items():
-        out.line(f"  Lambda {name}: {source}")
-    return OK
+    def one(path: str) -> tuple[int, dict[str, Any]]:
+        manifest = inspecting.inspect(path)
+        functions = inspecting.lambdas(path)
+        _show_checkpoint(path, manifest, out)
+        for name, source in functions.items():
+            out.line(f"  Lambda {name}: {source}")
+        return OK, {"path": path, "manifest": manifest.to_dict(), "lambdas": functions}
+
+    return _each(options.paths, one, out)
+
+
+def _each(paths: list[str], one: Callable[[str], tuple[int, dict[str, Any]]], out: Output) -> int:
+    """Do the same with every path; the worst exit code, and one document of all.
+
+    With a single path the document is that of the path, and what it raises is raised.
+    """
+    if len(paths) == 1:
+        code, content = one(paths[0])
+        out.document(code, **content)
+        return code
+    codes, contents = [], []
+    for path in paths:
+        try:
+            code, content = one(path)
+        except (errors.KerasguardError, OSError) as error:
+            code = exit_code(error)
+            content = {"error": {"type": type(error).__name__, "message": str(error)}}
+            out.complain(str(error))
+        codes.append(code)
+        contents.append({"path": path, "exit_code": code, **content})
+    worst = next((code for code in _WORST_FIRST if code in codes), max(codes))
+    out.document(worst, checkpoints=contents)
+    return worst
 
 
 def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
@@ -66,14 +115,15 @@ def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
 
 
 def verify(options: argparse.Namespace, out: Output) -> int:
-    """Compare a checkpoint with its manifest."""
+    """Compare checkpoints with their manifests."""
     from kerasguard.checkpoints import inspect as inspecting
 
-    found = inspecting.verify(options.path, sha256=options.sha256)
-    code = _code_of(found)
-    out.document(code, report=found.to_dict())
-    out.line(found.text)
-    return code
+    def one(path: str) -> tuple[int, dict[str, Any]]:
+        found = inspecting.verify(path, sha256=options.sha256)
+        out.line(found.text)
+        return _code_of(found), {"report": found.to_dict()}
+
+    return _each(options.paths, one, out)
 
 
 def plan(options: argparse.Namespace, out: Output) -> int:
@@ -108,14 +158,9 @@ def repair(options: argparse.Namespace, out: Output) -> int:
 
 def diff(options: argparse.Namespace, out: Output) -> int:
     """Tell what differs between two checkpoints."""
-    from kerasguard.checkpoints.difference import compare
-    from kerasguard.loader.reading import Reading
+    from kerasguard.checkpoints.compare import compare
 
-    tables = []
-    for path in (options.first, options.second):
-        with Reading(Path(path), keep=False) as reading:
-            tables.append(reading.finish())
-    changes = compare(*tables)
+    changes = compare(options.first, options.second)
     code = DIFFERS if changes else OK
     listed = [change.to_dict() for change in changes]
     out.document(code, first=options.first, second=options.second, changes=listed)
@@ -141,29 +186,6 @@ def report(options: argparse.Namespace, out: Output) -> int:
     code = _code_of(found)
     out.document(code, page=str(place), report=found.to_dict())
     out.line(f"{found.summary}; written to {place}")
-    return code
-
-
-def scan(options: argparse.Namespace, out: Output) -> int:
-    """List the checkpoints below a folder."""
-    from kerasguard.checkpoints import scan as scanning
-
-    rows = []
-    for found in scanning.scan(options.folder, verify=not options.quick):
-        out.progress(f"{found.state} {found.path}")
-        rows.append(found)
-    states = {found.state for found in rows}
-    ranks = (
-        ("hostile", REFUSED), ("refused", REFUSED), ("unreadable", UNREADABLE), ("differs", DIFFERS)
-    )  # fmt: skip
-    code = next((code for state, code in ranks if state in states), OK)
-    out.document(code, folder=options.folder, checkpoints=[found.to_dict() for found in rows])
-    if not rows:
-        out.line(f"{options.folder}: no checkpoint")
-    out.table(
-        ("checkpoint", "format", "state", "why"),
-        [(f.path, f.format, f.state, f.detail or "; ".join(f.needs[:2])) for f in rows],
-    )
     return code
 
 
@@ -261,17 +283,14 @@ def _their_code(what: str) -> Iterator[None]:
 
 def explain(options: argparse.Namespace, out: Output) -> int:
     """Tell what a code means, or list all codes."""
-    from kerasguard.explanations import explanations
+    from kerasguard import explanations
 
-    known = explanations()
     if options.code is None:
-        codes = [{"code": e.code, "summary": e.summary} for e in known.values()]
-        out.document(OK, codes=codes)
-        out.table(("code", "what"), [(e.code, e.summary) for e in known.values()])
+        known = explanations.explanations().values()
+        out.document(OK, codes=[{"code": e.code, "summary": e.summary} for e in known])
+        out.table(("code", "what"), [(e.code, e.summary) for e in known])
         return OK
-    entry = known.get(options.code.upper())
-    if entry is None:
-        raise UsageError(f"there is no code {options.code!r}; known: {', '.join(known)}")
+    entry = explanations.explain(options.code)
     out.document(OK, explanation=asdict(entry))
-    out.line(f"{entry.code}: {entry.summary}\n\n{entry.text}")
+    out.line(entry)
     return OK

@@ -20,10 +20,11 @@ class Output:
     Args:
         command: the verb, named in the document.
         as_json: one JSON document instead of text.
+        quiet: no text at all; a document that was asked for, and errors, are told.
     """
 
-    def __init__(self, command: str, *, as_json: bool) -> None:
-        self.command, self.as_json = command, as_json
+    def __init__(self, command: str, *, as_json: bool, quiet: bool = False) -> None:
+        self.command, self.as_json, self._silent = command, as_json, as_json or quiet
 
     def document(self, code: int, **content: Any) -> None:
         """The JSON document, if that is what was asked for."""
@@ -33,17 +34,30 @@ class Output:
 
     def line(self, text: object = "") -> None:
         """A line of text, with nothing in it that a terminal would act on."""
-        if not self.as_json:
+        if not self._silent:
             print(printable(text))
+
+    def complain(self, text: str) -> None:
+        """An error that does not end the command."""
+        print(f"kerasguard: {printable(text)}", file=sys.stderr)
 
     def progress(self, text: str) -> None:
         """What is done next, for whoever watches; nothing where output is read by a program."""
-        if not self.as_json and sys.stderr.isatty():
+        if not self._silent and sys.stderr.isatty():
             print(printable(text), file=sys.stderr, flush=True)
+
+    def counter(self, text: str) -> None:
+        """One line on a terminal that is written over; an empty text takes it away."""
+        if not self._silent and sys.stderr.isatty():
+            print(f"\r\x1b[K{printable(text)}", end="", file=sys.stderr, flush=True)
+
+    def json_line(self, content: object) -> None:
+        """One line of JSON at once, whatever else is asked for."""
+        print(json.dumps(content, allow_nan=False), flush=True)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table: drawn by rich on a terminal, aligned columns elsewhere."""
-        if self.as_json or not rows:
+        if self._silent or not rows:
             return
         cells = [[printable(cell) for cell in row] for row in rows]
         if sys.stdout.isatty():

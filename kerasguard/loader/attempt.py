@@ -47,6 +47,12 @@ class Restored:
     model: Any
     report: Report
 
+    def __repr__(self) -> str:
+        return f"<Restored {getattr(self.model, 'name', self.model)!r}: {self.report.verdict}>"
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
 
 @dataclass(frozen=True)
 class Attempt:

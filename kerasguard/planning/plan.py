@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, Literal
 
 from kerasguard.planning.draft import Draft
@@ -54,17 +55,34 @@ class RepairPlan:
             unused=(*self.unused, *(source for step in left for source in step.sources)),
         )
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """How many tensors, repairs and open questions, on one line."""
         changed = [step for step in self.steps if step.ops or step.join]
-        head = (
+        return (
             f"{len(self.steps)} tensors to restore, {len(changed)} of them changed on the way, "
             f"{len(self.applied)} repairs, {len(self.unresolved)} unresolved, "
             f"{len(self.unused)} stored tensors unused"
         )
+
+    def __repr__(self) -> str:
+        return f"<RepairPlan: {self.summary}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict per tensor to restore, as `pandas.DataFrame` takes them."""
+        return [
+            {"target": s.target, "sources": list(s.sources), "ops": [str(op) for op in s.ops]}
+            for s in self.steps
+        ]
+
+    def __str__(self) -> str:
         repaired = set(self.applied)
         return "\n".join(
             [
-                head,
+                self.summary,
                 *(
                     f"  {'repaired' if finding in repaired else finding.severity.value}: {finding}"
                     for finding in self.findings

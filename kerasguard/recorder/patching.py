@@ -15,7 +15,7 @@ import importlib
 import inspect
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -70,6 +70,7 @@ def patch(
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
     background: bool = False,
+    observers: Iterable[Callable[[Any], object]] = (),
 ) -> None:
     """From now on every save of every Keras model leaves a manifest; call it as often as you like.
 
@@ -80,12 +81,14 @@ def patch(
         background: copy the model's values and save them in a thread, so that the caller does not
             wait. Takes the model's size in memory. At most one save is on its way; what it raises
             is raised by the next one or by `unpatch`.
+        observers: called after each save with an event whose `path` and `manifest` tell what was
+            recorded.
 
     Raises:
         ArgumentError: an argument is not understood; nothing was patched.
         MissingPackageError: Keras is not installed, or MLflow is not and shall be logged to.
     """
-    context = _context(strict, log_to_mlflow, probe, background)
+    context = _context(strict, log_to_mlflow, probe, observers, background)
     with _lock:
         _state.everything = context
         _install()
@@ -121,12 +124,13 @@ def patched(
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
     background: bool = False,
+    observers: Iterable[Callable[[Any], object]] = (),
 ) -> contextlib.AbstractContextManager[None]:
     """`patch` for the length of a `with` block; blocks may nest and overlap; errors as there.
 
     The end of the block waits for a save in the background, and raises what that raised.
     """
-    return _patched(_context(strict, log_to_mlflow, probe, background))
+    return _patched(_context(strict, log_to_mlflow, probe, observers, background))
 
 
 @contextlib.contextmanager
@@ -186,7 +190,11 @@ def _armed(model: Any) -> list[Context]:
 
 
 def _context(
-    strict: bool, log_to_mlflow: bool | Literal["auto"], probe: Any, background: bool
+    strict: bool,
+    log_to_mlflow: bool | Literal["auto"],
+    probe: Any,
+    observers: Iterable[Callable[[Any], object]],
+    background: bool,
 ) -> Context:
     from kerasguard.tracking.mlflow_tracking import observer_for
 
@@ -194,9 +202,10 @@ def _context(
     check_flag("background", background)
     check_probe(probe, inputs=False)
     observer = observer_for(log_to_mlflow)
-    observers = () if observer is None else (observer,)
+    told: list[Callable[[Any], object]] = [] if observer is None else [observer]
+    told += observers
     worker = Background() if background else None
-    return Context(strict=strict, observers=observers, probe=probe, background=worker)
+    return Context(strict=strict, observers=tuple(told), probe=probe, background=worker)
 
 
 def _install() -> None:

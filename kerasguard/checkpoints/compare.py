@@ -1,0 +1,62 @@
+"""What differs between two checkpoints on the disk, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kerasguard.checkpoints import difference
+from kerasguard.checkpoints.difference import Change
+from kerasguard.loader.reading import Reading
+from kerasguard.loader.sources import PathLike, at_hand
+
+__all__ = ["compare"]
+
+
+def compare(first: PathLike, second: PathLike) -> tuple[Change, ...]:
+    """All differences between two checkpoints, whatever their formats; imports no framework.
+
+    A tensor's counterpart has its key; else its name; else its bytes, so that renamed and moved
+    tensors are found. Where values differ, `Change.distance` and `Change.largest` tell by how much.
+
+    Args:
+        first: a path or an address in MLflow.
+        second: likewise.
+
+    Raises:
+        CheckpointError: one of them cannot be read.
+    """
+    with (
+        at_hand(first) as (here, _),
+        at_hand(second) as (there, _),
+        Reading(here, keep=False) as left,
+        Reading(there, keep=False) as right,
+    ):
+        changes = difference.compare(left.finish(), right.finish())
+        return tuple(_measured(change, left, right) for change in changes)
+
+
+def _measured(change: Change, left: Reading, right: Reading) -> Change:
+    if change.kind != "values":
+        return change
+    one, other = left.value(change.first), right.value(change.second)
+    if one.dtype.kind in "OSU" or other.dtype.kind in "OSU":
+        return change
+    kind = np.complex128 if one.dtype.kind == "c" else np.float64
+    before, after = one.astype(kind), other.astype(kind)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(after - before)
+        norm, distance = float(np.linalg.norm(before)), float(np.linalg.norm(apart))
+    known = apart[np.isfinite(apart)]
+    largest = float(known.max(initial=0.0))
+    lost = apart.size - known.size
+    size = f"{distance / norm:.2%} of its norm" if 0 < norm < np.inf else f"{distance:.3g}"
+    what = f"changed by {size}, an element by at most {largest:.3g}"
+    if lost:
+        what = (
+            f"{lost} elements became or were NaN or infinite; an element by at most {largest:.3g}"
+        )
+        return replace(change, what=what, largest=largest)
+    relative = distance / norm if norm else None
+    return replace(change, what=what, distance=relative, largest=largest)

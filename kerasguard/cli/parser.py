@@ -1,0 +1,182 @@
+"""The arguments of the command line: verbs, options, examples; nothing is run here."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import kerasguard
+from kerasguard.arguments import ALLOWABLE, nearest
+from kerasguard.cli import commands, scanning
+from kerasguard.cli.commands import UsageError
+
+__all__ = ["parser"]
+
+STATES = ("hostile", "refused", "intact", "differs", "unrecorded", "recorded", "unreadable")
+
+_EXAMPLES = {
+    "inspect": ("inspect run/07.keras", "inspect models:/orientation@champion --json"),
+    "verify": ("verify run/*.keras", "verify run/07.keras --quiet && ./deploy"),
+    "plan": ("plan old.h5", "plan run/07.weights.h5 --model mypackage.models:build"),
+    "repair": ("repair old.h5 new.keras --dry-run", "repair old.h5 new.keras"),
+    "diff": ("diff run/07.keras run/08.keras",),
+    "report": ("report run/07.keras page.html", "report old.h5 page.html --plan"),
+    "scan": ("scan runs", "scan runs --only differs", "scan runs --jsonl > found.jsonl"),
+    "mlflow-sync": ("mlflow-sync",),
+    "doctor": ("doctor --json",),
+    "explain": ("explain KG201", "explain"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that raises instead of ending the process, and says which word was probably meant."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.below: list[argparse.ArgumentParser] = []
+
+    def error(self, message: str) -> NoReturn:
+        listed = re.search(r"(.*): invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        unknown = re.search(r"unrecognized arguments: (\S+)", message)
+        meant = ""
+        if listed:
+            meant = nearest(listed[2], re.findall(r"[\w-]+", listed[3]))
+            message = f"there is no {listed[2]!r}" if meant else message
+        elif unknown:
+            meant = nearest(unknown[1], self.options())
+        hint = f"; did you mean {meant}?" if meant else f"; see {self.prog} --help"
+        raise UsageError(f"{message}{hint}")
+
+    def options(self) -> set[str]:
+        """The long options of this parser and of those of its verbs."""
+        pages = [self.format_help(), *(verb.format_help() for verb in self.below)]
+        return {option for page in pages for option in re.findall(r"--[a-z][\w-]+", page)}
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise argparse.ArgumentTypeError(f"{text!r} is not OLD=NEW")
+    return old, new
+
+
+def _reference(text: str) -> str:
+    module, colon, name = text.partition(":")
+    if not (module and colon and name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not package.module:name")
+    return text
+
+
+def _object(text: str) -> tuple[str, str]:
+    name, equals, reference = text.rpartition("=")
+    if equals and not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=package.module:attribute")
+    return name, _reference(reference)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; raises `UsageError` for what it does not understand."""
+    whole = _Parser(
+        prog="kerasguard",
+        description="Inspect, verify and repair Keras checkpoints.",
+        epilog="A verb's own help has examples: kerasguard verify --help",
+    )
+    version = f"kerasguard {kerasguard.__version__}"
+    whole.add_argument("--version", action="version", version=version)
+    verbs = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def verb(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        examples = "\n".join(f"  kerasguard {line}" for line in _EXAMPLES[name])
+        command = verbs.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        whole.below.append(command)
+        command.set_defaults(run=run)
+        command.add_argument("-q", "--quiet", action="store_true", help="only the exit code")
+        command.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return command
+
+    _add_readers(verb)
+    _add_planners(verb)
+    _add_helpers(verb)
+    return whole
+
+
+def _add_readers(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """The verbs that read checkpoints and need no model."""
+    inspect = verb("inspect", commands.inspect, "list the tensors of checkpoints")
+    inspect.add_argument("paths", nargs="+", metavar="PATH")
+    verify = verb("verify", commands.verify, "compare checkpoints with their manifests")
+    verify.add_argument("paths", nargs="+", metavar="PATH")
+    verify.add_argument("--sha256", action="store_true", help="compare the SHA-256 of files, too")
+    diff = verb("diff", commands.diff, "compare two checkpoints")
+    diff.add_argument("first")
+    diff.add_argument("second")
+    scan = verb("scan", scanning.scan, "list the checkpoints below a folder and verify them")
+    scan.add_argument("folder")
+    scan.add_argument("--quick", action="store_true", help="find checkpoints, do not verify them")
+    scan.add_argument("--only", choices=STATES, help="list those in one state only")
+    scan.add_argument("--jsonl", action="store_true", help="one JSON line for each, as found")
+    scan.add_argument("--resume", metavar="FILE", help="leave out what an earlier --jsonl lists")
+    scan.add_argument("--processes", type=int, metavar="N", help="default: one for each CPU")
+
+
+def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """The verbs that decide how a checkpoint becomes a model."""
+    plan = verb("plan", commands.plan, "show what loading would do (dry run)")
+    plan.add_argument("path")
+    _add_choices(plan, digest=True)
+    repair = verb("repair", commands.repair, "rewrite as a .keras file that plain Keras loads")
+    repair.add_argument("path")
+    repair.add_argument("out", metavar="OUT.keras")
+    repair.add_argument("--dry-run", action="store_true", help="show what would be done")
+    repair.add_argument("--overwrite", action="store_true", help="replace OUT.keras if it exists")
+    _add_choices(repair)
+    report = verb("report", commands.report, "write an HTML report about a checkpoint")
+    report.add_argument("path")
+    report.add_argument("out", nargs="?", metavar="PAGE.html", help="default: PATH.html")
+    report.add_argument("--plan", action="store_true", help="report on a dry run of loading")
+    report.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    _add_choices(report)
+
+
+def _add_helpers(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """The verbs that are about no checkpoint."""
+    verb("mlflow-sync", commands.mlflow_sync, "send the manifests that MLflow did not get in time")
+    verb("doctor", commands.doctor, "show installed versions and what they support")
+    explain = verb("explain", commands.explain, "explain a finding code such as KG201")
+    explain.add_argument("code", nargs="?", help="default: list all codes")
+
+
+def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> None:
+    if digest:
+        told = "refuse any other than this: sha256:... or xxh3:..."
+        command.add_argument("--digest", help=told)
+    command.add_argument(
+        "--model",
+        type=_reference,
+        metavar="MODULE:FUNCTION",
+        help="function that returns the model; default: the architecture in the checkpoint",
+    )
+    command.add_argument("--repair", choices=["off", "exact", "lossy", "guess"], default="exact")
+    command.add_argument(
+        "--rename", type=_renaming, action="append", default=[], metavar="OLD=NEW",
+        help="a name in the checkpoint and the name in the model (repeatable)",
+    )  # fmt: skip
+    command.add_argument(
+        "--custom-objects", type=_object, action="append", default=[],
+        metavar="[NAME=]MODULE:ATTRIBUTE",
+        help="custom class or function the checkpoint uses, or a dict of them (repeatable)",
+    )  # fmt: skip
+    command.add_argument(
+        "--allow", choices=ALLOWABLE, action="append", default=[],
+        help="lambdas: take what the bytecode of Lambda layers reads; graph: run a SavedModel's "
+        "graph; may be given twice",
+    )  # fmt: skip

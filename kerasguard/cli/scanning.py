@@ -1,0 +1,107 @@
+"""`kerasguard scan`: many checkpoints over several processes, told as they are found."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerasguard.cli.commands import DIFFERS, OK, REFUSED, UNREADABLE, UsageError
+from kerasguard.cli.console import Output
+
+if TYPE_CHECKING:
+    from kerasguard.checkpoints.scan import Found
+
+__all__ = ["scan"]
+
+# The first that is there decides; they are listed first, too.
+_CODES = (
+    ("hostile", REFUSED),
+    ("refused", REFUSED),
+    ("unreadable", UNREADABLE),
+    ("differs", DIFFERS),
+)
+
+
+def scan(options: argparse.Namespace, out: Output) -> int:
+    """List the checkpoints below a folder."""
+    from kerasguard.checkpoints import scan as scanning
+
+    rows: list[Found] = []
+    states: Counter[str] = Counter()
+    skip = _listed(options.resume) if options.resume else frozenset()
+    with _executor(options.processes) as executor:
+        for found in scanning.scan(
+            options.folder, verify=not options.quick, skip=skip, executor=executor
+        ):
+            states[found.state] += 1
+            out.counter(", ".join(f"{n} {state}" for state, n in states.items()))
+            if options.only in (None, found.state):
+                if options.jsonl:
+                    out.json_line(found.to_dict())
+                else:
+                    rows.append(found)
+    out.counter("")
+    if not options.jsonl:
+        _show(rows, states, options.folder, out)
+    return _code(states)
+
+
+def _code(states: Counter[str]) -> int:
+    return next((code for state, code in _CODES if states[state]), OK)
+
+
+def _show(rows: list[Found], states: Counter[str], folder: str, out: Output) -> None:
+    code = _code(states)
+    listed = [found.to_dict() for found in rows]
+    out.document(code, folder=folder, states=dict(states), checkpoints=listed)
+    told = ", ".join(f"{n} {state}" for state, n in states.most_common()) or "no checkpoint"
+    out.line(f"{folder}: {told}")
+    rank = {state: place for place, (state, _) in enumerate(_CODES)}
+    rows = sorted(rows, key=lambda found: rank.get(found.state, len(rank)))
+    out.table(
+        ("checkpoint", "format", "state", "why"),
+        [(f.path, f.format, f.state, f.detail or "; ".join(f.needs[:2])) for f in rows],
+    )
+
+
+@contextlib.contextmanager
+def _executor(processes: int | None) -> Iterator[Executor | None]:
+    """As many processes as there are CPUs to use; none where one is enough."""
+    if processes is not None and processes < 1:
+        raise UsageError(f"--processes {processes}: must be 1 or more")
+    count = processes or len(os.sched_getaffinity(0))
+    if count == 1:
+        yield None
+        return
+    # Nothing of this process is needed there, and a fork would copy its threads' locks.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _listed(place: str) -> frozenset[str]:
+    """The paths in a file that an earlier `--jsonl` wrote; its last line may be half a one."""
+    try:
+        lines = Path(place).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return frozenset()  # the first time
+    found = set()
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            found.add(json.loads(line)["path"])
+    if lines and not Path(place).read_bytes().endswith(b"\n"):
+        sys.stdout.write("\n")  # what follows may be appended to that file
+    return frozenset(found)
