@@ -90,8 +90,8 @@ class Decision:
         pairs = self._in_order({e: s for e, s in free.items() if e not in self.claims.layers})
         self.claims.add(self._addressed(pairs), "address")
         self.claims.add(pairs, "graph")
-        for e, s in found.contested.items():
-            if e in self.ours and e not in self.claims.layers:
+        for e, s in self._undecided(found.contested).items():
+            if e in self.ours:
                 self.doubts[e] = Doubt((s,), _TWO_PLACES)
 
     def _in_order(self, pairs: Pairs) -> Pairs:
@@ -103,9 +103,14 @@ class Decision:
         return {e: s for e, s in pairs.items() if e not in self.odd}
 
     def _doubt_another_order(self) -> None:
-        for e, s in self.odd.items():
-            if e not in self.claims.layers:
-                self.doubts.setdefault(e, Doubt((s,), _OTHER_ORDER))
+        for e, s in self._undecided(self.odd).items():
+            self.doubts.setdefault(e, Doubt((s,), _OTHER_ORDER))
+
+    def _undecided(self, pairs: Pairs) -> Pairs:
+        """Those whose expected layer has none yet, and whose stored one the caller gave to none."""
+        claimed, why = self.claims.layers, self.claims.evidence
+        said = {s for e, s in claimed.items() if why[e] == "renames"}
+        return {e: s for e, s in pairs.items() if e not in claimed and s not in said}
 
     def _by_what_is_left(self) -> None:
         """The only assignment that class and shapes leave open, then the format's addressing."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kerasguard.identity.units import Unit
+from kerasguard.identity.units import Unit, units
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity, listed
 from kerasguard.planning.operations import Safety, Step
@@ -25,10 +25,11 @@ CODES = {"KG105": "several stored layers fit, nothing decides between them"}
 def ambiguous(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per expected layer in doubt, with the candidates and what settles it."""
     pairing = draft.pairing
+    written = units(draft.stored)  # as stored: renames= has changed the names of the pairing's
     taken: set[str] = set()
     for e, doubt in pairing.doubts.items():
         ours = pairing.expected[e]
-        names = listed([pairing.stored[s].label for s in doubt.candidates])
+        names = listed([_handle(written, s) for s in doubt.candidates])
         likely = next((s for s in doubt.candidates if s not in taken), None)
         steps: tuple[Step, ...] = ()
         if likely is not None:
@@ -37,7 +38,7 @@ def ambiguous(draft: Draft) -> Iterator[Finding]:
             mine = list(ours.members.values())
             if [r.spec.shape for r in mine] == [r.spec.shape for r in theirs]:
                 steps = tuple(Step(a.key, (b.key,)) for a, b in zip(mine, theirs, strict=True))
-        old = _handle(pairing.stored, doubt.candidates[0])
+        old = _handle(written, doubt.candidates[0])
         example = f'renames={{"{old}": "{_handle(pairing.expected, e)}"}}'
         yield Finding(
             "KG105",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kerasguard.identity.units import units
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import auto_named
@@ -24,7 +25,7 @@ CODES = {"KG103": "a layer has another name than when it was saved"}
 
 def renamed(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per layer whose user-given name differs from the stored one."""
-    pairing = draft.pairing
+    pairing, written = draft.pairing, units(draft.stored)
     for e, s in pairing.layers.items():
         ours, theirs = pairing.expected[e], pairing.stored[s]
         if not ours.name or not theirs.name or ours.name == theirs.name:
@@ -40,6 +41,6 @@ def renamed(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG103",
             e,
-            f"{ours.label}: was called {theirs.label} when it was saved; taken, {why}",
+            f"{ours.label}: was called {written[s].label} when it was saved; taken, {why}",
             Severity.INFO,
         )
