@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from kerasguard.arguments import check_flag, check_path
 from kerasguard.blueprint.references import Doubt, doubts
 from kerasguard.checkpoints import inspect
-from kerasguard.errors import KerasguardError, UnknownFormatError
+from kerasguard.errors import ArgumentError, KerasguardError, UnknownFormatError
 from kerasguard.formats import candidates, open_checkpoint, recognised
 from kerasguard.storage import sidecar
 from kerasguard.storage.pair import undisturbed
@@ -80,6 +80,10 @@ def scan(
     """
     check_path("folder", folder)
     check_flag("verify", verify)
+    if isinstance(skip, (str, bytes)) or not isinstance(skip, Container):
+        raise ArgumentError(f"skip={skip!r:.80} is no set of paths; pass skip={{path, ...}}")
+    if executor is not None and not isinstance(executor, Executor):
+        raise ArgumentError(f"executor={executor!r:.80} is no concurrent.futures.Executor")
     root = Path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
