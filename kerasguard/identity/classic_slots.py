@@ -41,25 +41,30 @@ def in_blocks(
         mine: the model's state, with slots.
         other: the stored state, in order, without slots.
     """
-    weights = list(dict.fromkeys(r.slot_of for r in mine if r.slot_of))
     shapes = {r.slot_of: r.spec.shape for r in mine if r.slot_of}
-    kinds = _BLOCKS.get(optimizer, ())
-    counts = [r for r in mine if r.slot == "iteration"]
     wanted = {(r.slot, r.slot_of): r for r in mine if r.slot_of}
+    kinds = _BLOCKS.get(optimizer, ())
     if not {slot for slot, _ in wanted} <= set(kinds):
         return None
-    pairs: dict[str, str] = {}
-    left = list(other)
-    if left and not left[0].spec.shape and counts:
-        pairs[counts[0].key] = left.pop(0).key
-    size = len(weights)  # none for SGD without momentum, which has no slots today
+    pairs, left = _count_of_steps(mine, other)
+    size = len(shapes)  # none for SGD without momentum, which has no slots today
     blocks = [left[n : n + size] for n in range(0, len(left), size)] if size else []
     for kind, block in zip(kinds, blocks, strict=False):
-        if all(r.spec.shape == (1,) for r in block) and (kind, weights[0]) not in wanted:
+        slots = {weight: wanted.get((kind, weight)) for weight in shapes}
+        if not any(slots.values()) and all(r.spec.shape == (1,) for r in block):
             continue  # Adam without amsgrad keeps a zero for each weight
-        if [r.spec.shape for r in block] != [shapes[weight] for weight in weights]:
+        if [r.spec.shape for r in block] != list(shapes.values()):
             return None
-        for weight, record in zip(weights, block, strict=True):
-            if (kind, weight) in wanted:
-                pairs[wanted[kind, weight].key] = record.key
+        found = zip(slots.values(), block, strict=True)
+        pairs |= {slot.key: stored.key for slot, stored in found if slot is not None}
     return pairs if pairs and all(r.key in pairs for r in wanted.values()) else None
+
+
+def _count_of_steps(
+    mine: Sequence[TensorRecord], other: Sequence[TensorRecord]
+) -> tuple[dict[str, str], Sequence[TensorRecord]]:
+    """The pair of the counts of steps, where there is one, and what is stored behind it."""
+    counts = [r for r in mine if r.slot == "iteration"]
+    if counts and other and not other[0].spec.shape:
+        return {counts[0].key: other[0].key}, other[1:]
+    return {}, other

@@ -197,23 +197,20 @@ def _by_slot(
     kinds = [{r.slot or r.variable for r in side if r.slot_of} for side in (mine, other)]
     if kinds[0] and not kinds[0] & kinds[1]:
         return {}, _lacks(min(kinds[0])), frozenset()
-    found = {(s.slot or s.variable, s.slot_of): s for s in other}
     stateful = {s.slot_of for s in other if s.slot_of}
     pairs: dict[str, str] = {}
     resized: set[str] = set()
-    known = 0
+    known = False
     for weight, records in _by_weight(mine).items():
         source = weights(weight) if weight else ""
         if weight and source not in stateful:
             continue
-        known += bool(weight)
-        matches = {r.key: found.get((r.slot or r.variable, source)) for r in records}
-        if not weight:
-            matches |= _nameless(records, [s for s in other if not s.slot_of], matches)
-        lacking = [r for r in records if matches[r.key] is None and not _may_lack(r)]
+        known |= bool(weight)
+        matches = _matches(records, other, source)
+        lacking = [r for r in records if r.key not in matches and not _may_lack(r)]
         if lacking:
             return {}, _lacks(lacking[0].label), frozenset()
-        paired = [(r, s) for r in records if (s := matches[r.key]) is not None]
+        paired = [(r, matches[r.key]) for r in records if r.key in matches]
         if any(r.spec.shape != s.spec.shape for r, s in paired):
             resized |= {r.key for r in records}
         else:
@@ -223,14 +220,31 @@ def _by_slot(
     return pairs, "", frozenset(resized)
 
 
+def _matches(
+    records: Sequence[TensorRecord], other: Sequence[TensorRecord], source: str
+) -> dict[str, TensorRecord]:
+    """The stored tensor of each slot of one variable; of no variable, also what has no name.
+
+    Args:
+        records: the model's slots of it.
+        other: all stored ones.
+        source: key of the stored variable; empty for what belongs to none.
+    """
+    found = {s.slot or s.variable: s for s in other if s.slot_of == source}
+    matches = {r.key: found[name] for r in records if (name := r.slot or r.variable) in found}
+    if not source:
+        matches |= _nameless(records, [s for s in other if not s.slot_of], matches)
+    return matches
+
+
 def _nameless(
     mine: Sequence[TensorRecord],
     other: Sequence[TensorRecord],
-    matches: Mapping[str, TensorRecord | None],
+    matches: Mapping[str, TensorRecord],
 ) -> dict[str, TensorRecord]:
     """The tensors of no weight that no name finds, in order: HDF5 has what Keras had to name."""
-    left = [r for r in mine if matches[r.key] is None and r.variable != "learning_rate"]
-    taken = {match.key for match in matches.values() if match is not None}
+    left = [r for r in mine if r.key not in matches and r.variable != "learning_rate"]
+    taken = {match.key for match in matches.values()}
     rest = [s for s in other if s.key not in taken and auto_named(s.variable, "variable")]
     same = [r.spec.shape for r in left] == [s.spec.shape for s in rest]
     return {r.key: s for r, s in zip(left, rest, strict=True)} if same else {}
