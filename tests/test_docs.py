@@ -1,7 +1,7 @@
 """The README and the pages say what is so: code and commands run, tables come from the code.
 
 `python tests/test_docs.py` writes the tables of codes, of failure classes and of writers into their
-pages anew; the last one from what `python tests/corpora.py writers --table` has measured.
+pages anew; the last one from what `python tests/support/corpora.py writers --table` has measured.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For the thread inside `less_work` only, and only where Keras looks as expected; elsewhere and
 otherwise Keras does what it always does. The result is the same model, which
-`tests/integrations/test_keras_build.py` holds against the stock one.
+`tests/models/test_build.py` holds against the stock one.
 """
 
 # ruff: noqa: SLF001  # the names of Keras that are replaced are private

@@ -1,7 +1,7 @@
 """The layers of a live Keras 3 model: their graph and the digests of their configs.
 
 The same that `kerasguard.architecture.layer_records` reads from a stored architecture, so that
-the two can be compared; `tests/integrations/test_keras_graph.py` holds them together.
+the two can be compared; `tests/models/test_live_graph.py` holds them together.
 """
 
 from __future__ import annotations

@@ -2,11 +2,10 @@
 
 python tests/benchmarks/mutations.py [pairs] [--seed N] [--show CASE]
 
-Over 2,000 pairs of an imaginary checkpoint and an imaginary model, from the families in
-`tests/net_families.py` and the edits in `tests/net_edits.py`; what is true, what leaves no trace
-and what has one answer is defined in `tests/net_pairs.py` and `tests/net_answers.py`. *Shorter
-history* counts pairs that fewer edits than were made explain as well, and that are loaded as those
-demand (`tests/net_histories.py`).
+Over 2,000 pairs of an imaginary checkpoint and an imaginary model. `tests/nets/` has the families of
+models (`net_families.py`), the edits (`net_edits.py`), and what is true, what leaves no trace and what
+has one answer (`net_pairs.py`, `net_answers.py`). *Shorter history* counts pairs that fewer edits than
+were made explain as well, and that are loaded as those demand (`net_histories.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nets"))
 
 from net_answers import answer, evident
 from net_edits import EDITS

@@ -566,7 +566,7 @@ def test_a_staging_folder_of_a_dead_process_is_removed_by_the_next_save(tmp_path
         f"context = staged({str(tmp_path / 'm.keras')!r}); stage = context.__enter__();"
         "stage.path.write_bytes(b'half'); os.kill(os.getpid(), 9)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     assert done.returncode == -9
     assert len(names(tmp_path)) == 1
     save(tmp_path / "m.keras", write_file(b"new"))

@@ -12,7 +12,7 @@ import kerasguard
 
 pytestmark = pytest.mark.keras
 
-GOLDEN = Path(__file__).parent / "golden" / "tf_checkpoint"
+GOLDEN = Path(__file__).parent.parent / "golden" / "tf_checkpoint"
 
 
 def _lstm(**options: Any) -> Any:

@@ -32,7 +32,7 @@ NAMES = {
 def test_a_kill_during_a_save_never_loses_the_good_pair(kills: int) -> None:
     done = subprocess.run(
         [sys.executable, __file__, str(kills)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=False,

@@ -4,8 +4,8 @@ Three corpora: `writers` (this project's small models, saved by ten TensorFlow v
 files), `dl4j` (another project's import tests) and `wild` (files out of public repositories).
 `cases` lists their files, `judge` loads one and compares; a script prints the counts:
 
-    python tests/corpora.py writers [--only tf2.3.1] [--format h5]
-    python tests/corpora.py writers --table
+    python tests/support/corpora.py writers [--only tf2.3.1] [--format h5]
+    python tests/support/corpora.py writers --table
 
 The second writes what it found into `tests/golden/writers/measured.json`, for `docs/formats.md`.
 
@@ -36,7 +36,7 @@ import numpy as np
 __all__ = ["LOADERS", "MEASURED", "Case", "Verdict", "cases", "judge", "undefined", "writers_table"]
 
 Load = Callable[..., Any]
-GOLDEN = Path(__file__).resolve().parent / "golden" / "writers"
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "writers"
 MEASURED = GOLDEN / "measured.json"
 _PATHS = {
     "h5": "{}.h5",

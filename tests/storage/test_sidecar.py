@@ -243,4 +243,4 @@ def test_reading_a_manifest_imports_no_framework(checkpoint: Path) -> None:
         f"assert sidecar.read(Path({str(checkpoint)!r})).format == 'bytes';"
         "assert not {'tensorflow', 'keras', 'mlflow', 'h5py'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -167,7 +167,7 @@ def test_auto_does_not_import_mlflow() -> None:
         assert observer.flush()
         assert "mlflow" not in sys.modules
     """
-    folder = str(Path(__file__).parent.parent)
+    folder = str(Path(__file__).parent.parent / "support")
     done = _python(program, folder)
     assert done.returncode == 0, done.stderr
 
@@ -462,7 +462,7 @@ from kerasguard.tracking.mlflow_tracking import MlflowObserver
         with mlflow.start_run({run.info.run_id!r}):
             MlflowObserver()(event(Path({str(tmp_path)!r}) / "last.keras", 1))
     """
-    done = _python(program, str(Path(__file__).parent.parent))
+    done = _python(program, str(Path(__file__).parent.parent / "support"))
     assert done.returncode == 0, done.stderr
     assert "last.keras" not in done.stderr
     assert _names(local_mlflow, run, "kerasguard/manifests") == ["last.keras.manifest.json"]
