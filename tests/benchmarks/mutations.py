@@ -2,10 +2,11 @@
 
 python tests/benchmarks/mutations.py [pairs] [--seed N] [--show CASE]
 
-Over 2,000 pairs of an imaginary checkpoint and an imaginary model. `tests/nets/` has the families of
-models (`net_families.py`), the edits (`net_edits.py`), and what is true, what leaves no trace and what
-has one answer (`net_pairs.py`, `net_answers.py`). *Shorter history* counts pairs that fewer edits than
-were made explain as well, and that are loaded as those demand (`net_histories.py`).
+Over 2,000 pairs of an imaginary checkpoint and an imaginary model. `tests/nets/` has the families
+of models (`net_families.py`), the edits (`net_edits.py`), and what is true, what leaves no trace
+and what has one answer (`net_pairs.py`, `net_answers.py`). *Shorter history* counts pairs that
+fewer edits than were made explain as well, and that are loaded as those demand
+(`net_histories.py`).
 """
 
 from __future__ import annotations
