@@ -111,11 +111,19 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """An operator between its operands; also comparisons, and Python 2's division, `classic /`."""
+    """An operator between its operands; also comparisons, and Python 2's division, `classic /`.
+
+    Args:
+        operator: as it is written.
+        left: the first operand.
+        right: the second one.
+        in_place: whether it may change the first one, `+=`, for every name that holds it.
+    """
 
     operator: str
     left: Expression
     right: Expression
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ from kerasguard.bytecode.calling import parts
 from kerasguard.bytecode.expressions import (
     Binary,
     Constant,
+    Expression,
     Item,
     Items,
     NotUnderstoodError,
     Range,
     Unary,
+    reached,
 )
-from kerasguard.bytecode.frame import Frame, Handler, popped, pushed, values
+from kerasguard.bytecode.frame import Frame, Handler, Null, popped, pushed, values
 from kerasguard.bytecode.instructions import Instruction
 from kerasguard.bytecode.marshalled import MalformedError
 from kerasguard.bytecode.opcodes import BINARY_OPERATORS, COMPARISONS
@@ -38,23 +40,36 @@ def _pop(frame: Frame, _: Instruction) -> None:
     popped(frame)
 
 
-def _operate(frame: Frame, operator: str) -> None:
+def _operate(frame: Frame, operator: str, *, in_place: bool = False) -> None:
     left, right = values(frame, 2)
-    pushed(frame, Binary(operator, left, right))
+    if in_place and _holders(frame, left) > 1:
+        raise NotUnderstoodError(f"{operator}= of what has another name")
+    pushed(frame, Binary(operator, left, right, in_place))
+
+
+def _holders(frame: Frame, node: Expression) -> int:
+    """How many variables and values on the stack hold an object, or something with it inside.
+
+    An operator in place changes a list or an array for all of them, also where nobody uses its
+    result.
+    """
+    held = [*frame.local.values(), *(one for one in frame.stack if not isinstance(one, Null))]
+    return sum(any(part is node for part in reached(one)) for one in held)
 
 
 def _numbered_operator(frame: Frame, step: Instruction) -> None:
     if step.argument >= 2 * len(BINARY_OPERATORS):
         raise MalformedError(f"operator {step.argument} does not exist")
-    _operate(frame, BINARY_OPERATORS[step.argument % len(BINARY_OPERATORS)])
+    second, number = divmod(step.argument, len(BINARY_OPERATORS))
+    _operate(frame, BINARY_OPERATORS[number], in_place=bool(second))
 
 
 def _unary(sign: str) -> Handler:
     return lambda frame, _: pushed(frame, Unary(sign, values(frame, 1)[0]))
 
 
-def _binary(sign: str) -> Handler:
-    return lambda frame, _: _operate(frame, sign)
+def _binary(sign: str, *, in_place: bool = False) -> Handler:
+    return lambda frame, _: _operate(frame, sign, in_place=in_place)
 
 
 def _compare(frame: Frame, step: Instruction) -> None:
@@ -165,7 +180,7 @@ def _rotate(frame: Frame, step: Instruction) -> None:
 
 OPERATING: dict[str, Handler] = {
     **{f"BINARY_{name}": _binary(sign) for name, sign in _SIGNS.items()},
-    **{f"INPLACE_{name}": _binary(sign) for name, sign in _SIGNS.items()},
+    **{f"INPLACE_{name}": _binary(sign, in_place=True) for name, sign in _SIGNS.items()},
     **{f"UNARY_{name}": _unary(sign) for name, sign in _SIGNS_BEFORE.items()},
     **dict.fromkeys(
         ("COPY_FREE_VARS", "MAKE_CELL", "NOP", "PRECALL", "RESUME", "TO_BOOL"), _nothing

@@ -456,3 +456,43 @@ def test_the_files_that_old_tensorflows_wrote_load_right(
                 check(path.name, kg.load(path, allow="lambdas"), told)
                 loaded += 1
     assert loaded >= 120
+
+
+def changes_a_held_list(x: Any) -> Any:
+    axes = [0]
+    held = axes
+    axes += [1]
+    return K.sum(x, axis=held)
+
+
+def changes_a_list_inside(x: Any) -> Any:
+    axes = [0]
+    held = (axes, 1)
+    axes += [1]
+    return K.sum(x, axis=held[0])
+
+
+def changes_a_list(x: Any) -> Any:
+    axes = [0]
+    axes += [1]
+    return K.sum(x, axis=axes)
+
+
+def changes_a_default(x: Any, axes: Any = [1]) -> Any:  # noqa: B006  # the fault is the subject
+    axes += [2]
+    return K.sum(x, axis=axes)
+
+
+def replaces_a_tensor(x: Any) -> Any:
+    x = x * 2.0
+    x += 1.0
+    return x
+
+
+def test_what_is_changed_in_place_may_have_other_names() -> None:
+    """`held` is the same list; a tensor is replaced."""
+    assert "+= of what has another name" in refused(changes_a_held_list)
+    assert "+= of what has another name" in refused(changes_a_list_inside)
+    assert "+= of a list or an array" in refused(changes_a_list)
+    assert "+= of a list or an array" in refused(changes_a_default)
+    assert read(replaces_a_tensor)["config"]["layers"]

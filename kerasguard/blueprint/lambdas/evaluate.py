@@ -161,8 +161,9 @@ def _computed(node: Expression, scope: _Scope) -> Any:
             return _item(_value(owner, scope), _value(key, scope), scope)
         case Unary(operator=sign, operand=operand):
             return unary(scope.drawing, sign, _value(operand, scope))
-        case Binary(operator=sign, left=left, right=right):
-            return binary(scope.drawing, sign, _value(left, scope), _value(right, scope))
+        case Binary(operator=sign, left=left, right=right, in_place=changes):
+            first, second = _value(left, scope), _value(right, scope)
+            return binary(scope.drawing, sign, first, second, in_place=changes)
         case Call(function=function, arguments=arguments, named=named):
             values = tuple(x for one in arguments for x in _argument(one, scope))
             words = {name: _value(x, scope) for name, x in named}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kerasguard.blueprint.computation import Unsupported
 from kerasguard.blueprint.computations import plan
 from kerasguard.blueprint.lambdas.arithmetic import compute, is_number, negate, sequence
 from kerasguard.blueprint.lambdas.drawing import Drawing
-from kerasguard.blueprint.lambdas.values import Tensor, tensors_among, told
+from kerasguard.blueprint.lambdas.values import Open, Tensor, tensors_among, told
 
 __all__ = ["binary", "kind_of", "operate", "unary"]
 
@@ -21,8 +23,14 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-def binary(drawing: Drawing, sign: str, left: Any, right: Any) -> Any:
-    """An operator between two values; raises `Unsupported` where it has no equivalent."""
+def binary(drawing: Drawing, sign: str, left: Any, right: Any, *, in_place: bool) -> Any:
+    """An operator between two values; raises `Unsupported` where it has no equivalent.
+
+    In place it changes a list or an array for every name that holds it; tensors, numbers and
+    tuples are replaced, as by the plain operator.
+    """
+    if in_place and isinstance(left, (list, Open, np.ndarray)):
+        raise Unsupported(f"{sign}= of a list or an array, which other names may hold,")
     if sign in ("is", "is not") and isinstance(left, Tensor) and right is None:
         return sign == "is not"
     tensors = [isinstance(x, Tensor) for x in (left, right)]

@@ -91,7 +91,7 @@ def _builtin(name: str, values: tuple[Any, ...], named: dict[str, Any], drawing:
         made = plan("abs", values[0].made, {}, drawing.rank_of)
         return drawing.draw(made, values[0].kind)
     if name == "pow" and len(values) == 2:
-        return binary(drawing, "**", values[0], values[1])
+        return binary(drawing, "**", values[0], values[1], in_place=False)
     if name == "slice" and 1 <= len(values) <= 3:
         return slice(*map(bound_of_slice, values))
     if name in ("len", "list", "tuple") and len(values) == 1:
