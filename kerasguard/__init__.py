@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from kerasguard.report import Report
     from kerasguard.tensors import TensorSpec
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "Finding",
