@@ -153,6 +153,8 @@ class _Reading:
                 return replace(image, first=not image.first)
         if kind == "Reshape" and len(layer.target_shape) == 1:
             return Rows((image.sizes,), first=image.first)
+        if kind == "Reshape" and not image.first and layer.target_shape[-1] == image.sizes[-1]:
+            return None  # a row of places, each with its channels: nothing was mixed
         if isinstance(layer, keras.Layer) and layer.variables:
             self.found[self.keys.get(id(outer), "")] = _UNKNOWN
             return None

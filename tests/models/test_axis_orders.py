@@ -137,3 +137,15 @@ def test_rows_of_a_file_with_an_architecture_follow_its_flatten(tmp_path: Path) 
             convolved = keras.ops.transpose(convolved, (0, 3, 1, 2))
         wanted = keras.ops.reshape(convolved, (2, -1)) @ first.layers[-1].kernel
         np.testing.assert_allclose(model(IMAGES), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_row_of_places_each_with_its_channels_has_one_order(tmp_path: Path) -> None:
+    """As recurrent models of images do: nothing was flattened over the channels."""
+    head = kernel(4, 5)
+    path = weights_file(tmp_path / "w.h5", {"dense_1": head})
+    image = keras.Input((5, 6, 2))
+    convolved = layers.Conv2D(4, 3)(image)
+    model = keras.Model(image, layers.Dense(5)(layers.Reshape((-1, 4))(convolved)))
+    restored = kg.restore(path, model=model)
+    np.testing.assert_array_equal(np.asarray(model.layers[-1].kernel), head)
+    assert not [f for f in restored.report.findings if f.code == "KG208"]
