@@ -1,7 +1,11 @@
 """The law of resuming: three epochs are two, saved and loaded, and one more, bit for bit.
 
 Over every optimizer of Keras, kinds of models in which its state is easily lost, the formats, and
-both ways to load. What cannot be so is reported, and the report names the variables.
+both ways to load. What cannot be so is reported, and the report names the variables: HDF5 files of
+Keras hold the state of one optimizer, and the class of no model.
+
+The default run has a cell of each kind, the slow one all cells of one optimizer; `pytest -m grid
+tests/test_resume_law.py` runs them all.
 """
 
 from __future__ import annotations
@@ -32,14 +36,16 @@ QUICK = [
     ("adam", kind, *(("m.keras", "whole") if n % 2 else ("m.weights.h5", "fresh")))
     for n, kind in enumerate(KINDS)
 ]
-SLOW = [c for c in itertools.product(OPTIMIZERS, KINDS, FORMATS, WAYS) if c not in QUICK]
+REST = [c for c in itertools.product(OPTIMIZERS, KINDS, FORMATS, WAYS) if c not in QUICK]
+SLOW = "adadelta"
 
 
 def cells() -> Iterator[Any]:
     for cell in QUICK:
         yield pytest.param(*cell, id="-".join(cell))
-    for cell in SLOW:
-        yield pytest.param(*cell, id="-".join(cell), marks=pytest.mark.slow)
+    for cell in REST:
+        mark = pytest.mark.slow if cell[0] == SLOW else pytest.mark.grid
+        yield pytest.param(*cell, id="-".join(cell), marks=mark)
 
 
 def save(model: Any, path: Path) -> None:
@@ -78,10 +84,17 @@ def test_three_epochs_are_two_saved_and_loaded_and_one_more(
         pytest.skip(f"Keras cannot write it: {error}")
     keras.utils.set_random_seed(8)
     into = None if way == "whole" else KINDS[kind](make)
-    restored = kg.restore(tmp_path / name, into)
+    try:
+        restored = kg.restore(tmp_path / name, into)
+    except kg.KerasguardError:
+        assert name == "m.h5", "only this format lacks what a model is rebuilt from"
+        return
     expected, found = resumed(model), resumed(restored.model)
+    severe = [f for f in restored.report.findings if f.severity.value != "info"]
+    if severe:
+        assert name == "m.h5", restored.report
+        assert {f.code for f in severe} <= {"KG108", "KG110"}, restored.report
+        return
     assert len(expected) == len(found)
     wrong = [a[0] for a, b in zip(expected, found, strict=True) if a[1] != b[1]]
     assert not wrong, f"{wrong[:5]}\n{restored.report}"
-    severe = [f for f in restored.report.findings if f.severity.value != "info"]
-    assert not severe

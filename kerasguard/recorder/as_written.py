@@ -75,16 +75,28 @@ def _differing(live: Any, checkpoint: Checkpoint, stored: Table) -> dict[str, st
 
 
 def _by_key(live: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple[str, str]]:
-    """What has another value under its key, or is not there."""
+    """What has another value under its key, or is not there.
+
+    A layer of which nothing was written was left out by whoever saved (`objects_to_skip` of
+    Keras); the manifest does not have it either, and a load names it.
+    """
     from kerasguard.models.variables import held
 
+    written = {_holder(key) for key in stored.tensors}
     for place in live.places:
         if place.record.role == "optimizer" and not with_optimizer:
             continue
         found = stored.tensors.get(place.record.key)
+        if found is None and _holder(place.record.key) not in written:
+            continue
         mine = _digest_as(found, held(place.value))
         if found is None or mine != found.digest:
             yield place.record.label, mine
+
+
+def _holder(key: str) -> str:
+    """What holds a tensor in the file: of `layers/dense/vars/0`, `layers/dense`."""
+    return key.rpartition("/vars/")[0]
 
 
 def _by_value(model: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple[str, str]]:

@@ -450,8 +450,7 @@ def test_a_script_that_ends_at_once_has_logged_its_manifest(
         import concurrent.futures, mlflow
         from pathlib import Path
         from recorded_events import event
-        from kerasguard.tracking.mlflow_parcel import Parcel, absolute_store, kept_in, outbox_folder
-from kerasguard.tracking.mlflow_tracking import MlflowObserver
+        from kerasguard.tracking.mlflow_tracking import MlflowObserver
         mlflow.set_tracking_uri({uri!r})
         real = mlflow.MlflowClient.log_text
         # As object stores upload: through an executor.
