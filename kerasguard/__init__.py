@@ -8,7 +8,7 @@ An import may only go down, from a higher floor to a lower one:
     3  loader/  recorder/                  from a checkpoint to a model, and back
     2  formats/  models/  tracking/        files, frameworks, MLflow: a foreign library, a room
        storage/                            bytes: opened once, read once, replaced as a whole
-       diagnose  explanations  report      three tables in, a total plan out; what is told of it
+       diagnose  report/                   three tables in, a total plan out; what is told of it
        rules/  migrations/                 what can be wrong and why; one file each
     1  blueprint/  layouts/                a config while it is migrated; how old writers wrote
        bytecode/                           functions in a file: parsed and read, never run
@@ -30,11 +30,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kerasguard.callbacks import WeightManifestCallback
     from kerasguard.checkpoints.compare import compare
+    from kerasguard.checkpoints.explain import explain
     from kerasguard.checkpoints.inspect import inspect, verify
     from kerasguard.checkpoints.repair import repair
     from kerasguard.checkpoints.scan import scan
     from kerasguard.errors import KerasguardError, UnrepairableError
-    from kerasguard.explanations import explain
     from kerasguard.guard import load, plan, record, restore
     from kerasguard.manifest import Manifest
     from kerasguard.planning.findings import Finding, Severity
@@ -79,7 +79,7 @@ _HOMES = {
     "checkpoints.repair": ("repair",),
     "checkpoints.scan": ("scan",),
     "errors": ("KerasguardError", "UnrepairableError"),
-    "explanations": ("explain",),
+    "checkpoints.explain": ("explain",),
     "guard": ("load", "plan", "record", "restore"),
     "manifest": ("Manifest",),
     "planning.findings": ("Finding", "Severity"),

@@ -17,8 +17,8 @@ import pytest
 from corpora import MEASURED, writers_table
 from failure_classes import CLASSES, classes_table
 
+from kerasguard.checkpoints.explain import Explanation, explanations
 from kerasguard.cli.program import main
-from kerasguard.explanations import Explanation, explanations
 
 RUN = """
 space = {{"__name__": "readme"}}

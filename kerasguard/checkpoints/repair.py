@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.arguments import check_flag, check_path
+from kerasguard.checkpoints.explain import explanations
 from kerasguard.errors import OutputError, UnrepairableError
-from kerasguard.explanations import explanations
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.loader.attempt import Attempt, Restored, attempt
 from kerasguard.loader.request import Request

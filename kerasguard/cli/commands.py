@@ -283,14 +283,14 @@ def _their_code(what: str) -> Iterator[None]:
 
 def explain(options: argparse.Namespace, out: Output) -> int:
     """Tell what a code means, or list all codes."""
-    from kerasguard import explanations
+    from kerasguard.checkpoints import explain as explaining
 
     if options.code is None:
-        known = explanations.explanations().values()
+        known = explaining.explanations().values()
         out.document(OK, codes=[{"code": e.code, "summary": e.summary} for e in known])
         out.table(("code", "what"), [(e.code, e.summary) for e in known])
         return OK
-    entry = explanations.explain(options.code)
+    entry = explaining.explain(options.code)
     out.document(OK, explanation=asdict(entry))
     out.line(entry)
     return OK

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from failure_classes import CLASSES, OPEN
 
-from kerasguard.explanations import explanations
+from kerasguard.checkpoints.explain import explanations
 
 
 def test_every_class_of_the_survey_is_in_the_registry(shared: Path) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from kerasguard.explanations import Explanation, explanations
+from kerasguard.checkpoints.explain import Explanation, explanations
 
 PARTS = ("What it looks like:", "Why it happens:", "Source:", "When ")
 
