@@ -17,6 +17,7 @@ __all__ = [
     "ALLOWABLE",
     "allowed",
     "check_choice",
+    "check_config",
     "check_count",
     "check_digest",
     "check_flag",
@@ -67,6 +68,25 @@ def allowed(allow: object) -> frozenset[str]:
     for one in found:
         check_choice("allow", one, ALLOWABLE)
     return frozenset(found)
+
+
+def check_config(value: object, model: object) -> None:
+    """Refuse what is no architecture nor its path, and one beside a model that was built already.
+
+    Raises:
+        ArgumentError: see above.
+    """
+    if value is None:
+        return
+    if not value or not isinstance(value, (str, os.PathLike, Mapping)):
+        raise ArgumentError(
+            f"{_shown('config', value)} is no architecture; pass the path of a model.json, its "
+            "text, or the object in it"
+        )
+    if model is not None:
+        raise ArgumentError(
+            "config= describes a model to build, and model= is one; pass one of them"
+        )
 
 
 def check_digest(value: object) -> None:

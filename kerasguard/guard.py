@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kerasguard.loader.attempt import Restored, attempt
+from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Memory, Request
 from kerasguard.loader.sources import PathLike, Source
 from kerasguard.planning.plan import Policy, Rate, RepairPlan
@@ -41,6 +42,7 @@ def plan(
     allow: str | Collection[str] = (),
     allow_graph: bool = False,
     digest: str | None = None,
+    config: Config | None = None,
 ) -> RepairPlan:
     """What `restore` would do: a dry run that reads every byte and changes nothing.
 
@@ -61,6 +63,7 @@ def preview(
     manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
     allow: str | Collection[str] = (),
+    config: Config | None = None,
 ) -> Report:
     """`plan` as a report; arguments and errors as there."""
     with attempt(Request.of(locals(), keep=False)) as found:
@@ -83,6 +86,7 @@ def restore(
     allow_graph: bool = False,
     memory: Memory = "full",
     digest: str | None = None,
+    config: Config | None = None,
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
@@ -116,6 +120,10 @@ def restore(
             the error says so. A model built from the checkpoint takes its size either way.
         digest: load only the checkpoint that has it: `"sha256:..."` of its file, or of its
             manifest, which covers all files; or `"xxh3:..."` of its weights, as MLflow's tag.
+        config: the architecture beside weights: the path of a `model.json`, its text, or the
+            object in it, as `model.to_json()` of any Keras gives. It is migrated as a stored one.
+            Where the checkpoint tells an architecture itself, the model that `config` describes
+            is compared with it, as one of yours is.
 
     Raises:
         ArgumentError: an argument is not understood; nothing was opened.
@@ -146,6 +154,7 @@ def load(
     allow_graph: bool = False,
     memory: Memory = "full",
     digest: str | None = None,
+    config: Config | None = None,
 ) -> Any:
     """The model that `restore` restores; arguments and errors as there.
 

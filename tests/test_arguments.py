@@ -69,6 +69,8 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "custom_objects keys": ({"custom_objects": {1: "a"}}, "pass custom_objects="),
     "model": ({"model": "x"}, "no Keras model"),
     "model number": ({"model": 3}, "no Keras model"),
+    "config": ({"config": 3}, "config=3 is no architecture"),
+    "config empty": ({"config": ""}, "pass the path of a model.json"),
     "allow_graph": ({"allow_graph": "yes"}, "allowed: True, False"),
 }
 

@@ -17,6 +17,7 @@ from kerasguard.checkpoints.explain import explanations
 from kerasguard.errors import OutputError, UnrepairableError
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.loader.attempt import Attempt, Restored, attempt
+from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Request
 from kerasguard.loader.sources import PathLike
 from kerasguard.planning.plan import Policy, Rate
@@ -47,6 +48,7 @@ def repair(
     probe: bool = True,
     learning_rate: Rate = "auto",
     allow: str | Collection[str] = (),
+    config: Config | None = None,
     progress: Progress = lambda _: None,
 ) -> Report:
     """Write a checkpoint anew, as a `.keras` file with manifest that Keras alone loads.
@@ -64,6 +66,7 @@ def repair(
         probe: whether to compare what the model computes, as for `restore`.
         learning_rate: `stored`, `compiled` or `auto`, as for `restore`.
         allow: `"lambdas"`, as for `restore`.
+        config: the architecture beside weights, as for `restore`.
         progress: told what is done next, a line each.
 
     Returns:

@@ -237,6 +237,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
         "renames": dict(options.rename) or None,
         "custom_objects": _custom_objects(options.custom_objects),
         "allow": options.allow,
+        "config": options.config,
     }
 
 

@@ -165,6 +165,9 @@ def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> N
         metavar="MODULE:FUNCTION",
         help="function that returns the model; default: the architecture in the checkpoint",
     )
+    command.add_argument(
+        "--config", metavar="MODEL.json", help="the architecture beside weights: model.to_json()"
+    )
     command.add_argument("--repair", choices=["off", "exact", "lossy", "guess"], default="exact")
     command.add_argument(
         "--rename", type=_renaming, action="append", default=[], metavar="OLD=NEW",

@@ -58,7 +58,7 @@ class Addressing:
         if self.prepared.built is None:
             return stored, {}
         stored = without_statistics(stored, expected)
-        return as_dense(stored, expected, self.reading.checkpoint.architecture(), self._writer)
+        return as_dense(stored, expected, self.reading.in_file(), self._writer)
 
     def layers(self, stored: Table) -> Mapping[str, LayerRecord]:
         """The stored layers with config digests that can be compared with the model's.
@@ -160,7 +160,7 @@ class ByOrder(Addressing):
     def steps(self, stored: Table, expected: Table) -> Given:
         """By the layout of each layer's class at the writer's time."""
         built = self.prepared.built is not None
-        architecture = self.reading.checkpoint.architecture() if built else None
+        architecture = self.reading.in_file() if built else None
         to = expected, architecture, self._writer, self.renames, self._target.listed
         given = restore_table(stored, *to)
         return given if built else self._in_model_order(given, stored, expected)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
+from kerasguard.loader.given_config import given_config
 from kerasguard.loader.pinned import check_files, check_weights
 from kerasguard.loader.probe_check import not_compared, probed
 from kerasguard.loader.reading import Reading
@@ -130,15 +131,16 @@ def attempt(request: Request) -> Iterator[Attempt]:
 
     scoped = {**environment.scoped_objects(), **(request.custom_objects or {})}
     request = replace(request, custom_objects=scoped)
+    given = None if request.config is None else given_config(request.config)
     with (
         at_hand(request.path, request.manifest) as (local, found),
         Reading(local, found, keep=request.in_one_pass) as reading,
         tf_distribute.scope(request.strategy, request.model),
     ):
         if request.digest is not None:
-            check_files(reading, request.digest, own_model=request.model is not None)
+            check_files(reading, request.digest, own_model=request.own_model)
         with uncollected():
-            prepared = prepare(reading, request)
+            prepared = prepare(reading, request, given)
             decided = plan_restore(prepared, reading, request)
         if request.digest is not None:
             check_weights(reading, request.digest)
@@ -192,6 +194,6 @@ def _dry_run(request: Request) -> str:
     """What shows the same findings; the command line builds the model from the checkpoint."""
     if isinstance(request.path, Mapping):
         return "kerasguard.plan(arrays, model)"
-    if request.model is not None or request.custom_objects or request.renames:
+    if request.own_model or request.custom_objects or request.renames:
         return f"kerasguard.plan({str(request.path)!r}, ...) with the same arguments"
     return f"kerasguard plan {request.path}"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from kerasguard.blueprint.objects import without_compiling
 from kerasguard.blueprint.stored_graph import both_ways, graph_is_run, graph_refused
+from kerasguard.blueprint.working import Blueprint
 from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.layouts import likely_writer, other_function, other_masks
+from kerasguard.loader.given_config import GivenConfig, beside
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.recorded_optimizers import with_optimizers
@@ -23,19 +27,36 @@ from kerasguard.tensors import Table
 __all__ = ["prepare"]
 
 
-def prepare(reading: Reading, request: Request) -> Prepared:
+def prepare(reading: Reading, request: Request, given: GivenConfig | None = None) -> Prepared:
     """Build the model, or take the caller's.
+
+    Args:
+        reading: the checkpoint.
+        request: the caller's.
+        given: its config. It stands for the stored one where there is none; else the model that
+            it describes is taken for the caller's own, and compared with what is stored.
 
     Raises:
         ModelError: the caller's model was never built.
         ArchitectureError: no model can be built from the checkpoint.
     """
-    from kerasguard.models import assign, environment, optimizers, unbuilt
+    from kerasguard.models import environment
 
     environment.require_keras_3()
-    model = request.model
-    if model is None:
+    if given is not None:
+        if reading.architecture() is not None or not given.describes(reading.table):
+            return _described(reading, request, given)
+        reading.config = given
+    if request.model is None:
         return _rebuilt(reading, request)
+    return _taken(reading, request)
+
+
+def _taken(reading: Reading, request: Request) -> Prepared:
+    """The caller's model, with what it lacks to be restored."""
+    from kerasguard.models import assign, environment, optimizers, unbuilt
+
+    model = request.model
     recorded = reading.manifest.architecture if reading.manifest else None
     unbuilt.build_parts(model, _shapes(reading.table), recorded)
     if not getattr(model, "built", True) and not model.weights:
@@ -68,10 +89,7 @@ def _rebuilt(reading: Reading, request: Request) -> Prepared:
     program = reading.traits.program
     if reading.architecture() is None:
         if not program:
-            raise ArchitectureError(
-                f"{reading.path}: holds weights and no architecture; build the model and pass it: "
-                "kerasguard.load(path, model=model)"
-            )
+            raise ArchitectureError(_bare(reading.path))
         if "graph" not in request.allowed:
             raise ArchitectureError(graph_refused(reading.path))
         return _program(reading, "the SavedModel has no Keras config")
@@ -83,6 +101,17 @@ def _rebuilt(reading: Reading, request: Request) -> Prepared:
         if "graph" not in request.allowed:
             raise ArchitectureError(both_ways(str(error))) from error
         return _program(reading, str(error))
+
+
+def _bare(path: Path) -> str:
+    """Why nothing can be built, and the architecture that may lie beside."""
+    name = beside(path)
+    pair = f"{str(path)!r}, config={str(path.with_name(name))!r}" if name else 'path, config="..."'
+    there = f"{name} beside it is one" if name else "its JSON, from model.to_json(), is enough"
+    return (
+        f"{path}: holds weights and no architecture; {there}: kerasguard.load({pair}); or build "
+        "the model and pass it: kerasguard.load(path, model=model)"
+    )
 
 
 def _program(reading: Reading, reason: str) -> Prepared:
@@ -101,20 +130,37 @@ def _metrics(reading: Reading) -> set[str]:
     return {key for key, record in kept.items() if record.role == "metric"}
 
 
-def _built(reading: Reading, request: Request) -> Prepared:
-    from kerasguard.models import assign, build, custom, environment, fast_build, unbuilt
+@dataclass(frozen=True)
+class _Made:
+    """A model that was just built from an architecture.
 
-    found = reading.architecture()
-    assert found is not None, "the caller has seen that there is one"
+    Args:
+        stored: the architecture, without what the caller left out.
+        blueprint: the migrated one.
+        built: the model.
+        findings: of all this.
+    """
+
+    stored: Mapping[str, Any]
+    blueprint: Blueprint
+    built: Any
+    findings: tuple[Finding, ...]
+
+
+def _made(
+    found: Mapping[str, Any], writer: Mapping[str, str], reading: Reading, request: Request
+) -> _Made:
+    """Migrate an architecture, by what the tensors beside it tell too, and build its model."""
+    from kerasguard.models import build, custom, environment, fast_build, unbuilt
+
     model = {key: value for key, value in found.items() if key != "training_config"}
     if not request.compile:
         model = without_compiling(model)
     custom_objects = request.custom_objects or {}
-    known = environment.registered_names() | set(custom_objects)
     blueprint = drawn(
         found if request.compile else model,
-        reading.config_writer(),
-        known=frozenset(known),
+        writer,
+        known=frozenset(environment.registered_names() | set(custom_objects)),
         allow=_allowed(reading, request),
         stored=reading.table,
         values=_Values(reading.checkpoint),
@@ -128,16 +174,42 @@ def _built(reading: Reading, request: Request) -> Prepared:
     unbuilt.build_parts(built.model, _shapes(reading.table), model)
     if request.compile:
         findings += _compiled(built.model, blueprint.compile_arguments or {}, custom_objects)
+    return _Made(model, blueprint, built, findings)
+
+
+def _described(reading: Reading, request: Request, given: GivenConfig) -> Prepared:
+    """The model of the caller's config, compared with what the checkpoint tells as one of code."""
+    writer = {**given.versions, "config": given.form}
+    made = _made(given.architecture, writer, reading, request)
+    made.built.skipped.fill()
+    taken = _taken(reading, replace(request, model=made.built.model, config=None))
+    return replace(
+        taken,
+        findings=(*made.findings, *taken.findings),
+        taken=frozenset(made.blueprint.taken),
+    )
+
+
+def _built(reading: Reading, request: Request) -> Prepared:
+    from kerasguard.models import assign, environment, unbuilt
+
+    found = reading.architecture()
+    assert found is not None, "the caller has seen that there is one"
+    custom_objects = request.custom_objects or {}
+    made = _made(found, reading.config_writer(), reading, request)
+    built, findings = made.built, made.findings
+    if request.compile:
+        known = environment.registered_names() | set(custom_objects)
         findings += with_optimizers(built.model, reading, custom_objects, known)
     environment.build_metrics(built.model, _metrics(reading))
     return Prepared(
         assign.Sink(built.model, listed=reading.traits.keys == "order"),
         findings,
         built,
-        taken=frozenset(blueprint.taken),
+        taken=frozenset(made.blueprint.taken),
         unbuilt=unbuilt.unbuilt(built.model),
-        migrated=blueprint.architecture != model,
-        spelt_out=bool(model.get("config")),
+        migrated=made.blueprint.architecture != made.stored,
+        spelt_out=bool(made.stored.get("config")),
         custom_objects=custom_objects,
     )
 

@@ -20,6 +20,7 @@ from kerasguard.errors import (
     ManifestMissingError,
 )
 from kerasguard.formats import open_checkpoint
+from kerasguard.loader.given_config import GivenConfig
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.deferred import Deferred
@@ -56,6 +57,7 @@ class Reading:
     ) -> None:
         self._keep = keep
         self._values: dict[str, Array] = {}
+        self.config: GivenConfig | None = None  # what a caller gave in the place of a stored one
         self.path = source if isinstance(source, Path) else source.path
         self._companion: Safetensors | None = None
         with undisturbed(self.path):
@@ -251,21 +253,28 @@ class Reading:
 
     def architecture(self) -> Mapping[str, Any] | None:
         """The stored Keras config, else the one in the manifest (weights-only formats)."""
-        stored = self.checkpoint.architecture()
+        stored = self.in_file()
         if stored is not None:
             return stored
         return self.manifest.architecture if self.manifest else None
 
+    def in_file(self) -> Mapping[str, Any] | None:
+        """The config in the files, or what a caller gave in its place."""
+        return self.config.architecture if self.config else self.checkpoint.architecture()
+
     def config_writer(self) -> dict[str, str]:
         """Versions of what wrote the architecture, and its form; in a manifest it is Keras 3's."""
+        if self.config:
+            return {**self.writer(), **self.config.versions, "config": self.config.form}
         theirs = self.checkpoint.architecture() is not None
         return {**self.writer(), "config": self.traits.config if theirs else "keras3"}
 
     def writer(self) -> dict[str, str]:
         """Versions of what wrote the checkpoint; the manifest knows more than the file."""
+        told = self.checkpoint.writer()
         return {
             "format": self.checkpoint.name,
-            **self.checkpoint.writer(),
+            **(self.config.writer(told) if self.config else told),
             **(self.manifest.versions if self.manifest else {}),
         }
 

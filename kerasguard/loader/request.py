@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from kerasguard.arguments import (
     allowed,
     check_choice,
+    check_config,
     check_digest,
     check_flag,
     check_mapping,
@@ -16,6 +17,7 @@ from kerasguard.arguments import (
     check_source,
     check_strategy,
 )
+from kerasguard.loader.given_config import Config
 from kerasguard.loader.sources import Source
 from kerasguard.planning.plan import Policy, Rate
 from kerasguard.storage.sidecar import ManifestPolicy
@@ -49,6 +51,7 @@ class Request:
     allow_graph: bool = False
     memory: Memory = "full"
     digest: str | None = None
+    config: Config | None = None
     keep: bool = True
 
     @staticmethod
@@ -65,6 +68,11 @@ class Request:
         """
         return self.keep and (self.memory == "full" or self.model is None)
 
+    @property
+    def own_model(self) -> bool:
+        """Whether the model is the caller's, as such or by its config."""
+        return self.model is not None or self.config is not None
+
     def __post_init__(self) -> None:
         check_source(self.path)
         check_model(self.model)
@@ -76,6 +84,7 @@ class Request:
         check_choice("learning_rate", self.learning_rate, get_args(Rate))
         check_choice("memory", self.memory, get_args(Memory))
         check_digest(self.digest)
+        check_config(self.config, self.model)
         for name in ("compile", "probe", "allow_graph"):
             check_flag(name, getattr(self, name))
         allowed(self.allow)
