@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kerasguard.checkpoints.compare import compare
     from kerasguard.checkpoints.explain import explain
     from kerasguard.checkpoints.inspect import inspect, verify
+    from kerasguard.checkpoints.latest import latest
     from kerasguard.checkpoints.repair import repair
     from kerasguard.checkpoints.scan import scan
     from kerasguard.errors import KerasguardError, UnrepairableError
@@ -60,6 +61,7 @@ __all__ = [
     "compare",
     "explain",
     "inspect",
+    "latest",
     "load",
     "patch",
     "patched",
@@ -76,6 +78,7 @@ _HOMES = {
     "callbacks": ("WeightManifestCallback",),
     "checkpoints.compare": ("compare",),
     "checkpoints.inspect": ("inspect", "verify"),
+    "checkpoints.latest": ("latest",),
     "checkpoints.repair": ("repair",),
     "checkpoints.scan": ("scan",),
     "errors": ("KerasguardError", "UnrepairableError"),

@@ -139,7 +139,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Every save from now on is of this epoch."""
         self._batch = -1
-        self._recording.training = {"epoch": epoch, "metrics": {}}
+        self._recording.training = {"epoch": epoch, "metrics": {}, "complete": False}
         if self._saver is not None:
             self._saver.on_epoch_begin(epoch, logs)
 
@@ -147,18 +147,19 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         """The running metrics; at the last batch they are the epoch's."""
         if batch > self._batch:  # Keras may tell them from several threads
             self._batch = batch
-            self._note(logs)
+            self._note(logs, _is_last(batch, self.params))
         if self._saver is not None and _is_chief(self.model):
             self._saver.on_train_batch_end(batch, logs)
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """The validation's metrics, which a callback before this one may save with already."""
         if self._fitting:
-            self._note({f"val_{name}": value for name, value in (logs or {}).items()})
+            self._note({f"val_{name}": value for name, value in (logs or {}).items()}, True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """The epoch's metrics as every callback gets them."""
-        self._recording.training = {"epoch": epoch, "metrics": dict(logs or {})}
+        metrics = dict(logs or {})
+        self._recording.training = {"epoch": epoch, "metrics": metrics, "complete": True}
         if self._saver is not None and _is_chief(self.model):
             self._saver.on_epoch_end(epoch, logs)
 
@@ -183,11 +184,19 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 "saved of this model from now on is recorded."
             )
 
-    def _note(self, logs: dict[str, Any] | None) -> None:
+    def _note(self, logs: dict[str, Any] | None, complete: bool | None) -> None:
         # A new dict each time: the save that reads it may run in another thread.
         training = self._recording.training
         metrics = {**training.get("metrics", {}), **(logs or {})}
-        self._recording.training = {**training, "metrics": metrics}
+        told = {name: value for name, value in training.items() if name != "complete"}
+        known = {} if complete is None else {"complete": complete}
+        self._recording.training = {**told, "metrics": metrics, **known}
+
+
+def _is_last(batch: int, params: dict[str, Any] | None) -> bool | None:
+    """Whether a batch ends its epoch; None where Keras does not know how many there are."""
+    steps = (params or {}).get("steps")
+    return batch + 1 >= steps if isinstance(steps, int) else None
 
 
 def _is_chief(model: Any) -> bool:

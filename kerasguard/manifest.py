@@ -76,7 +76,8 @@ class Manifest:
         optimizer: `class`, `slots` (names) and `iterations`; empty where there is none.
         versions: of kerasguard, keras, tensorflow, numpy, h5py, python and the backend's name.
         environment: `dtype_policy`, `strategy` (class), `replicas`.
-        training: `epoch` and `step` (both counted from 0, as Keras callbacks do) and `metrics`.
+        training: `epoch` and `step` (both counted from 0, as Keras callbacks do), `metrics`, and
+            `complete`, whether the epoch was over.
         checkpoint_id: random, one per save.
         previous_id: of the checkpoint that lay at the same path before.
         probe: a seeded input and the model's outputs for it.

@@ -136,6 +136,8 @@ OTHERS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
     "scan verify": (scan, {"folder": ".", "verify": "no"}, "allowed: True, False"),
     "scan skip": (scan, {"folder": ".", "skip": "a.keras"}, "pass skip="),
     "scan executor": (scan, {"folder": ".", "executor": 4}, "executor=4 is no"),
+    "latest folder": (kg.latest, {"folder": 3}, "folder=3 is no path"),
+    "latest unrecorded": (kg.latest, {"folder": ".", "unrecorded": 1}, "allowed: True, False"),
     "patch strict": (kg.patch, {"strict": "yes"}, "allowed: True, False"),
     "patch log_to_mlflow": (kg.patch, {"log_to_mlflow": "always"}, "allowed: True, False, 'auto'"),
     "patch probe": (kg.patch, {"probe": "layer"}, "did you mean 'layers'"),
@@ -201,7 +203,7 @@ def test_every_option_of_every_public_function_is_in_a_table() -> None:
     }
     for call in (*ALL, kg.repair):
         assert set(inspect.signature(call).parameters) - free - {"dry_run", "overwrite"} <= checked
-    for call in (kg.record, kg.verify, kg.patch, scan):
+    for call in (kg.record, kg.verify, kg.patch, kg.latest, scan):
         tested = {option for function, options, _ in OTHERS.values() for option in options}
         assert set(inspect.signature(call).parameters) - free <= tested | {"path"}
     tested = {option for options, _ in CALLBACK.values() for option in options}

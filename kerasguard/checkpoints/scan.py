@@ -19,7 +19,7 @@ from kerasguard.formats import candidates, open_checkpoint, recognised
 from kerasguard.storage import sidecar
 from kerasguard.storage.pair import undisturbed
 
-__all__ = ["Found", "scan"]
+__all__ = ["Found", "places", "scan"]
 
 _CHUNK, _AHEAD = 16, 32
 State = Literal["hostile", "refused", "intact", "differs", "unrecorded", "recorded", "unreadable"]
@@ -110,7 +110,17 @@ def _shared_out(
             future.cancel()
 
 
-def _candidates(root: Path, skip: Container[str]) -> Iterator[tuple[Path, str]]:
+def places(root: Path, skip: Container[str] = frozenset()) -> Iterator[tuple[Path, bool]]:
+    """Where a checkpoint may lie below `root`; no file's content is looked at.
+
+    Args:
+        root: a folder; symbolic links in it are not followed, nor folders that are hidden.
+        skip: paths that are left out, with what is below them.
+
+    Returns:
+        Each place in the order of its path, and whether it is known to be a checkpoint: a folder
+        that is one as a whole.
+    """
     for here, folders, names in os.walk(root):
         place = Path(here)
         if here in skip:
@@ -119,12 +129,18 @@ def _candidates(root: Path, skip: Container[str]) -> Iterator[tuple[Path, str]]:
         kind = recognised(place)
         if kind is not None and kind.traits.folder:
             folders.clear()
-            yield place, kind.name
+            yield place, True
             continue
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in candidates(names):
-            if str(place / name) not in skip and (kind := recognised(place / name)):
-                yield place / name, kind.name
+            if str(place / name) not in skip:
+                yield place / name, False
+
+
+def _candidates(root: Path, skip: Container[str]) -> Iterator[tuple[Path, str]]:
+    for place, _ in places(root, skip):
+        if kind := recognised(place):
+            yield place, kind.name
 
 
 def _look_at(places: list[tuple[Path, str]], verify: bool) -> list[Found]:

@@ -41,6 +41,11 @@ class Output:
         """An error that does not end the command."""
         print(f"kerasguard: {printable(text)}", file=sys.stderr)
 
+    def remark(self, text: str) -> None:
+        """What a reader should know and a program that reads stdout should not meet."""
+        if not self._silent:
+            print(printable(text), file=sys.stderr)
+
     def progress(self, text: str) -> None:
         """What is done next, for whoever watches; nothing where output is read by a program."""
         if not self._silent and sys.stderr.isatty():

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import kerasguard
 from kerasguard.arguments import ALLOWABLE, nearest
-from kerasguard.cli import commands, scanning
+from kerasguard.cli import commands, runs, scanning
 from kerasguard.cli.commands import UsageError
 
 __all__ = ["parser"]
@@ -24,6 +24,7 @@ _EXAMPLES = {
     "diff": ("diff run/07.keras run/08.keras",),
     "report": ("report run/07.keras page.html", "report old.h5 page.html --plan"),
     "scan": ("scan runs", "scan runs --only differs", "scan runs --jsonl > found.jsonl"),
+    "latest": ("latest run", "latest run --json"),
     "mlflow-sync": ("mlflow-sync",),
     "doctor": ("doctor --json",),
     "explain": ("explain KG201", "explain"),
@@ -104,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     _add_readers(verb)
+    _add_runs(verb)
     _add_planners(verb)
     _add_helpers(verb)
     return whole
@@ -126,6 +128,14 @@ def _add_readers(verb: Callable[..., argparse.ArgumentParser]) -> None:
     scan.add_argument("--jsonl", action="store_true", help="one JSON line for each, as found")
     scan.add_argument("--resume", metavar="FILE", help="leave out what an earlier --jsonl lists")
     scan.add_argument("--processes", type=int, metavar="N", help="default: one for each CPU")
+
+
+def _add_runs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """The verbs about all that a run has left in a folder."""
+    latest = verb("latest", runs.latest, "print the newest checkpoint of a folder that verifies")
+    latest.add_argument("folder")
+    told = "also take what nobody recorded, if it can be read"
+    latest.add_argument("--unrecorded", action="store_true", help=told)
 
 
 def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:

@@ -205,6 +205,7 @@ def test_an_error_is_a_json_document_too(tmp_path: Path, capsys: Captured) -> No
         ["repair", "a.h5", "b.keras", "--custom-objects", "=json:loads"],
         ["diff", "a.keras"],
         ["scan"],
+        ["latest"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
@@ -353,7 +354,7 @@ def test_scan_lists_a_folder_and_its_worst_state_is_the_exit_code(
 
 def test_the_new_ways_of_looking_import_no_framework(repository: Path) -> None:
     path = str(repository / "tests/golden/saved_model/tf2.0.4-mlp")
-    for arguments in (["diff", path, path], ["scan", path]):
+    for arguments in (["diff", path, path], ["scan", path], ["latest", path, "--unrecorded"]):
         code, _, modules, _ = _fresh(*arguments)
         assert code == program.OK
         assert not modules & {*FRAMEWORKS}
@@ -468,7 +469,19 @@ def test_wrong_usage_is_a_document_too(arguments: list[str], capsys: Captured) -
 
 
 @pytest.mark.parametrize(
-    "verb", ["inspect", "verify", "plan", "repair", "diff", "report", "scan", "doctor", "explain"]
+    "verb",
+    [
+        "inspect",
+        "verify",
+        "plan",
+        "repair",
+        "diff",
+        "report",
+        "scan",
+        "latest",
+        "doctor",
+        "explain",
+    ],
 )
 def test_the_help_of_each_verb_has_examples(verb: str, capsys: Captured) -> None:
     assert main([verb, "--help"]) == program.OK
