@@ -54,6 +54,10 @@ _DROPPED_KEYS = frozenset(
 _DROPPED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 
+# One layer is exported, and so serialised, under another name than its class has, which automatic
+# names and keys follow.
+_EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
+
 Called = list[list[tuple[str, int, int]]]
 
 
@@ -264,7 +268,8 @@ def _tensors(value: Any) -> Iterator[tuple[str, int, int]]:
 
 
 def _class(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("class_name", "")).rsplit(">", 1)[-1]
+    name = str(entry.get("class_name", "")).rsplit(">", 1)[-1]
+    return _EXPORTED.get(name, name)
 
 
 def _name(entry: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
-Kind = Literal["layer", "initializer", "regularizer", "constraint", "policy"]
+Kind = Literal["layer", "initializer", "regularizer", "constraint", "policy", "quantizer"]
 
 _SUFFIXES: tuple[tuple[str, Kind], ...] = (
     ("initializer", "initializer"),
@@ -36,6 +36,8 @@ _SUFFIXES: tuple[tuple[str, Kind], ...] = (
     ("constraint", "constraint"),
     ("dtype", "policy"),
     ("dtype_policy", "policy"),
+    ("quantization_config", "quantizer"),
+    ("quantizer", "quantizer"),
 )
 _NO_OBJECTS = frozenset({"inbound_nodes", "build_config", "compile_config"})
 _ADDONS = re.compile(

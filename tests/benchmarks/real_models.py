@@ -123,8 +123,17 @@ def made(make: Make, seed: int, drift: int = 0) -> tuple[Any, Any]:
 def truth(model: Any, inputs: Any) -> tuple[list[bytes], list[bytes]]:
     """All weights and the predictions."""
     predicted = keras.tree.flatten(model(inputs, training=False))
-    weights = [np.asarray(v).tobytes() for v in model.weights]
-    return weights, [np.asarray(p).tobytes() for p in predicted]
+    return weights_of(model), [np.asarray(p).tobytes() for p in predicted]
+
+
+def weights_of(model: Any) -> list[bytes]:
+    """All weights layer by layer, each layer's by name.
+
+    A layer that is built quantised lists its own in another order than one quantised later.
+    """
+    rank = {id(v): n for n, layer in enumerate(model._flatten_layers()) for v in layer.weights}
+    ranked = sorted(model.weights, key=lambda v: (rank[id(v)], v.name.rstrip("0123456789")))
+    return [np.asarray(v).tobytes() for v in ranked]
 
 
 def saved(model: Any, folder: Path) -> dict[str, str]:
@@ -204,7 +213,7 @@ def by_stock(path, format_, way, fresh, want):
         model = stock(path, format_, way, fresh)
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}"
-    same = [np.asarray(v).tobytes() for v in model.weights] == want
+    same = weights_of(model) == want
     return "right" if same else "wrong"
 
 

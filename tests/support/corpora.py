@@ -137,7 +137,7 @@ def judge(case: Case, load: Load | None = None) -> Verdict:
             inputs = list(case.inputs)
             found = predicted(model, inputs)
     except Exception as error:  # noqa: BLE001  every refusal counts, whatever its type
-        return Verdict("refused", f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+        return Verdict("refused", f"{type(error).__name__}: {' '.join(str(error).split())}"[:2000])
     return _compared(_flat(found), case)
 
 
