@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kerasguard.architecture import layer_records, unique_name
+from kerasguard.architecture import layer_configs, layer_records, unique_name
 from kerasguard.errors import ArchitectureError
 from kerasguard.formats.stored_variables import with_names
 from kerasguard.tensors import (
@@ -91,8 +91,24 @@ def weights_table(
     return (
         table
         if architecture is None
-        else replace(table, tensors=with_names(table.tensors, architecture))
+        else replace(table, tensors=_trained(with_names(table.tensors, architecture), architecture))
     )
+
+
+def _trained(
+    tensors: Mapping[str, TensorRecord], architecture: Mapping[str, Any]
+) -> dict[str, TensorRecord]:
+    """The records, those of layers that the config calls frozen with that said."""
+    frozen = [k for k, _, config in layer_configs(architecture) if config.get("trainable") is False]
+    if not frozen:
+        return dict(tensors)
+    within = tuple(f"{key}/" for key in frozen)
+    return {
+        key: replace(record, trainable=False)
+        if record.role == "weight" and key.startswith(within)
+        else record
+        for key, record in tensors.items()
+    }
 
 
 def _layers_of(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kerasguard.identity.classic_slots import in_blocks, is_classic
-from kerasguard.identity.slot_order import by_position, counted, never_built, without_slots
+from kerasguard.identity.slot_order import by_position, counted, never_built, thawed, without_slots
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, auto_named
 
 __all__ = ["State", "optimizer_groups", "pair_optimizers", "with_roles"]
@@ -114,6 +114,9 @@ def pair_optimizers(
             continue
         kinds = (_class_of(expected, path), _class_of(stored, source))
         found, reason, sizes = _pair(mine, other, of, kinds, in_order=in_order)
+        unnamed = not any(r.slot_of for r in other)
+        if found and unnamed and thawed(mine, expected, stored, of):
+            found, reason = {}, "other layers train than when it was saved; its slots are unnamed"
         pairs |= found
         resized |= sizes
         if reason:

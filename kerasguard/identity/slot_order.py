@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from kerasguard.tensors import TensorRecord
+from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["by_position", "counted", "never_built", "without_slots"]
+__all__ = ["by_position", "counted", "never_built", "thawed", "without_slots"]
 
 
 def never_built(other: Sequence[TensorRecord]) -> bool:
@@ -58,3 +58,23 @@ def without_slots(
     if len(counts) != 1 or scalars != other[:1] or "int" not in scalars[0].spec.dtype:
         return {}, f"the model's optimizer has {len(mine)} tensors, the checkpoint {len(other)}"
     return {counts[0].key: scalars[0].key}, ""
+
+
+def thawed(
+    mine: Sequence[TensorRecord], expected: Table, stored: Table, weights: Callable[[str], str]
+) -> bool:
+    """Whether a slot is of a variable that trains now and was frozen when the file was saved.
+
+    The positions are those of other variables then, also where as many of the same shapes train.
+
+    Args:
+        mine: the model's tensors of one optimizer.
+        expected: the model's table.
+        stored: the checkpoint's, whose weights say that they were frozen where its config does.
+        weights: gives the stored weight of an expected weight.
+    """
+    for key in {r.slot_of for r in mine if r.slot_of}:
+        now, then = expected.tensors.get(key), stored.tensors.get(weights(key))
+        if now is not None and now.trainable and then is not None and then.trainable is False:
+            return True
+    return False

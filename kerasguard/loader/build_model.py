@@ -65,7 +65,7 @@ def _taken(reading: Reading, request: Request) -> Prepared:
             "on data or call model.build(input_shape) first"
         )
     if request.compile:
-        optimizers.build_optimizers(model, reading.table)
+        optimizers.build_optimizers(model, reading.whole_table)
         environment.build_metrics(model, _metrics(reading))
     writer = likely_writer(reading.table, reading.writer())
     findings = (

@@ -123,6 +123,12 @@ class Reading:
         """Whether a manifest vouches for what is read."""
         return self.manifest is not None
 
+    @property
+    def whole_table(self) -> Table:
+        """The table with what the companion holds, before anything is read."""
+        kept = self.manifest.kept if self.manifest and self._companion else {}
+        return replace(self.table, tensors={**self.table.tensors, **kept})
+
     def _problems(self) -> tuple[str, ...]:
         """Damage outside the tensors: against the manifest, else what the container tells."""
         if self.manifest is None:

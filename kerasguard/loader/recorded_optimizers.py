@@ -29,7 +29,7 @@ def with_optimizers(
         given = optimizer_configs.give_back(model, recorded, custom_objects, known)
     else:
         given = optimizer_configs.give_class(model, _class_name(reading, recorded))
-    optimizers.build_optimizers(model, reading.table, own=True)
+    optimizers.build_optimizers(model, reading.whole_table, own=True)
     return (*_unknown(given.unknown), *_unrecorded(model, given.unrecorded))
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kerasguard.models.holders import held_at
@@ -143,6 +143,11 @@ def _chosen(
     known = told.get(visit.path)
     if known is None:
         return today if visit.path == _MAIN else None
+    if known.keys and not variables.keys() & set(known.keys):  # a legacy file names by paths
+        by_path = _by_path(variables.values(), known.keys)
+        if len(by_path) == len(known.keys):
+            return by_path
+        known = replace(known, keys=())
     if not known.keys:
         fitting = [some for some in _candidates(model) if _fits(some, known.shapes)]
         return fitting[0] if len(fitting) == 1 else today if visit.path == _MAIN else None
@@ -154,6 +159,15 @@ def _chosen(
     covered = ids <= {id(v) for v in recorded}
     unchanged = {i for i in ids if i in {id(v) for v in variables.values()}} == then
     return recorded if covered or unchanged else today
+
+
+def _by_path(variables: Iterable[Any], keys: Sequence[str]) -> list[Any]:
+    """The variables that legacy keys name: `model_weights/<layer>/<path>`, each by one alone."""
+    found: dict[str, list[Any]] = {}
+    for variable in variables:
+        found.setdefault(str(variable.path), []).append(variable)
+    paths = [key.partition("/")[2].partition("/")[2] for key in keys]
+    return [found[path][0] for path in paths if len(found.get(path, ())) == 1]
 
 
 def _candidates(model: Any) -> Iterator[list[Any]]:

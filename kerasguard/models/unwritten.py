@@ -104,7 +104,7 @@ def hidden_state(
     }
     for place in found if len(kept) < len(found) else ():
         lost = place.variable is not None and id(place.value) not in search.reached
-        if lost and place.record.role == "weight":
+        if lost and place.record.role in ("weight", "optimizer"):
             search.add(place.record, place.variable)
     for visit in visits:
         if is_optimizer(visit.object):

@@ -6,7 +6,7 @@ A checkpoint that lacks nothing gets no companion.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,11 +70,13 @@ def keep(
         live.model,
         live.visits,
         live.places,
-        written=table.tensors if checkpoint.traits.keys == "walk" else None,
+        written=_written(live, checkpoint, table),
         boundaries=not checkpoint.traits.complete,
     )
     legacy = {id(v) for v in live.model.weights} if checkpoint.traits.keys == "order" else set()
     hidden = [h for h in hidden if id(h.holder) not in legacy and h.known]
+    if checkpoint.traits.keys == "order":
+        hidden = _in_files_terms(hidden, live, table)
     records = {item.record.key: item.record for item in hidden}
     arrays: dict[str, Array] = {}
     for item in hidden:
@@ -89,6 +91,47 @@ def keep(
         arrays[key] = array
         records[key] = TensorRecord(key, _spec(array), name=key, role="probe")
     return _packed(records, arrays, companion.name_of(checkpoint.path.name, checkpoint_id))
+
+
+def _written(live: Any, checkpoint: Checkpoint, table: Table) -> Collection[str] | None:
+    """Keys of what the checkpoint holds, as the model's walk has them; None of all.
+
+    A legacy HDF5 file has other keys, and holds the state of the compiled optimizer only.
+    """
+    if checkpoint.traits.keys == "walk":
+        return table.tensors
+    if checkpoint.traits.keys != "order":
+        return None
+    return {p.record.key for p in live.places if not _is_partial(p.record)}
+
+
+def _is_partial(record: TensorRecord) -> bool:
+    """Whether it is the state of an optimizer other than the compiled one."""
+    return record.role == "optimizer" and record.layer.partition("/")[0] != "optimizer"
+
+
+def _in_files_terms(hidden: Sequence[Any], live: Any, table: Table) -> list[Any]:
+    """State of optimizers with the weights as the file's keys name them.
+
+    Walks lead to another weight once a layer is inserted; the file's weights are paired first, so
+    their keys stay true. An optimizer is left out where the file does not have one of its weights
+    under a key of its own.
+    """
+    stored: dict[str, list[str]] = {}
+    for key in table.tensors:  # `model_weights/<layer>/<path of the variable>`
+        stored.setdefault(key.partition("/")[2].partition("/")[2], []).append(key)
+    paths = {p.record.key: str(p.variable.path) for p in live.places if p.variable is not None}
+    known = {key: stored.get(path, []) for key, path in paths.items()}
+    found, unknown = [], set()
+    for held in hidden:
+        weight = held.record.slot_of
+        if weight and _is_partial(held.record):
+            if len(known.get(weight, ())) != 1:
+                unknown.add(held.record.layer)
+                continue
+            held = replace(held, record=replace(held.record, slot_of=known[weight][0]))
+        found.append(held)
+    return [h for h in found if not (_is_partial(h.record) and h.record.layer in unknown)]
 
 
 def _assets(files: Mapping[str, bytes], records: dict[str, TensorRecord]) -> dict[str, Array]:

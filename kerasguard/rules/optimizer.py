@@ -20,6 +20,8 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity, listed
 from kerasguard.tensors import TensorRecord
 
+# What layers train, unless somebody froze it; statistics never train.
+_TRAINED = frozenset({"bias", "beta", "embeddings", "gamma", "kernel", "recurrent_kernel"})
 CODES = {"KG108": "optimizer state is not restored"}
 
 
@@ -43,6 +45,8 @@ def optimizer(draft: Draft) -> Iterator[Finding]:
             )
         else:
             yield from _in_part(draft, path, [r for r in slots if r.key not in draft.steps])
+            if path == "optimizer" and slots:
+                yield from _by_position(draft, theirs.get(path, ()))
     yield from _unstored(draft, ours, theirs)
     for path, other in theirs.items():
         yield from _unread(draft, path, other, ours)
@@ -62,6 +66,26 @@ def _unstored(
                 "compiled optimizer only; save as .keras or .weights.h5 to keep it",
                 Severity.WARNING,
             )
+
+
+def _by_position(draft: Draft, other: Sequence[TensorRecord]) -> Iterator[Finding]:
+    """Unnamed slots of a model of which a part is frozen, where nothing says what was then."""
+    if draft.manifest or any(r.slot_of for r in other) or not any(r.spec.shape for r in other):
+        return
+    trains: dict[str, bool] = {}
+    for record in draft.expected.tensors.values():
+        if record.role == "weight" and record.variable in _TRAINED:
+            trains[record.layer] = trains.get(record.layer, False) or bool(record.trainable)
+    frozen = [layer for layer, any_trains in trains.items() if not any_trains]
+    told = any(r.trainable is False for r in draft.stored.tensors.values())
+    if frozen and not told:
+        yield Finding(
+            "KG108",
+            "optimizer",
+            "optimizer: its slots are restored in order: the file does not say which layers were "
+            f"frozen, and the model's are {listed(frozen, 3)}; freeze the same ones as then",
+            Severity.INFO,
+        )
 
 
 def _stored_for(draft: Draft, mine: Sequence[TensorRecord]) -> bool:

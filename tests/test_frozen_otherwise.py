@@ -1,0 +1,56 @@
+"""A second stage of training that unfreezes other layers takes no other variable's state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keras_zoo import MARKS
+
+keras = pytest.importorskip("keras")
+import kerasguard as kg  # noqa: E402
+
+pytestmark = [*MARKS, pytest.mark.filterwarnings("ignore:.*HDF5:UserWarning")]
+X, Y = np.ones((8, 4), "float32"), np.ones((8, 4), "float32")
+
+
+def net(frozen: str) -> Any:
+    inputs = x = keras.Input((4,))
+    for name in "abc":
+        x = keras.layers.Dense(4, name=name)(x)
+    model = keras.Model(inputs, x)
+    model.get_layer(frozen).trainable = False
+    model.compile("adam", "mse")
+    return model
+
+
+def slots(model: Any) -> dict[str, np.ndarray]:
+    return {v.path.partition("/")[2]: np.asarray(v) for v in model.optimizer.variables}
+
+
+def loaded(path: Path, frozen: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    model = net(frozen)
+    restored = kg.restore(path, model, manifest="ignore")
+    return slots(model), {f.code: f.message for f in restored.report.findings}
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m.h5"])
+def test_an_unrecorded_file_of_a_model_that_was_frozen_otherwise(tmp_path: Path, name: str) -> None:
+    model = net("a")
+    model.fit(X, Y, epochs=2, verbose=0)
+    (model.save_weights if "weights" in name else model.save)(tmp_path / name)
+    same, _ = loaded(tmp_path / name, "a")
+    assert all(np.array_equal(same[key], value) for key, value in slots(model).items())
+    other, told = loaded(tmp_path / name, "b")
+    assert "KG108" in told
+    if name == "m.keras":  # its config says what was frozen, its slots have no names
+        assert not other["a_kernel_momentum"].any()
+        assert not other["c_kernel_momentum"].any()
+        assert "other layers train" in told["KG108"]
+    elif name == "m.h5":  # its slots have names
+        assert not other["a_kernel_momentum"].any()
+        assert np.array_equal(other["c_kernel_momentum"], slots(model)["c_kernel_momentum"])
+    else:
+        assert "does not say which layers were frozen" in told["KG108"]
