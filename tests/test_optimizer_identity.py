@@ -138,11 +138,15 @@ def test_a_recorded_config_imports_nothing() -> None:
     assert given.unknown == ("optimizer",)
 
 
-def test_optimizers_that_a_format_does_not_hold_are_named(tmp_path: Path) -> None:
-    path = recorded(trained("several"), tmp_path / "m.h5")
+def test_optimizers_that_a_format_does_not_hold_come_back_or_are_named(tmp_path: Path) -> None:
+    model = trained("several")
+    path = recorded(model, tmp_path / "m.h5")
+    fresh = KINDS["several"](OPTIMIZERS["adam"])
+    assert severe(kg.restore(path, fresh).report) == []
+    assert [value for _, value in states(fresh)] == [value for _, value in states(model)]
+    for companion in tmp_path.glob("*.companion-*"):
+        companion.unlink()
     told = severe(kg.restore(path, KINDS["several"](OPTIMIZERS["adam"])).report)
-    assert [line.split(":")[0].split()[-1] for line in told] == [
-        "alone",
-        "rest/adam",
-        "by_name/adam",
-    ]
+    assert {"alone", "rest/adam", "by_name/adam"} <= {
+        line.split(":")[0].split()[-1] for line in told if line.startswith("KG108")
+    }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from kerasguard.models.holders import held_at
@@ -95,10 +95,14 @@ def _built_for(optimizer: Any, variables: Sequence[Any]) -> bool:
 def _told(stored: Table) -> dict[str, Trained]:
     """What the checkpoint tells, by an optimizer's path."""
     groups: dict[str, list[TensorRecord]] = {}
+    legacy: list[TensorRecord] = []
     for record in stored.tensors.values():
         if record.key == f"{record.layer}/vars/{record.key.rpartition('/')[2]}":
             groups.setdefault(record.layer, []).append(record)
-    return {
+        elif record.role == "optimizer":
+            legacy.append(record)
+    unbuilt = bool(legacy) and not any(record.spec.shape for record in legacy)
+    return ({_MAIN: Trained((), ())} if unbuilt else {}) | {
         path: Trained(
             tuple(dict.fromkeys(r.slot_of for r in records if r.slot_of)),
             tuple(r.spec.shape for r in records[_SCALARS:]),
@@ -139,35 +143,51 @@ def _chosen(
     stored: Table,
 ) -> Sequence[Any] | None:
     """The variables to build an optimizer for; None where nothing tells them."""
-    today = model.trainable_variables
+    today: Sequence[Any] = model.trainable_variables
     known = told.get(visit.path)
     if known is None:
         return today if visit.path == _MAIN else None
-    if known.keys and not variables.keys() & set(known.keys):  # a legacy file names by paths
-        by_path = _by_path(variables.values(), known.keys)
-        if len(by_path) == len(known.keys):
-            return by_path
-        known = replace(known, keys=())
-    if not known.keys:
+    recorded = _recorded(known.keys, variables)
+    if not recorded:
         fitting = [some for some in _candidates(model) if _fits(some, known.shapes)]
         return fitting[0] if len(fitting) == 1 else today if visit.path == _MAIN else None
-    recorded = [variables[key] for key in known.keys if key in variables]
-    if visit.path != _MAIN or len(told) > 1:
+    if visit.path != _MAIN or len(told) > 1 or _trained_then(recorded, today, variables, stored):
         return recorded
+    return today
+
+
+def _recorded(keys: Sequence[str], variables: Mapping[str, Any]) -> list[Any]:
+    """The variables that were recorded; a legacy file names them by their paths, all or none."""
+    found = [variables[key] for key in keys if key in variables]
+    if found or not keys:
+        return found
+    by_path = _by_path(variables.values(), keys)
+    return by_path if len(by_path) == len(keys) else []
+
+
+def _trained_then(
+    recorded: Sequence[Any], today: Sequence[Any], variables: Mapping[str, Any], stored: Table
+) -> bool:
+    """Whether what trains today is among what was recorded, or trained when it was."""
     ids = {id(v) for v in today}
     then = {id(variables[k]) for k, r in stored.tensors.items() if r.trainable and k in variables}
-    covered = ids <= {id(v) for v in recorded}
-    unchanged = {i for i in ids if i in {id(v) for v in variables.values()}} == then
-    return recorded if covered or unchanged else today
+    known = {id(v) for v in variables.values()}
+    return ids <= {id(v) for v in recorded} or ids & known == then
 
 
 def _by_path(variables: Iterable[Any], keys: Sequence[str]) -> list[Any]:
-    """The variables that legacy keys name: `model_weights/<layer>/<path>`, each by one alone."""
+    """The variables that legacy keys name: `model_weights/<layer>/<path>`, each by one alone.
+
+    A path may begin with the model's name, which is counted: the rest of it will do.
+    """
     found: dict[str, list[Any]] = {}
     for variable in variables:
-        found.setdefault(str(variable.path), []).append(variable)
+        path = str(variable.path)
+        for told in {path, path.partition("/")[2]}:
+            found.setdefault(told, []).append(variable)
     paths = [key.partition("/")[2].partition("/")[2] for key in keys]
-    return [found[path][0] for path in paths if len(found.get(path, ())) == 1]
+    named = [found.get(path) or found.get(path.partition("/")[2], []) for path in paths]
+    return [some[0] for some in named if len(some) == 1]
 
 
 def _candidates(model: Any) -> Iterator[list[Any]]:
