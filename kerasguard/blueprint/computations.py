@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,20 +65,10 @@ def _names(function: str) -> tuple[str, ...]:
 
 
 def _from_table(function: str, operation: Operation, first: Any, given: Json) -> Plan:
-    tensors, used = [first], set()
-    for names in operation.tensors[1:]:
-        name = next((n for n in names if n in given), None)
-        if name is None:
-            raise Unsupported(f"{function} is called without {names[0]}")
-        used.add(name)
-        tensors.append(given[name])
-    options: Json = {}
-    for keras, (names, default) in operation.options.items():
-        name = next((n for n in _with_old(names) if given.get(n) is not None), None)
-        value = default if name is None else given[name]
-        used |= set(_with_old(names))
-        if value is not None and value != []:
-            options[keras] = _told(value, function, keras)
+    names = [_argument(function, names, given) for names in operation.tensors[1:]]
+    options = _options(function, operation, given)
+    known_options = (n for told, _ in operation.options.values() for n in _with_old(told))
+    used = {*names, *known_options}
     for name, value in given.items():
         wanted = operation.required.get(name, value)
         known = name in used or name in operation.required or value in (None, False)
@@ -87,7 +77,26 @@ def _from_table(function: str, operation: Operation, first: Any, given: Json) ->
     steps = tuple((step.lstrip("*"), options if n == 0 else {}) for n, step in _steps(operation))
     again = [n for n, step in _steps(operation) if step.startswith("*")]
     arguments = dict.fromkeys(again, (first, PREVIOUS))
-    return Plan(tuple(map(constant, tensors)), steps, arguments)
+    return Plan(tuple(map(constant, (first, *(given[n] for n in names)))), steps, arguments)
+
+
+def _argument(function: str, names: Sequence[str], given: Json) -> str:
+    """The one of its names under which a tensor is given."""
+    name = next((n for n in names if n in given), None)
+    if name is None:
+        raise Unsupported(f"{function} is called without {names[0]}")
+    return name
+
+
+def _options(function: str, operation: Operation, given: Json) -> Json:
+    """Options of Keras' operation, from the arguments of TensorFlow's."""
+    options: Json = {}
+    for keras, (names, default) in operation.options.items():
+        name = next((n for n in _with_old(names) if given.get(n) is not None), None)
+        value = default if name is None else given[name]
+        if value is not None and value != []:
+            options[keras] = _told(value, function, keras)
+    return options
 
 
 def _told(value: Any, function: str, option: str) -> Any:

@@ -111,9 +111,7 @@ def doubts(config: Any, known: Callable[[str], bool] = lambda _: False) -> Itera
             continue
         if "class_name" in value:
             reference = _reference(value)
-            inner = value.get("config")
-            name = inner.get("name") if isinstance(inner, dict) else None
-            owner = name if isinstance(name, str) else owner
+            owner = _named(value) or owner
             theirs = any(n is not None and known(n) for n in reference[2:])
             if reference not in fine:  # a few classes make up the largest model
                 found = None if theirs else _doubt(owner, *reference)
@@ -126,6 +124,13 @@ def doubts(config: Any, known: Callable[[str], bool] = lambda _: False) -> Itera
                 stack.append((owner, theirs, item))
             elif isinstance(item, str) and item and not theirs:
                 yield from _told(owner, key, item)
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    """What the object calls itself; empty where it does not."""
+    inner = item.get("config")
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _reference(item: Mapping[str, Any]) -> tuple[str | None, str, str, str | None]:
@@ -161,26 +166,26 @@ def _doubt(
             None if fine else Doubt("class", owner, f"{class_name} is no value that Keras writes")
         )
     function = class_name == "function"
-    reason: Reason = "function" if function else "class"
     if module is None or module == "builtins":
         return _unnamed(owner, name, function=function)
+    reason: Reason = "function" if function else "class"
+    text = _foreign(module, name, registered, shown, reason)
+    return Doubt(reason, owner, text) if text else None
+
+
+def _foreign(module: str, name: str, registered: str | None, shown: str, reason: Reason) -> str:
+    """Why a name in a module is not looked up there; empty where it is a part of Keras'."""
+    supply = f"custom_objects={{{registered or name!r}: ...}}"
     if not _KERAS.match(module):
-        text = (
+        return (
             f"{name} is of the package {module.partition('.')[0]!r}, which is not imported because "
-            f"a file names it; import it and supply it: custom_objects={{{registered or name!r}: "
-            "...}"
+            f"a file names it; import it and supply it: {supply}"
         )
-        return Doubt(reason, owner, text)
-    if not _is_part(module, name, function=function):
-        text = (
-            f"the {reason} {shown} is no part of a model; if it is meant, supply it: "
-            f"custom_objects={{{registered or name!r}: ...}}"
-        )
-        return Doubt(reason, owner, text)
+    if not _is_part(module, name, function=reason == "function"):
+        return f"the {reason} {shown} is no part of a model; if it is meant, supply it: {supply}"
     if registered is not None and not registered.startswith("keras"):
-        text = f"it is registered as {registered!r}, which is not of Keras; supply it by that name"
-        return Doubt(reason, owner, text)
-    return None
+        return f"it is registered as {registered!r}, which is not of Keras; supply it by that name"
+    return ""
 
 
 def _unnamed(owner: str, name: str, *, function: bool) -> Doubt | None:

@@ -50,14 +50,25 @@ def in_blocks(
     size = len(shapes)  # none for SGD without momentum, which has no slots today
     blocks = [left[n : n + size] for n in range(0, len(left), size)] if size else []
     for kind, block in zip(kinds, blocks, strict=False):
-        slots = {weight: wanted.get((kind, weight)) for weight in shapes}
-        if not any(slots.values()) and all(r.spec.shape == (1,) for r in block):
-            continue  # Adam without amsgrad keeps a zero for each weight
-        if [r.spec.shape for r in block] != list(shapes.values()):
+        slots = [wanted.get((kind, weight)) for weight in shapes]
+        found = _of_a_block(slots, block, list(shapes.values()))
+        if found is None:
             return None
-        found = zip(slots.values(), block, strict=True)
-        pairs |= {slot.key: stored.key for slot, stored in found if slot is not None}
+        pairs |= found
     return pairs if pairs and all(r.key in pairs for r in wanted.values()) else None
+
+
+def _of_a_block(
+    slots: Sequence[TensorRecord | None],
+    block: Sequence[TensorRecord],
+    shapes: Sequence[tuple[int, ...]],
+) -> dict[str, str] | None:
+    """Pairs of one slot for every weight; None where the shapes are not the weights'."""
+    if not any(slots) and all(r.spec.shape == (1,) for r in block):
+        return {}  # Adam without amsgrad keeps a zero for each weight
+    if [r.spec.shape for r in block] != list(shapes):
+        return None
+    return {a.key: b.key for a, b in zip(slots, block, strict=True) if a is not None}
 
 
 def _count_of_steps(

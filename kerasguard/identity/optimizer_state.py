@@ -200,15 +200,12 @@ def _by_slot(
     kinds = [{r.slot or r.variable for r in side if r.slot_of} for side in (mine, other)]
     if kinds[0] and not kinds[0] & kinds[1]:
         return {}, _lacks(min(kinds[0])), frozenset()
-    stateful = {s.slot_of for s in other if s.slot_of}
     pairs: dict[str, str] = {}
     resized: set[str] = set()
-    known = False
-    for weight, records in _by_weight(mine).items():
-        source = weights(weight) if weight else ""
-        if weight and source not in stateful:
-            continue
-        known |= bool(weight)
+    groups = _by_weight(mine)
+    sources = _stateful(groups, other, weights)
+    for weight, source in sources.items():
+        records = groups[weight]
         matches = _matches(records, other, source)
         lacking = [r for r in records if r.key not in matches and not _may_lack(r)]
         if lacking:
@@ -218,9 +215,18 @@ def _by_slot(
             resized |= {r.key for r in records}
         else:
             pairs |= {r.key: s.key for r, s in paired}
-    if kinds[0] and not known:
+    if kinds[0] and not any(sources):
         return {}, "it belongs to variables that do not train in the model", frozenset()
     return pairs, "", frozenset(resized)
+
+
+def _stateful(
+    mine: Mapping[str, object], other: Sequence[TensorRecord], weights: Callable[[str], str]
+) -> dict[str, str]:
+    """By variable of the model, the stored one whose state it gets; "" keeps what is nobody's."""
+    there = {s.slot_of for s in other if s.slot_of}
+    found = {weight: weights(weight) if weight else "" for weight in mine}
+    return {weight: source for weight, source in found.items() if not weight or source in there}
 
 
 def _matches(

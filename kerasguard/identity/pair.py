@@ -57,12 +57,12 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
     address = addressed(ours, theirs, stored.addressing)
     total = len(address) == len(ours) == len(theirs) and not claims.layers
     names = given_names(ours, theirs)
-    odd = reordered(ours, theirs, address)
     odd = {
-        e: s for e, s in odd.items() if not (ours[e].weak and same_holder(expected, stored, e, s))
+        e: s
+        for e, s in reordered(ours, theirs, address).items()
+        if not (ours[e].weak and same_holder(expected, stored, e, s))
     }
-    plain = total and not odd and _agree(names, address)
-    plain = plain and all(same_shapes(ours[e], theirs[s]) for e, s in address.items())
+    plain = total and not odd and _agree(names, address) and _fit(ours, theirs, address)
     if plain and same_layers(expected, stored):
         claims.add(address, "address")
     else:
@@ -70,9 +70,7 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
         right = Side(stored, theirs, Graph.of(stored.layers))
         trusted = {**names, **given_keys(ours, theirs), **claims.layers}
         found = _aligned(left, right, {**names, **claims.layers})
-        if plain and found is not None and found.contested:
-            plain = False
-        if plain and (found is None or _agree(found.pairs, address)):
+        if plain and _uncontested(found, address):
             claims.add(address, "address")
         else:
             doubts = Decision(ours, theirs, claims, names, found, address, odd).doubts_left()
@@ -83,6 +81,16 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
         a: b for e, s in claims.layers.items() for a, b in members(ours[e], theirs[s]).items()
     }
     return Pairing(claims.layers, claims.evidence, tensors, doubts, ours, theirs)
+
+
+def _fit(ours: Units, theirs: Units, address: Mapping[str, str]) -> bool:
+    """Whether everything has the shapes of what lies at its address."""
+    return all(same_shapes(ours[e], theirs[s]) for e, s in address.items())
+
+
+def _uncontested(found: Alignment | None, address: Mapping[str, str]) -> bool:
+    """Whether the graphs, as far as they are known, say what the addressing says."""
+    return found is None or (not found.contested and _agree(found.pairs, address))
 
 
 def _agree(pairs: Mapping[str, str], address: Mapping[str, str]) -> bool:

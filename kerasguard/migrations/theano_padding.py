@@ -20,6 +20,7 @@ are transposed convolutions with an even kernel or one that is shorter than the 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from kerasguard.blueprint.nodes import free_name, insert_after, insert_before, layers_of
@@ -87,12 +88,9 @@ def _cut(blueprint: Blueprint, model: Json, layer: Json) -> bool:
     kind, config = class_of(layer), config_of(layer)
     rank = int(re.sub(r"\D", "", kind))
     kernels, strides = (_sizes(config.get(key) or 1, rank) for key in ("kernel_size", "strides"))
-    dilation = config.get("dilation_rate") or 1
     edges = [(k // 2, k - s - k // 2) for k, s in zip(kernels, strides, strict=True)]
     ours = [((k - s) // 2, k - s - (k - s) // 2) for k, s in zip(kernels, strides, strict=True)]
-    told = config.get("output_padding") is not None or any(d != 1 for d in _sizes(dilation, rank))
-    told = told or any(k % 2 == 0 for k in kernels)  # Theano did not have these
-    if config["padding"] != "same" or told or any(end < 0 for edge in edges for end in edge):
+    if not _was_cut(config, kernels, rank) or any(end < 0 for edge in edges for end in edge):
         return False
     if edges != ours:
         config["padding"] = "valid"
@@ -103,6 +101,13 @@ def _cut(blueprint: Blueprint, model: Json, layer: Json) -> bool:
         insert_after(model, layer, keras_object("keras.layers", f"Cropping{rank}D", options))
         blueprint.note(layer, f"padding 'same' cut its output elsewhere with Theano: {edges}")
     return True
+
+
+def _was_cut(config: Json, kernels: Sequence[int], rank: int) -> bool:
+    """Whether Theano cut the layer's output; it had no even kernels and no dilation here."""
+    dilated = any(d != 1 for d in _sizes(config.get("dilation_rate") or 1, rank))
+    told = config.get("output_padding") is not None or dilated
+    return config["padding"] == "same" and not told and all(k % 2 for k in kernels)
 
 
 _Ends = tuple[int, int]

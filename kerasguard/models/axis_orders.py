@@ -176,18 +176,20 @@ def _image(layer: Any, shape: tuple[int | None, ...]) -> _State:
     return _Image(whole, first) if len(whole) == len(sizes) else _UNKNOWN
 
 
+def _beside(images: Sequence[_Image], axis: int, rank: int) -> _State:
+    """Images with the same order of axes that are joined along one of them."""
+    sizes, first = images[0].sizes, images[0].first
+    channels = rank - len(sizes) if first else rank - 1
+    if axis != channels or len({i.sizes[:-1] for i in images}) != 1:
+        return _UNKNOWN
+    return _Image((*sizes[:-1], sum(i.sizes[-1] for i in images)), first)
+
+
 def _joined(states: Sequence[_State], layer: Any, shape: tuple[int | None, ...]) -> _State:
     """Images side by side by their channels, or flattened ones in a row."""
     images = [s for s in states if isinstance(s, _Image)]
     if len(images) == len(states) and len({i.first for i in images}) == 1:
-        rank = len(images[0].sizes)
-        axis = layer.axis % len(shape)
-        channels = len(shape) - rank if images[0].first else len(shape) - 1
-        if axis == channels and len({i.sizes[:-1] for i in images}) == 1:
-            return _Image(
-                (*images[0].sizes[:-1], sum(i.sizes[-1] for i in images)), images[0].first
-            )
-        return _UNKNOWN
+        return _beside(images, layer.axis % len(shape), len(shape))
     rows = [s for s in states if isinstance(s, Rows)]
     if not rows and not images:
         return None

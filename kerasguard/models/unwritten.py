@@ -102,10 +102,8 @@ def hidden_state(
     search.closed = {v.path for v in visits if not v.plain} | {
         p.visit.path for p in found if p.variable is None
     }
-    for place in found if len(kept) < len(found) else ():
-        lost = place.variable is not None and id(place.value) not in search.reached
-        if lost and place.record.role in ("weight", "optimizer"):
-            search.add(place.record, place.variable)
+    if len(kept) < len(found):
+        search.lost(found)
     for visit in visits:
         if is_optimizer(visit.object):
             search.optimizer(visit)
@@ -148,6 +146,14 @@ class _Search:
         self.reached.add(id(holder))
         key = unique_name(record.key, self.keys)
         self.found.append(Hidden(replace(record, key=key), holder, layer))
+
+    def lost(self, found: Sequence[Place]) -> None:
+        """Weights and optimizers' state that today's files hold and this one does not."""
+        for place in found:
+            if place.variable is None or id(place.value) in self.reached:
+                continue
+            if place.record.role in ("weight", "optimizer"):
+                self.add(place.record, place.variable)
 
     def layer(
         self, layer: Any, visit: Visit, chain: tuple[str, ...], role: Role = "weight"

@@ -113,14 +113,15 @@ def pooled(parts: Sequence[Statistics]) -> Statistics:
     mean = sum(n * (s.mean or 0.0) for s, n in finite) / number
     square = sum(n * ((s.std or 0.0) ** 2 + ((s.mean or 0.0) - mean) ** 2) for s, n in finite)
     low, high = min(s.low or 0.0 for s, _ in finite), max(s.high or 0.0 for s, _ in finite)
-    histogram = np.zeros(BINS, np.int64)
-    for s, _ in finite:
-        centres = (s.low or 0.0) + ((s.high or 0.0) - (s.low or 0.0)) * (
-            np.arange(BINS) + 0.5
-        ) / BINS
-        places = (centres - low) / (high - low) * BINS if high > low else np.full(BINS, BINS // 2)
-        histogram += np.bincount(
-            np.minimum(places.astype(np.int64), BINS - 1), np.array(s.histogram), BINS
-        ).astype(np.int64)
+    histogram = sum((_moved(s, low, high) for s, _ in finite), np.zeros(BINS, np.int64))
     std = (square / number) ** 0.5
     return Statistics(count, mean, std, low, high, zeros, nan, infinite, tuple(map(int, histogram)))
+
+
+def _moved(one: Statistics, low: float, high: float) -> Array:
+    """A histogram over another range: each bar goes where its middle lies."""
+    start, end = one.low or 0.0, one.high or 0.0
+    centres = start + (end - start) * (np.arange(BINS) + 0.5) / BINS
+    places = (centres - low) / (high - low) * BINS if high > low else np.full(BINS, BINS // 2)
+    bars = np.minimum(places.astype(np.int64), BINS - 1)
+    return np.bincount(bars, np.array(one.histogram), BINS).astype(np.int64)

@@ -5,7 +5,7 @@ They give several tensors, take sizes, or meant something else in older versions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kerasguard.blueprint.computation import Unsupported
@@ -134,6 +134,16 @@ def _batch_dot(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
 _METHODS = {"bilinear": "bilinear", "bicubic": "bicubic", "nearest_neighbor": "nearest"}
 
 
+def _same_pixels(shape: Any, size: Sequence[Any], method: Any) -> bool:
+    """Whether pixels at their corners make the same image as pixels at their centers."""
+    if shape is None:
+        return False
+    if tuple(shape[1:3]) == tuple(size):
+        return True
+    whole = (isinstance(n, int) and m % n == 0 for n, m in zip(shape[1:3], size, strict=True))
+    return method == "nearest" and all(whole)
+
+
 def _resize(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     """Resizing: TensorFlow 1 put pixels at their corners, TensorFlow 2 at their centers."""
     old = short != "tf.image.resize" or drawing.tensorflow != 2
@@ -145,12 +155,8 @@ def _resize(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
         raise Unsupported(f"{short} to a size that is not in the file")
     if given.get("align_corners") or given.get("half_pixel_centers"):
         raise Unsupported(f"{short} with align_corners or half_pixel_centers")
-    if old and tuple(shape[1:3] if shape else ()) != tuple(size):
-        whole = shape is not None and all(
-            isinstance(n, int) and m % n == 0 for n, m in zip(shape[1:3], size, strict=True)
-        )
-        if method != "nearest" or not whole:
-            raise Unsupported(f"{short} of TensorFlow 1, which lays the pixels otherwise,")
+    if old and not _same_pixels(shape, size, method):
+        raise Unsupported(f"{short} of TensorFlow 1, which lays the pixels otherwise,")
     kept = {k: v for k, v in given.items() if k in ("preserve_aspect_ratio", "antialias")}
     options = {"size": size, "method": str(method).lower(), **kept}
     return planned(drawing, "image.resize", {"images": image, **options})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasguard.blueprint.computation import Unsupported
@@ -84,6 +85,10 @@ def _constant(path: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
     return found.item() if found.ndim == 0 else found
 
 
+_OF_LISTS: Mapping[str, Callable[[Any], Any]] = {"len": len, "list": list, "tuple": tuple}
+_OF_NUMBERS: Mapping[str, Callable[[Any], Any]] = {"abs": abs, "float": float, "int": int}
+
+
 def _builtin(name: str, values: tuple[Any, ...], named: dict[str, Any], drawing: Drawing) -> Any:
     if named:
         raise Unsupported(f"{name} with named arguments")
@@ -94,18 +99,17 @@ def _builtin(name: str, values: tuple[Any, ...], named: dict[str, Any], drawing:
         return binary(drawing, "**", values[0], values[1], in_place=False)
     if name == "slice" and 1 <= len(values) <= 3:
         return slice(*map(bound_of_slice, values))
-    if name in ("len", "list", "tuple") and len(values) == 1:
+    if name in _OF_LISTS and len(values) == 1:
         items = sequence(values[0])
         if items is None:
             raise Unsupported(f"{name} of what is no list")
-        return len(items) if name == "len" else list(items) if name == "list" else tuple(items)
+        return _OF_LISTS[name](items)
     numbers = sequence(values[0]) if len(values) == 1 else list(values)
     if name in ("max", "min") and numbers and all(map(is_number, numbers)):
         return {"max": max, "min": min}[name](numbers)
-    if name in ("abs", "float", "int") and len(values) == 1 and is_number(values[0]):
+    if name in _OF_NUMBERS and len(values) == 1 and is_number(values[0]):
         try:
-            value = values[0]
-            return abs(value) if name == "abs" else float(value) if name == "float" else int(value)
+            return _OF_NUMBERS[name](values[0])
         except (ValueError, OverflowError) as error:
             raise Unsupported(f"{name}: {error}") from None
     raise Unsupported(f"{name} of what is no number")

@@ -63,6 +63,27 @@ def root_names(headers: Headers) -> set[str]:
         raise Unusual from error
 
 
+def _integer(body: bytes, bits: int, size: int) -> str:
+    """Dtype of a whole number that fills its bytes."""
+    offset, precision = struct.unpack_from("<HH", body, 8)
+    if offset or precision != 8 * size or size not in (1, 2, 4, 8):
+        _give_up()
+    return f"{'' if bits & 8 else 'u'}int{precision}"
+
+
+def _ieee(body: bytes, bits: int, more: int, size: int) -> str:
+    """Dtype of a floating point number whose parts lie where IEEE has them.
+
+    These are sign, exponent and mantissa; the leading one is not stored.
+    """
+    *places, bias = struct.unpack_from("<HHBBBBL", body, 8)
+    exponent, mantissa = places[3], places[5]
+    wanted = [0, 8 * size, mantissa, exponent, 0, mantissa, (1 << exponent - 1) - 1]
+    if [*places, bias, bits & 0x3E, more] != [*wanted, 0x20, 8 * size - 1]:
+        _give_up()
+    return FLOATS[size, exponent, mantissa]
+
+
 class _Walk:
     def __init__(self, headers: Headers) -> None:
         self._headers = headers
@@ -172,26 +193,12 @@ class _Walk:
             if told == "bfloat16" or (family == 5 and not told):
                 return "bfloat16", family == 5 or not big
         if family == 0:
-            offset, precision = struct.unpack_from("<HH", body, 8)
-            if offset or precision != 8 * size or size not in (1, 2, 4, 8):
-                _give_up()
-            return f"{'' if bits & 8 else 'u'}int{precision}", size == 1 or not big
+            return _integer(body, bits, size), size == 1 or not big
         if family == 8 and size == 1 and bits | more << 8 == 2:
             return "bool", True
         if family != 1 or bits & 0x40:
             _give_up()
-        *places, bias = struct.unpack_from("<HHBBBBL", body, 8)
-        exponent, mantissa = places[3], places[5]
-        # Sign, exponent and mantissa in IEEE's places, and a leading one that is not stored.
-        ieee = [0, 8 * size, mantissa, exponent, 0, mantissa]
-        if [*places, bias, bits & 0x3E, more] != [
-            *ieee,
-            (1 << exponent - 1) - 1,
-            0x20,
-            8 * size - 1,
-        ]:
-            _give_up()
-        return FLOATS[size, exponent, mantissa], size == 1 or not big
+        return _ieee(body, bits, more, size), size == 1 or not big
 
     def _text(self, messages: list[Message], name: bytes) -> str:
         for message in messages:
