@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerasguard.bytecode.code_layouts import Code
 from kerasguard.bytecode.expressions import (
     Call,
     Constant,
@@ -15,7 +16,7 @@ from kerasguard.bytecode.expressions import (
 )
 from kerasguard.bytecode.frame import Frame, Handler, Null, popped, pushed, values
 from kerasguard.bytecode.instructions import Instruction
-from kerasguard.bytecode.marshalled import Code, MalformedError
+from kerasguard.bytecode.marshalled import MalformedError
 
 __all__ = ["CALLING", "parts"]
 

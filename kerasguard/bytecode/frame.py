@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from kerasguard.bytecode.code_layouts import Code
 from kerasguard.bytecode.expressions import (
     Call,
     Constant,
@@ -15,7 +16,7 @@ from kerasguard.bytecode.expressions import (
     parts_of,
 )
 from kerasguard.bytecode.instructions import Instruction
-from kerasguard.bytecode.marshalled import Code, MalformedError
+from kerasguard.bytecode.marshalled import MalformedError
 from kerasguard.bytecode.opcodes import Version
 
 __all__ = ["Frame", "Handler", "Null", "Work", "popped", "pushed", "values"]

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kerasguard.bytecode.code_layouts import LAYOUTS, Code
 from kerasguard.bytecode.expressions import Constant, Function, NotUnderstoodError
 from kerasguard.bytecode.instructions import instructions
 from kerasguard.bytecode.machine import function_of
-from kerasguard.bytecode.marshalled import LAYOUTS, Code, MalformedError, parse
+from kerasguard.bytecode.marshalled import MalformedError, parse
 from kerasguard.bytecode.opcodes import Version
 from kerasguard.bytecode.source import source_of_function
 

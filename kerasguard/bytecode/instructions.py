@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kerasguard.bytecode.marshalled import Code, MalformedError
+from kerasguard.bytecode.code_layouts import Code
+from kerasguard.bytecode.marshalled import MalformedError
 from kerasguard.bytecode.opcodes import CACHES, OPCODES, Version
 
 __all__ = ["Instruction", "instructions", "target_of"]

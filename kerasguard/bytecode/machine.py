@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerasguard.bytecode.calling import CALLING
+from kerasguard.bytecode.code_layouts import Code
 from kerasguard.bytecode.expressions import (
     Binary,
     Choice,
@@ -23,7 +24,7 @@ from kerasguard.bytecode.expressions import (
 from kerasguard.bytecode.frame import Frame, Handler, Null, Work, popped
 from kerasguard.bytecode.instructions import Instruction, instructions, target_of
 from kerasguard.bytecode.loading import LOADING
-from kerasguard.bytecode.marshalled import Code, MalformedError
+from kerasguard.bytecode.marshalled import MalformedError
 from kerasguard.bytecode.opcodes import Version
 from kerasguard.bytecode.operating import OPERATING
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
+from kerasguard.formats.joined_crc32 import joined_crc32
 from kerasguard.storage.opened_file import OpenedFile
 
-__all__ = ["Member", "ZipArchive", "joined_crc32", "looks_like_zip"]
+__all__ = ["Member", "ZipArchive", "looks_like_zip"]
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -254,29 +255,6 @@ class ZipArchive:
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(self._file.path, f"{what}; {_COPY_AGAIN}")
-
-
-def joined_crc32(first: int, second: int, length: int) -> int:
-    """The CRC-32 of two byte strings in a row, from theirs; `length` is that of the second.
-
-    A CRC is a remainder of polynomials over two elements; appending n bits multiplies by x^n.
-    """
-    factor, power, bits = 1 << 31, 1 << 30, 8 * length
-    while bits:
-        if bits & 1:
-            factor = _product(factor, power)
-        power, bits = _product(power, power), bits >> 1
-    return _product(factor, first) ^ second
-
-
-def _product(a: int, b: int) -> int:
-    """Of two polynomials, modulo the CRC's; the highest bit is the constant term."""
-    result = 0
-    for shift in range(31, -1, -1):
-        if a >> shift & 1:
-            result ^= b
-        b = b >> 1 ^ (0xEDB88320 if b & 1 else 0)
-    return result
 
 
 def _zip64(extra: bytes, values: list[int]) -> list[int] | None:

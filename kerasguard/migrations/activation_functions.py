@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasguard.blueprint.keras3 import ACTIVATIONS
+from kerasguard.blueprint.keras3_parts import ACTIVATIONS
 from kerasguard.blueprint.objects import Json, config_of, keras_object, name_of, short_name
 from kerasguard.blueprint.working import Blueprint, Migration
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasguard.blueprint.keras3 import CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from kerasguard.blueprint.keras3_parts import CONSTRAINTS, INITIALIZERS, REGULARIZERS
 from kerasguard.blueprint.objects import Json, keras_object, objects, short_name
 from kerasguard.blueprint.working import Blueprint, Migration
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kerasguard.blueprint.keras3 import ACTIVATIONS, LAYERS
+from kerasguard.blueprint.keras3 import LAYERS
+from kerasguard.blueprint.keras3_parts import ACTIVATIONS
 from kerasguard.blueprint.objects import (
     Json,
     class_of,

@@ -15,12 +15,13 @@ from kerasguard.elements import Array
 from kerasguard.errors import RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
+from kerasguard.models.hidden import Hidden
 from kerasguard.models.journal import UNCHANGED, Journal, transaction
 from kerasguard.models.listings import as_stored, listings
 from kerasguard.models.live_model import facts_of, places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.proof import proven
-from kerasguard.models.unwritten import Hidden, hidden_state, merged_parts
+from kerasguard.models.unwritten import hidden_state, merged_parts
 from kerasguard.models.walk import Visit, walk
 from kerasguard.planning.deferred import Deferred, specs_of
 from kerasguard.tensors import Table

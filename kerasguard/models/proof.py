@@ -22,7 +22,7 @@ from kerasguard.models.shortcuts import Variable
 from kerasguard.models.walk import Visit, walk
 
 if TYPE_CHECKING:
-    from kerasguard.models.unwritten import Hidden
+    from kerasguard.models.hidden import Hidden
 
 __all__ = ["proven", "replica_differences", "same_bytes"]
 

@@ -8,15 +8,13 @@ vocabularies that `adapt` made and that a file with weights only has no room for
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasguard.architecture import unique_name
-from kerasguard.elements import Array
-from kerasguard.models import variables
+from kerasguard.models.hidden import BOUNDARIES, Hidden
 from kerasguard.models.holders import named_layers
 from kerasguard.models.live_model import Place, places, spec_of_value
 from kerasguard.models.shortcuts import Variable, own_state, sublayers
@@ -25,52 +23,7 @@ from kerasguard.models.untracked import untracked
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import Role, TensorRecord, TensorSpec, snake_case
 
-__all__ = ["Hidden", "hidden_state", "merged_parts", "metric_state", "unwritten"]
-
-_BOUNDARIES = "bin_boundaries"
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """One tensor that Keras does not write.
-
-    Args:
-        record: its key is `<owner's path>/unwritten/<names on the way to it>`.
-        holder: the Keras (or TensorFlow) variable, or the layer that has it as an attribute.
-        layer: the layer that it belongs to; None of a metric.
-        merged: whether it is a part of what its layer stores as one, so that it is put back after
-            the layer was loaded, together with the other parts or not at all.
-    """
-
-    record: TensorRecord
-    holder: Any
-    layer: Any = None
-    merged: bool = False
-
-    @property
-    def is_variable(self) -> bool:
-        """Whether the holder is a variable."""
-        return not isinstance(self.holder, keras.Layer)
-
-    @property
-    def known(self) -> bool:
-        """Whether there is anything to keep; a layer that was never adapted has nothing."""
-        return self.is_variable or getattr(self.holder, _BOUNDARIES) is not None
-
-    def read(self) -> Array:
-        """Its elements now."""
-        if self.is_variable:
-            return np.array(keras.ops.convert_to_numpy(self.holder))
-        return np.asarray(getattr(self.holder, _BOUNDARIES), np.float64)
-
-    def write(self, array: Array) -> None:
-        """Give it these elements; whoever may want them back remembers it first."""
-        if not self.is_variable:
-            setattr(self.holder, _BOUNDARIES, [float(value) for value in array])
-        elif isinstance(self.holder, Variable):
-            variables.write(self.holder, array)
-        else:
-            self.holder.assign(array)
+__all__ = ["hidden_state", "merged_parts", "metric_state", "unwritten"]
 
 
 def unwritten(model: Any) -> tuple[TensorRecord, ...]:
@@ -240,14 +193,14 @@ class _Search:
     def boundaries(self, visit: Visit) -> None:
         """What `Discretization` was adapted to, which is no variable."""
         layer = visit.object
-        found = getattr(layer, _BOUNDARIES, None) or ()
+        found = getattr(layer, BOUNDARIES, None) or ()
         if getattr(layer, "num_bins", None) is None:
             return
         record = TensorRecord(
-            f"{visit.path}/unwritten/{_BOUNDARIES}".lstrip("/"),
+            f"{visit.path}/unwritten/{BOUNDARIES}".lstrip("/"),
             TensorSpec((len(found),), "float64"),
-            name="/".join((*visit.names, _BOUNDARIES)),
-            variable=_BOUNDARIES,
+            name="/".join((*visit.names, BOUNDARIES)),
+            variable=BOUNDARIES,
             layer=visit.path,
             role="state",
         )

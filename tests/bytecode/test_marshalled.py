@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from kerasguard.bytecode.code_layouts import LAYOUTS
 from kerasguard.bytecode.expressions import NotUnderstoodError
 from kerasguard.bytecode.functions import read
-from kerasguard.bytecode.marshalled import LAYOUTS, MalformedError, parse
+from kerasguard.bytecode.marshalled import MalformedError, parse
 
 NONE = b"N"
 

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
+from kerasguard.formats.joined_crc32 import joined_crc32
 from kerasguard.formats.keras_zip import KerasZip, safe_asset
-from kerasguard.formats.zip_archive import ZipArchive, joined_crc32
+from kerasguard.formats.zip_archive import ZipArchive
 from kerasguard.storage.file_survey import file_records
 
 WEIGHTS = "model.weights.h5"

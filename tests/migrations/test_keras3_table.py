@@ -7,16 +7,14 @@ import inspect
 
 import pytest
 
-from kerasguard.blueprint.keras3 import (
+from kerasguard.blueprint.keras3 import CLOSED, COMMON, LAYERS
+from kerasguard.blueprint.keras3_operations import OPERATIONS
+from kerasguard.blueprint.keras3_parts import (
     ACTIVATIONS,
-    CLOSED,
-    COMMON,
     CONSTRAINTS,
     INITIALIZERS,
-    LAYERS,
     REGULARIZERS,
 )
-from kerasguard.blueprint.keras3_operations import OPERATIONS
 from kerasguard.blueprint.operations import FUNCTIONS
 
 pytestmark = pytest.mark.keras

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasguard.blueprint.computation import Unsupported
-from kerasguard.blueprint.computations import plan
 from kerasguard.blueprint.lambdas.arithmetic import is_number, sequence
 from kerasguard.blueprint.lambdas.drawing import Drawing
+from kerasguard.blueprint.lambdas.items import item_of
 from kerasguard.blueprint.lambdas.names import CONSTANTS, DTYPES, GLOBALS, MODULES, canonical
 from kerasguard.blueprint.lambdas.operators import binary, unary
 from kerasguard.blueprint.lambdas.plain_calls import BUILTINS, bound_of_slice, call_named
@@ -158,7 +158,7 @@ def _evaluated(node: Expression, scope: _Scope) -> Any:
 def _computed(node: Expression, scope: _Scope) -> Any:
     match node:
         case Item(owner=owner, key=key):
-            return _item(_value(owner, scope), _value(key, scope), scope)
+            return item_of(_value(owner, scope), _value(key, scope), scope.drawing)
         case Unary(operator=sign, operand=operand):
             return unary(scope.drawing, sign, _value(operand, scope))
         case Binary(operator=sign, left=left, right=right, in_place=changes):
@@ -222,49 +222,6 @@ def _inner(node: Function, scope: _Scope) -> Inner:
     positional = node.parameters[: len(node.parameters) - node.keyword_only]
     pairs = zip(reversed(positional), reversed(node.defaults), strict=False)
     return Inner(node, held, {name: _value(value, scope) for name, value in pairs})
-
-
-def _item(owner: Any, key: Any, scope: _Scope) -> Any:
-    if isinstance(owner, Tensor):
-        if owner.alone and _is_of_one(key):
-            raise Unsupported(
-                f"item {key} of the only input, of which the file does not tell whether it was a "
-                "list of one tensor"
-            )
-        parts = list(key) if isinstance(key, tuple) else [key]
-        spec = [_index(part) for part in parts]
-        taken = plan(
-            "__operators__.getitem", owner.made, {"slice_spec": spec}, scope.drawing.rank_of
-        )
-        return scope.drawing.draw(taken, owner.kind)
-    if isinstance(owner, Several):
-        owner = owner.tensors
-    items = sequence(owner)
-    if isinstance(owner, Open) and isinstance(key, slice):
-        raise Unsupported("a part of what may be a tuple or a list")
-    if items is None or not (type(key) is int or isinstance(key, slice)):
-        raise Unsupported("an index of what is neither a tensor nor a list")
-    try:
-        found = items[key]
-    except IndexError:
-        raise Unsupported(f"item {key} of {len(items)}") from None
-    return tuple(found) if isinstance(owner, tuple) and isinstance(key, slice) else found
-
-
-def _is_of_one(key: Any) -> bool:
-    """Whether this index means something for a list with one item, too."""
-    return key in (0, -1) if type(key) is int else isinstance(key, slice) and bool([0][key])
-
-
-def _index(part: Any) -> Any:
-    """One part of an index as the table of TensorFlow's functions has it."""
-    if part is Ellipsis:
-        return {"class_name": "__ellipsis__"}
-    if isinstance(part, slice):
-        return {"start": part.start, "stop": part.stop, "step": part.step}
-    if part is None or type(part) is int:
-        return part
-    raise Unsupported("an index that is not in the file, or picks elements by a list")
 
 
 def _call(function: Any, values: tuple[Any, ...], named: dict[str, Any], scope: _Scope) -> Any:

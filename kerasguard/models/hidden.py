@@ -1,0 +1,61 @@
+"""One tensor that a model has and Keras does not write: read, and put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasguard.elements import Array
+from kerasguard.models import variables
+from kerasguard.models.shortcuts import Variable
+from kerasguard.tensors import TensorRecord
+
+__all__ = ["BOUNDARIES", "Hidden"]
+
+BOUNDARIES = "bin_boundaries"
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """One tensor that Keras does not write.
+
+    Args:
+        record: its key is `<owner's path>/unwritten/<names on the way to it>`.
+        holder: the Keras (or TensorFlow) variable, or the layer that has it as an attribute.
+        layer: the layer that it belongs to; None of a metric.
+        merged: whether it is a part of what its layer stores as one, so that it is put back after
+            the layer was loaded, together with the other parts or not at all.
+    """
+
+    record: TensorRecord
+    holder: Any
+    layer: Any = None
+    merged: bool = False
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether the holder is a variable."""
+        return not isinstance(self.holder, keras.Layer)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to keep; a layer that was never adapted has nothing."""
+        return self.is_variable or getattr(self.holder, BOUNDARIES) is not None
+
+    def read(self) -> Array:
+        """Its elements now."""
+        if self.is_variable:
+            return np.array(keras.ops.convert_to_numpy(self.holder))
+        return np.asarray(getattr(self.holder, BOUNDARIES), np.float64)
+
+    def write(self, array: Array) -> None:
+        """Give it these elements; whoever may want them back remembers it first."""
+        if not self.is_variable:
+            setattr(self.holder, BOUNDARIES, [float(value) for value in array])
+        elif isinstance(self.holder, Variable):
+            variables.write(self.holder, array)
+        else:
+            self.holder.assign(array)
