@@ -29,14 +29,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasguard.callbacks import WeightManifestCallback
+    from kerasguard.checkpoints.average import average
     from kerasguard.checkpoints.compare import compare
     from kerasguard.checkpoints.explain import explain
     from kerasguard.checkpoints.inspect import inspect, verify
     from kerasguard.checkpoints.latest import latest
+    from kerasguard.checkpoints.read import read
     from kerasguard.checkpoints.repair import repair
     from kerasguard.checkpoints.scan import scan
     from kerasguard.errors import KerasguardError, UnrepairableError
     from kerasguard.guard import load, plan, record, restore
+    from kerasguard.loader.arrays import Arrays
     from kerasguard.manifest import Manifest
     from kerasguard.planning.findings import Finding, Severity
     from kerasguard.planning.operations import Safety
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 __all__ = [
+    "Arrays",
     "Finding",
     "KerasguardError",
     "Manifest",
@@ -58,6 +62,7 @@ __all__ = [
     "TensorSpec",
     "UnrepairableError",
     "WeightManifestCallback",
+    "average",
     "compare",
     "explain",
     "inspect",
@@ -66,6 +71,7 @@ __all__ = [
     "patch",
     "patched",
     "plan",
+    "read",
     "record",
     "repair",
     "restore",
@@ -76,14 +82,17 @@ __all__ = [
 
 _HOMES = {
     "callbacks": ("WeightManifestCallback",),
+    "checkpoints.average": ("average",),
     "checkpoints.compare": ("compare",),
     "checkpoints.inspect": ("inspect", "verify"),
     "checkpoints.latest": ("latest",),
+    "checkpoints.read": ("read",),
     "checkpoints.repair": ("repair",),
     "checkpoints.scan": ("scan",),
     "errors": ("KerasguardError", "UnrepairableError"),
     "checkpoints.explain": ("explain",),
     "guard": ("load", "plan", "record", "restore"),
+    "loader.arrays": ("Arrays",),
     "manifest": ("Manifest",),
     "planning.findings": ("Finding", "Severity"),
     "planning.operations": ("Safety",),

@@ -1,4 +1,4 @@
-"""What differs between two checkpoints on the disk, and by how much."""
+"""What differs between two checkpoints, and by how much."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ from dataclasses import replace
 
 import numpy as np
 
+from kerasguard.arguments import check_source
 from kerasguard.checkpoints import difference
 from kerasguard.checkpoints.difference import Change
 from kerasguard.loader.reading import Reading
-from kerasguard.loader.sources import PathLike, at_hand
+from kerasguard.loader.sources import Source, at_hand
 
 __all__ = ["compare"]
 
 
-def compare(first: PathLike, second: PathLike) -> tuple[Change, ...]:
+def compare(first: Source, second: Source) -> tuple[Change, ...]:
     """All differences between two checkpoints, whatever their formats; imports no framework.
 
     A tensor's counterpart has its key; else its name; else its bytes, so that renamed and moved
     tensors are found. Where values differ, `Change.distance` and `Change.largest` tell by how much.
 
     Args:
-        first: a path or an address in MLflow.
+        first: a path or an address in MLflow, what `kerasguard.read` or `average` gave, or arrays
+            in memory by the path of their variable.
         second: likewise.
 
     Raises:
+        ArgumentError: one of them is no checkpoint; nothing was opened.
         CheckpointError: one of them cannot be read.
     """
+    for one in (first, second):
+        check_source(one)
     with (
-        at_hand(first) as (here, _),
-        at_hand(second) as (there, _),
-        Reading(here, keep=False) as left,
-        Reading(there, keep=False) as right,
+        at_hand(first) as (here, mine),
+        at_hand(second) as (there, other),
+        Reading(here, mine, keep=False) as left,
+        Reading(there, other, keep=False) as right,
     ):
         changes = difference.compare(left.finish(), right.finish())
         return tuple(_measured(change, left, right) for change in changes)

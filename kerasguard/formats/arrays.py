@@ -1,11 +1,12 @@
-"""Arrays in memory, by the path of the variable that each is meant for: `{"head/kernel": array}`.
+"""Arrays that somebody holds or computes, in the place of a checkpoint's file.
 
-No format of files, so it is not asked when a path is opened; everything behind it is the same.
+No formats of files, so they are not asked when a path is opened; everything behind is the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,11 +19,11 @@ from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table, TensorSpec
 
-__all__ = ["Arrays"]
+__all__ = ["GivenArrays", "MadeArrays"]
 
 
-class Arrays(Checkpoint):
-    """A `Checkpoint` over arrays that somebody holds.
+class GivenArrays(Checkpoint):
+    """A `Checkpoint` over arrays by the path of their variable: `{"head/kernel": array}`.
 
     Args:
         arrays: by a variable's path, as `variable.path` gives it.
@@ -87,3 +88,70 @@ class Arrays(Checkpoint):
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class MadeArrays(Checkpoint):
+    """A `Checkpoint` with all that another one tells, and other values.
+
+    Args:
+        origin: the other one; it has to stay open.
+        table: the tensors that there are now.
+        make: gives one by its key.
+        architecture: the stored config, wherever it was found.
+        writer: versions of what wrote the other one.
+    """
+
+    name: ClassVar[str] = "arrays"
+
+    def __init__(
+        self,
+        origin: Checkpoint,
+        table: Table,
+        make: Callable[[str], Array],
+        architecture: Mapping[str, Any] | None,
+        writer: Mapping[str, str],
+    ) -> None:
+        self.path, self._origin, self._make = origin.path, origin, make
+        self._architecture, self._writer = architecture, dict(writer)
+        beside = architecture is not None and not origin.traits.config  # in a manifest
+        self.traits = replace(origin.traits, config="keras3") if beside else origin.traits
+        plain = (
+            replace(r, extent=None, digest=None, nonfinite=None) for r in table.tensors.values()
+        )
+        self._table = replace(table, tensors={record.key: record for record in plain})
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Nothing that has a path."""
+        return False
+
+    def files(self) -> Mapping[str, OpenedFile]:
+        """None: no file has these values."""
+        return {}
+
+    def table(self) -> Table:
+        """The other one's records and layers, without digests."""
+        return self._table
+
+    def read(self, key: str) -> Array:
+        """One tensor."""
+        return self._make(key)
+
+    def architecture(self) -> dict[str, Any] | None:
+        """As the other one has it."""
+        return None if self._architecture is None else dict(self._architecture)
+
+    def layer_configs(self) -> dict[str, dict[str, Any]]:
+        """As the other one has them."""
+        return self._origin.layer_configs()
+
+    def writer(self) -> dict[str, str]:
+        """Of the other one."""
+        return dict(self._writer)
+
+    def assets(self) -> Mapping[str, bytes]:
+        """As the other one has them."""
+        return self._origin.assets()
+
+    def close(self) -> None:
+        """Nothing: whoever opened the other one closes it."""

@@ -18,25 +18,38 @@ __all__ = ["with_names"]
 
 # By class, its variables in the order in which they are made, and the option each depends on.
 _NORMALISED = (("gamma", "scale"), ("beta", "center"))
+_AFFINE = (("kernel", ""), ("bias", "use_bias"))
+_SEPARATE = (("depthwise_kernel", ""), ("pointwise_kernel", ""), ("bias", "use_bias"))
 _VARIABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "BatchNormalization": (*_NORMALISED, ("moving_mean", ""), ("moving_variance", "")),
     "GroupNormalization": _NORMALISED,
     "LayerNormalization": _NORMALISED,
 }
+# Numbers tell these, too; whoever reads arrays wants names.
+_PLAIN: dict[str, tuple[tuple[str, str], ...]] = {
+    **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2D"), _AFFINE),
+    **dict.fromkeys(("DepthwiseConv1D", "Conv1DTranspose", "Conv2DTranspose"), _AFFINE),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _SEPARATE),
+    "Conv3DTranspose": _AFFINE,
+    "EinsumDense": (("kernel", ""), ("bias", "bias_axes")),
+    "Embedding": (("embeddings", ""),),
+}
 
 
 def with_names(
-    records: Mapping[str, TensorRecord], architecture: Mapping[str, Any]
+    records: Mapping[str, TensorRecord], architecture: Mapping[str, Any], *, plain: bool = False
 ) -> dict[str, TensorRecord]:
     """The records, with the variables' names where the config tells them.
 
     Args:
         records: of the file's tensors, by key.
         architecture: the model's stored config.
+        plain: whether kernels and biases are named, too.
     """
     result = dict(records)
+    variables = {**_PLAIN, **_VARIABLES} if plain else _VARIABLES
     for key, class_name, config in layer_configs(architecture):
-        known = _VARIABLES.get(class_name, ())
+        known = variables.get(class_name, ())
         names = [name for name, option in known if not option or config.get(option, True)]
         own = [f"{key}/vars/{index}" for index in range(len(names))]
         if not all(k in records for k in own) or f"{key}/vars/{len(own)}" in records:

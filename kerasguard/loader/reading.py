@@ -17,15 +17,15 @@ from kerasguard.errors import (
     CheckpointError,
     CheckpointNotFoundError,
     CorruptCheckpointError,
-    ManifestMissingError,
 )
 from kerasguard.formats import open_checkpoint
 from kerasguard.loader.given_config import GivenConfig
+from kerasguard.loader.recorded import enriched, manifest_of
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.deferred import Deferred
 from kerasguard.planning.operations import Step
-from kerasguard.storage import companion, sidecar
+from kerasguard.storage import companion
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.file_survey import sha256_differences, skeleton_differences
@@ -46,6 +46,7 @@ class Reading:
             checkpoint as if nobody had recorded it; or a manifest found elsewhere.
         keep: whether to keep every tensor in memory; else they are digested piece by piece, and
             one that is asked for is read again and has to have the same digest.
+        at_once: whether to read and digest every tensor; else only `read_again` reads any.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Reading:
         manifest: ManifestPolicy | Manifest = "auto",
         *,
         keep: bool = True,
+        at_once: bool = True,
     ) -> None:
         self._keep = keep
         self._values: dict[str, Array] = {}
@@ -61,7 +63,7 @@ class Reading:
         self.path = source if isinstance(source, Path) else source.path
         self._companion: Safetensors | None = None
         with undisturbed(self.path):
-            self.manifest = _manifest(self.path, manifest)
+            self.manifest = manifest_of(self.path, manifest)
             self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
             try:
                 companion = tuple(self._open_companion())
@@ -71,7 +73,8 @@ class Reading:
         try:
             self.problems = (*self._problems(), *companion)
             self.table = self._table()
-            self._start()
+            if at_once:
+                self._start()
         except BaseException:
             self._close()
             raise
@@ -148,7 +151,7 @@ class Reading:
             return stored
         known = self.manifest.table
         tensors = {
-            key: _enriched(record, known.tensors.get(key)) for key, record in stored.tensors.items()
+            key: enriched(record, known.tensors.get(key)) for key, record in stored.tensors.items()
         }
         layers = {**stored.layers, **known.layers}
         return replace(known, tensors=tensors, layers=layers, addressing=stored.addressing)
@@ -204,7 +207,7 @@ class Reading:
         if key in self._values:
             return self._values[key]
         record = self.table.tensors[key]
-        array, found = self._read_again(record)
+        array, found = self.read_again(record)
         if found != record.digest:
             raise CorruptCheckpointError(
                 self.path,
@@ -213,9 +216,11 @@ class Reading:
             )
         return array
 
-    def _read_again(self, record: TensorRecord) -> tuple[Array, str]:
+    def read_again(self, record: TensorRecord) -> tuple[Array, str]:
+        """A tensor's elements and their digest, as they are in the file now."""
         if self.manifest is not None and record.key in self.manifest.kept:
-            assert self._companion is not None, "it was read from there"
+            if self._companion is None:
+                raise CorruptCheckpointError(self.path, f"{record.label}: its companion is missing")
             array = self._companion.read(record.key)
         elif record.extent is None:
             array = self.checkpoint.read(record.key)
@@ -283,24 +288,3 @@ class Reading:
             **(self.config.writer(told) if self.config else told),
             **(self.manifest.versions if self.manifest else {}),
         }
-
-
-def _manifest(path: Path, policy: ManifestPolicy | Manifest) -> Manifest | None:
-    if isinstance(policy, Manifest):
-        return policy
-    if policy == "ignore":
-        return None
-    found = sidecar.read(path)
-    if found is None and policy == "require":
-        raise ManifestMissingError(
-            "there is no manifest; record the checkpoint first (kerasguard.record)",
-            path=sidecar.sidecar_path(path),
-        )
-    return found
-
-
-def _enriched(stored: TensorRecord, known: TensorRecord | None) -> TensorRecord:
-    """A stored record with the names that the manifest knows; the bytes' place stays the file's."""
-    if known is None or known.spec != stored.spec:
-        return stored
-    return replace(known, digest=None, nonfinite=None, extent=stored.extent)

@@ -30,7 +30,8 @@ def at_hand(
 ) -> Iterator[tuple[Any, Manifest | ManifestPolicy]]:
     """The checkpoint on this machine, or in memory, and which manifest to use.
 
-    An MLflow URI is downloaded to a private folder, and its manifest found in the registry.
+    An MLflow URI is downloaded to a private folder, and its manifest found in the registry. What
+    `kerasguard.read` gave is the checkpoint that it reads.
     """
     if isinstance(path, str) and path.startswith(("models:/", "runs:/", "mlflow-artifacts:/")):
         from kerasguard.tracking import mlflow_models
@@ -39,9 +40,13 @@ def at_hand(
         with mlflow_models.resolve(path, manifest=policy) as download:
             yield download.path, download.manifest or manifest
     elif isinstance(path, Mapping):
-        from kerasguard.formats.arrays import Arrays
+        from kerasguard.formats.arrays import GivenArrays
+        from kerasguard.loader.arrays import Arrays
 
-        yield Arrays(path), "ignore"
+        if not isinstance(path, Arrays):
+            yield GivenArrays(path), "ignore"
+        else:
+            yield path.checkpoint(), path.manifest or ("ignore" if path.made_up else manifest)
     else:
         check_path("path", path)
         yield Path(path), manifest
@@ -49,7 +54,8 @@ def at_hand(
 
 def named(path: Source) -> str:
     """What messages call it."""
-    return "arrays in memory" if isinstance(path, Mapping) else str(path)
+    where = getattr(path, "path", None) if isinstance(path, Mapping) else path
+    return "arrays in memory" if where is None else str(where)
 
 
 def report_of(path: Source, reading: Reading, decided: RepairPlan, **more: Any) -> Report:

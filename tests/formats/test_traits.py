@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from kerasguard.formats import FORMATS, candidates, parts_of
-from kerasguard.formats.arrays import Arrays
+from kerasguard.formats.arrays import GivenArrays, MadeArrays
 
 # Where bytes and names on the disk are the subject.
 HOMES = ("kerasguard/formats/", "kerasguard/storage/")
-NAMES = {kind.name for kind in (*FORMATS, Arrays)}
-CLASSES = {kind.__name__ for kind in (*FORMATS, Arrays)}
+NAMES = {kind.name for kind in (*FORMATS, GivenArrays, MadeArrays)}
+CLASSES = {kind.__name__ for kind in (*FORMATS, GivenArrays, MadeArrays)}
 SUFFIXES = {suffix for kind in FORMATS for suffix in kind.traits.suffixes}
 MARKS = (b"PK\3\4", b"PK\5\6", b"\x89HDF", "saved_model.pb", ".index", ".data-")
 
@@ -37,9 +37,10 @@ def test_nobody_outside_formats_asks_which_class_a_checkpoint_is(repository: Pat
         for alias in node.names
         if (node.module or "").startswith("kerasguard.formats") and alias.name in CLASSES
     }
-    # Arrays in memory have no path to be recognised by, and a repair is written as `.keras`.
+    # Arrays have no path to be recognised by, and a repair is written as `.keras`.
     assert imported == {
-        ("kerasguard/loader/sources.py", "Arrays"),
+        ("kerasguard/loader/sources.py", "GivenArrays"),
+        ("kerasguard/loader/arrays.py", "MadeArrays"),
         ("kerasguard/checkpoints/repair.py", "KerasZip"),
     }
 

@@ -1,0 +1,159 @@
+"""The tensors of a checkpoint as a mapping of arrays, each verified when it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasguard.elements import Array
+from kerasguard.errors import CheckpointError, CorruptCheckpointError
+from kerasguard.formats.arrays import MadeArrays
+from kerasguard.loader.reading import Reading
+from kerasguard.manifest import Manifest
+from kerasguard.tensors import Table, TensorRecord, TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Arrays"]
+
+
+class Arrays(Mapping[str, Array]):
+    """Arrays by the path of their variable, as `kerasguard.read` gives them.
+
+    Nothing is kept: each access reads the tensor, compares it with what was recorded, and gives an
+    array of its own. `kerasguard.load` takes the whole. The files stay open until `close`, the end
+    of a `with` block, or the last reference.
+
+    Args:
+        reading: the open checkpoint.
+        records: what there is, by name.
+        stack: closes what was opened.
+        make: gives the array of a record; by default it is read from the file.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        records: Mapping[str, TensorRecord],
+        stack: contextlib.ExitStack,
+        make: Callable[[TensorRecord], Array] | None = None,
+    ) -> None:
+        self._reading, self._records, self._stack, self._make = reading, records, stack, make
+        self._open = True
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint, or the first one of those that these arrays were made from."""
+        return self._reading.path
+
+    @property
+    def format(self) -> str:
+        """Of the checkpoint, `keras_zip`."""
+        return self._reading.checkpoint.name
+
+    @property
+    def made_up(self) -> bool:
+        """Whether the values are other than the file's: averaged, or laid out otherwise."""
+        return self._make is not None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the arrays are compared with; None where nobody recorded them."""
+        return None if self._make else self._reading.manifest
+
+    @property
+    def records(self) -> Mapping[str, TensorRecord]:
+        """What is known of each tensor, by name."""
+        return self._records
+
+    @property
+    def architecture(self) -> Mapping[str, Any] | None:
+        """The stored Keras config, of the checkpoint or its manifest; not migrated."""
+        return self._reading.architecture()
+
+    @property
+    def table(self) -> Table:
+        """All that the checkpoint tells of its layers, and the tensors that are here."""
+        kept = {record.key: record for record in self._records.values()}
+        table = self._reading.table
+        return Table(kept, table.layers, table.addressing, table.ends, table.use)
+
+    def specs(self) -> dict[str, TensorSpec]:
+        """Shape and dtype by name; reads nothing."""
+        return {name: record.spec for name, record in self._records.items()}
+
+    def made(
+        self,
+        records: Mapping[str, TensorRecord],
+        make: Callable[[TensorRecord], Array],
+        stack: contextlib.ExitStack,
+    ) -> Arrays:
+        """Arrays of the same origin with other values.
+
+        Args:
+            records: what there is, by name.
+            make: gives the array of a record, of its spec.
+            stack: closes what was opened for it.
+        """
+        return Arrays(self._reading, records, stack, make)
+
+    def checkpoint(self) -> Path | MadeArrays:
+        """What a load opens: the file, or the arrays that were made of it."""
+        if self._make is None:
+            return self.path
+        by_key = {record.key: record for record in self._records.values()}
+        reading, make = self._reading, self._make
+        return MadeArrays(
+            reading.checkpoint,
+            self.table,
+            lambda key: make(by_key[key]),
+            reading.architecture(),
+            reading.config_writer(),
+        )
+
+    def __getitem__(self, name: str) -> Array:
+        record = self._records[name]
+        if not self._open:
+            raise CheckpointError(self.path, "was closed; read it again, or take arrays before")
+        return self._verified(record) if self._make is None else self._make(record)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._records
+
+    def __repr__(self) -> str:
+        size = sum(record.spec.nbytes for record in self._records.values())
+        state = "made" if self._make else "recorded" if self.manifest else "unrecorded"
+        return f"<Arrays of {self.path}: {len(self)} tensors, {size} bytes, {state}>"
+
+    def _verified(self, record: TensorRecord) -> Array:
+        array, found = self._reading.read_again(record)
+        if record.digest is not None and found != record.digest:
+            raise CorruptCheckpointError(
+                self.path,
+                f"{record.label}: its bytes are not those that were recorded; the file changed "
+                'since: take it from a copy, or read what is there by manifest="ignore"',
+            )
+        return array
+
+    def close(self) -> None:
+        """Close the files; a second call does nothing."""
+        self._open = False
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
