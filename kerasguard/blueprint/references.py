@@ -39,7 +39,8 @@ def _words(text: str) -> frozenset[str]:
 _ROOTS = r"(keras|tf_keras)(\.(api|src))?"
 _PARTS = re.compile(
     rf"{_ROOTS}\.(activations|applications|constraints|dtype_policies|initializers|layers|losses"
-    r"|metrics|models|ops|optimizers|quantizers|random|regularizers)(\.|$)"
+    r"|metrics|models|ops|optimizers|quantizers|random|regularizers"
+    r"|backend\.torch\.optimizers)(\.|$)"
 )
 _MATHEMATICAL = re.compile(
     rf"{_ROOTS}\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"

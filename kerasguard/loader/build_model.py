@@ -208,10 +208,15 @@ def _built(reading: Reading, request: Request) -> Prepared:
         built,
         taken=frozenset(made.blueprint.taken),
         unbuilt=unbuilt.unbuilt(built.model),
-        migrated=made.blueprint.architecture != made.stored,
+        migrated=_uncompiled(made.blueprint.architecture) != _uncompiled(made.stored),
         spelt_out=bool(made.stored.get("config")),
         custom_objects=custom_objects,
     )
+
+
+def _uncompiled(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what no layer's digest has anything to do with."""
+    return {key: value for key, value in architecture.items() if key != "compile_config"}
 
 
 def _allowed(reading: Reading, request: Request) -> frozenset[str]:

@@ -4,11 +4,12 @@ A migration is one module for one cause. `migrate` applies those that the writer
 for, in the order of `MIGRATIONS`, to a copy of the stored architecture; the result is what
 `keras.saving.deserialize_keras_object` of Keras 3 reads, and predicts what the writer's model did.
 
-The order matters in six places: what the model is compiled from is taken out first, as no part of
-the architecture; what lies among the weights is written into the layers as the writer's Keras
-spelled them; what gives the writer away is looked at before it is rewritten; old names become
-today's before anything is looked up by name; calls get Keras 3's form before anything rewires the
-graph; modules come last, because everything else may make new layers.
+The order matters in seven places: names of a backend's own classes go first, since what the model
+is compiled from has them; that is taken out next, as no part of the architecture; what lies among
+the weights is written into the layers as the writer's Keras spelled them; what gives the writer
+away is looked at before it is rewritten; old names become today's before anything is looked up by
+name; calls get Keras 3's form before anything rewires the graph; modules come last, because
+everything else may make new layers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from kerasguard.migrations import (
     added_losses,
     attention_layers,
     axis_lists,
+    backend_classes,
     bare_operations,
     batch_statistics,
     bilinear_upsampling,
@@ -74,6 +76,7 @@ from kerasguard.planning.findings import Finding
 __all__ = ["MIGRATIONS", "drawn", "migrate", "run"]
 
 MIGRATIONS: tuple[Migration, ...] = (
+    backend_classes.MIGRATION,
     compile_arguments.MIGRATION,
     adapted_shapes.MIGRATION,
     shared_axes.MIGRATION,

@@ -11,6 +11,6 @@ from kerasguard.errors import MissingPackageError
 
 if find_spec("keras") is None:
     raise MissingPackageError(
-        "this needs Keras, which is not installed: pip install 'kerasguard[tensorflow]', or Keras "
-        "with the backend that you use"
+        "this needs Keras, which is not installed: pip install 'kerasguard[tensorflow]', or [jax] "
+        "or [torch] instead"
     )

@@ -15,6 +15,8 @@ from typing import Any
 
 import keras
 
+from kerasguard.blueprint.backend_classes import of_every_backend
+from kerasguard.blueprint.objects import copied
 from kerasguard.models.optimizers import outermost
 from kerasguard.models.shortcuts import compiled_with, set_compiled_optimizer
 from kerasguard.models.slots import is_optimizer, slots_of
@@ -112,7 +114,7 @@ def _config(optimizer: Any) -> dict[str, Any] | None:
         )
     except Exception:  # noqa: BLE001  # get_config of somebody's own may raise anything
         return None
-    return config
+    return dict(of_every_backend(config))
 
 
 def give_back(
@@ -137,6 +139,7 @@ def give_back(
         config = one.get("config")
         if not isinstance(config, Mapping):
             continue
+        config = of_every_backend(copied(config))  # of a manifest that was written before
         holder = holders.get(str(one.get("holder")))
         now = None if holder is None else _at(holder, one["attribute"], one["entry"])
         if now is not None and _same(_config(now), config):
@@ -163,7 +166,7 @@ def give_class(model: Any, name: str) -> Given:
     }
     now = getattr(model, _MAIN, None)
     cls = classes.get(name.replace("_", "").lower())
-    if cls is None or now is None or type(now) is cls:
+    if cls is None or now is None or _is_a(now, cls):
         return Given()
     try:
         made = cls()
@@ -173,6 +176,11 @@ def give_class(model: Any, name: str) -> Given:
     set_compiled_optimizer(model, made)
     left = sorted(key for key in made.get_config() if key not in _DRIFTING)
     return Given(unrecorded=tuple(left))
+
+
+def _is_a(optimizer: Any, cls: type) -> bool:
+    """Whether it is of the class itself, or of what a backend has in its place."""
+    return isinstance(optimizer, cls) and type(optimizer).__name__ == cls.__name__
 
 
 def _made(

@@ -68,7 +68,9 @@ def snapshot(variable: Any) -> Callable[[], None]:
 
 
 def components(variable: Any) -> Sequence[Any]:
-    """The TensorFlow variables behind a Keras variable: one, or one per replica."""
+    """What lies behind a Keras variable: one variable or tensor, or one per replica."""
+    if keras.backend.backend() != "tensorflow":
+        return (variable,)
     import tensorflow as tf
 
     value = variable.value if isinstance(variable, Variable) else variable

@@ -1,0 +1,69 @@
+"""TensorFlow, JAX and PyTorch, each in an environment of its own, and files that go round them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.keras, pytest.mark.slow]
+
+# Without TensorFlow and MLflow. PyTorch's usual wheel brings five gigabytes of CUDA.
+PACKAGES = {"jax": ("jax",), "torch": ("torch==2.13.0+cpu",)}
+BASE = ("keras==3.15.1", "numpy", "h5py", "ml_dtypes", "xxhash", "google-crc32c", "rich", "jinja2")
+JOB = Path(__file__).parent / "support" / "backend_job.py"
+FILES, JOBS = 12, 7
+
+
+@pytest.fixture(scope="module")
+def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Python with one backend; made here unless `KERASGUARD_ENVIRONMENTS` is where it lies."""
+
+    def found(backend: str) -> Path:
+        told = os.environ.get("KERASGUARD_ENVIRONMENTS")
+        python = Path(told, backend, "bin", "python") if told else None
+        if python is None or not python.exists():
+            python = tmp_path_factory.mktemp(backend) / "bin" / "python"
+            venv.create(python.parents[1], with_pip=False, symlinks=True)
+            command = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
+            done = subprocess.run(
+                [*command, "--prefer-binary", *BASE, *PACKAGES[backend]],
+                capture_output=True, text=True, check=False, timeout=400,
+            )  # fmt: skip
+            if done.returncode:
+                lines = done.stderr.strip().splitlines()
+                raise FileNotFoundError(lines[-1] if lines else "pip failed")
+        return python
+
+    return found
+
+
+def test_files_go_from_backend_to_backend_and_each_does_every_job(
+    interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
+) -> None:
+    pythons, missing = {"tensorflow": Path(sys.executable)}, []
+    for backend in PACKAGES:
+        try:
+            pythons[backend] = interpreter(backend)
+        except (OSError, subprocess.SubprocessError) as error:
+            missing.append(f"{backend}: {error}")
+    before = ""
+    for number, backend in enumerate((*pythons, "tensorflow")):
+        name = f"{number}-{backend}"
+        done = subprocess.run(
+            [pythons[backend], JOB, tmp_path, name, before],
+            env={**os.environ, "PYTHONPATH": str(repository), "KERAS_BACKEND": backend},
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
+        cells = [line for line in done.stdout.splitlines() if line.startswith("ok ")]
+        jobs = 1 if backend == "tensorflow" else JOBS
+        assert len(cells) == (FILES if before else 0) + jobs, done.stdout
+        before = name
+    if missing:
+        pytest.skip(f"the others passed; not to be had here: {'; '.join(missing)}")
