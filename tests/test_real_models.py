@@ -27,9 +27,11 @@ NOT_WHOLE = {
     "einsum_attention",
     "cycle_gan",
     "functional_subclass",
+    "shared_trunk",  # two layers where there was one, and KG209 says so
+    "two_holders_of_one_layer",
 }
-# What is still reported of unmodified pairs, or refused; the benchmark tells what.
-OPEN = {"shared_trunk", "two_holders_of_one_layer", "adapted_text", "tf_idf_text"}
+# What is refused of unmodified pairs; the benchmark tells what.
+OPEN = {"adapted_text", "tf_idf_text"}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,8 @@ def test_an_unmodified_program_comes_back_as_it_was(name: str, tmp_path: Path) -
     (tmp_path / "truth").write_bytes(pickle.dumps((weights, predictions, None, refused)))
     cells = list(checked(name, PROGRAMS[name], tmp_path))
     wrong = [cell for cell in cells if cell.verdict != "right"]
+    # What Keras itself cannot load may be refused, with the reason.
+    wrong = [c for c in wrong if not (c.verdict == "refused" and "stock: ValueError" in c.detail)]
     if name in NOT_WHOLE:
         wrong = [cell for cell in wrong if (cell.format, cell.way) != ("h5", "whole")]
     assert len(cells) >= 8

@@ -28,6 +28,8 @@ __all__ = [
     "weightless",
 ]
 
+_MODELS = frozenset({"Functional", "Sequential"})
+
 
 # Layers that let everything pass when a model predicts.
 IDLE = frozenset(
@@ -204,14 +206,27 @@ def _parts(name: str) -> Iterable[str]:
 
 
 def weightless(table: Table) -> dict[str, LayerRecord]:
-    """The layers and operations without weights whose place in the graph is known."""
+    """The layers and operations without weights whose place in the graph is known.
+
+    A model is none, but the layers in it; nor is a second place of a layer that has its weights at
+    the first, as where two models share it: a config spells it out in both.
+    """
     here = placed(table)
     weighty = {r.layer for r in table.tensors.values() if r.role == "weight"}
     holding = {around(key) for key in here}
     for key in weighty:
         parts = key.split("/")
         holding |= {"/".join(parts[:n]) for n in range(1, len(parts))}
-    return {key: table.layers[key] for key in here - holding - weighty}
+    first = {_looks(table.layers[key]) for key in weighty & here}
+    return {
+        key: table.layers[key]
+        for key in here - holding - weighty
+        if table.layers[key].class_name not in _MODELS and _looks(table.layers[key]) not in first
+    }
+
+
+def _looks(layer: LayerRecord) -> tuple[str, str, str]:
+    return layer.name, layer.class_name, layer.config_digest
 
 
 def placed(table: Table) -> set[str]:

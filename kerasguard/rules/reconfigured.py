@@ -14,6 +14,7 @@ When the repair is exact: there is none; load the whole model from the checkpoin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from kerasguard.identity.counterparts import comparable, counterparts
@@ -112,7 +113,17 @@ def _without_weights(expected: Table, stored: Table) -> Iterator[Finding]:
         {k: r for k, r in side.items() if r.class_name not in skip and not _only_rounds(r)}
         for side in (ours, theirs)
     )
-    came, gone = _beyond(mine, other), _beyond(other, mine)
+    # A layer whose weights another holds too has none of its own on one side, and may on the other.
+    same = _counts(expected).items() & _counts(stored).items()
+    balanced = {like for like, _ in same}
+    came, gone = (
+        {
+            k: r
+            for k, r in _beyond(*sides).items()
+            if (r.class_name, r.config_digest) not in balanced
+        }
+        for sides in ((mine, other), (other, mine))
+    )
     for key in [k for k in came if k in gone and came[k].class_name == gone[k].class_name]:
         layer, before = came.pop(key), gone.pop(key)
         yield Finding(
@@ -129,6 +140,13 @@ def _without_weights(expected: Table, stored: Table) -> Iterator[Finding]:
     if told:
         message = f"the model {' and '.join(told)}; no weights are concerned, predictions may be"
         yield Finding("KG107", "", message, Severity.WARNING)
+
+
+def _counts(table: Table) -> Counter[tuple[str, str]]:
+    """How many layers and operations of each kind the graph has, with and without weights."""
+    return Counter(
+        (table.layers[k].class_name, table.layers[k].config_digest) for k in placed(table)
+    )
 
 
 def _shown(table: Table) -> dict[str, tuple[str, str]]:

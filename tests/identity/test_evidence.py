@@ -52,3 +52,27 @@ def test_a_name_inside_another_layers_name_speaks_against_the_addressing() -> No
 def test_tables_have_the_same_layers_or_not() -> None:
     assert same_layers(table([Layer("a")]), table([Layer("a")]))
     assert not same_layers(table([Layer("a")]), table([Layer("a", config="other")]))
+
+
+def test_a_shared_layer_s_second_place_and_a_model_have_no_weights_of_their_own_to_miss() -> None:
+    from kerasguard.identity.evidence import weightless
+    from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
+
+    def layer(key: str, name: str, kind: str) -> LayerRecord:
+        return LayerRecord(key, name, kind, f"digest of {kind}", inbound=())
+
+    layers = {
+        r.key: r
+        for r in (
+            layer("layers/dense", "trunk", "Dense"),
+            layer("layers/functional", "part", "Functional"),
+            layer("layers/functional/layers/dense", "trunk", "Dense"),
+            layer("layers/dense_1", "spare", "Dense"),
+            layer("layers/dropout", "dropout", "Dropout"),
+        )
+    }
+    kernel = TensorRecord(
+        "layers/dense/vars/0", TensorSpec((2, 2), "float32"), layer="layers/dense"
+    )
+    found = weightless(Table.of([kernel], layers=layers))
+    assert set(found) == {"layers/dense_1", "layers/dropout"}
