@@ -14,7 +14,7 @@ An import may only go down, from a higher floor to a lower one:
        bytecode/                           functions in a file: parsed and read, never run
        planning/                           drafts, findings, operations, plans
        identity/                           which stored tensor is which expected one
-    0  manifest  architecture  probe       the values that everything speaks of
+    0  manifest  probe                     the values that everything speaks of
        layer_records  manifest_records  elements -> tensors  arguments -> errors
 
 A folder's docstring says what lives there and where to start reading. Floors 0 and 1, rules,

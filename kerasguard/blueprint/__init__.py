@@ -1,5 +1,6 @@
 """A stored architecture while it is being migrated: plain JSON, and ways to walk and rewrite it.
 
+    architecture what a stored config tells of its layers, and of a live model's for comparison
     writer       who wrote the file: which Keras, which TensorFlow, which backend
     objects      the `{"class_name": ..., "config": ...}` dicts inside a config
     nodes        the calls of a functional graph, in Keras 3's form

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kerasguard.architecture import layer_configs, layer_records, unique_name
+from kerasguard.blueprint.architecture import layer_configs, layer_records, unique_name
 from kerasguard.errors import ArchitectureError
 from kerasguard.formats.stored_variables import with_names
 from kerasguard.tensors import (

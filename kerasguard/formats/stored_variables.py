@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kerasguard.architecture import layer_configs
+from kerasguard.blueprint.architecture import layer_configs
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["with_names"]

@@ -10,7 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kerasguard.architecture import config_digest, graph_ends, layer_configs, layer_records
+from kerasguard.blueprint.architecture import (
+    config_digest,
+    graph_ends,
+    layer_configs,
+    layer_records,
+)
 from kerasguard.errors import ArchitectureError
 from kerasguard.identity.pairing import Pairing
 from kerasguard.layouts import outputs_first, owner, restore_table

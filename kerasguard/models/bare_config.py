@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasguard.architecture import counts
+from kerasguard.blueprint.architecture import counts
 from kerasguard.models.patches import Patch, PatchSet
 
 __all__ = ["bare_config"]

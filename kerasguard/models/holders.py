@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kerasguard.architecture import unique_name
+from kerasguard.blueprint.architecture import unique_name
 from kerasguard.models.shortcuts import Variable, own_state, sublayers
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import auto_named, snake_case

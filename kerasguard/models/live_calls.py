@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kerasguard.architecture import unique_name
+from kerasguard.blueprint.architecture import unique_name
 from kerasguard.models.shortcuts import GraphCall, graph_calls, graph_ends, object_type
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import Ends, snake_case

@@ -1,7 +1,7 @@
 """The layers of a live Keras 3 model: their graph and the digests of their configs.
 
-The same that `kerasguard.architecture.layer_records` reads from a stored architecture, so that
-the two can be compared; `tests/models/test_live_graph.py` holds them together.
+The same that `layer_records` of `blueprint/architecture.py` reads from a stored architecture, so
+that the two can be compared; `tests/models/test_live_graph.py` holds them together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from kerasguard.architecture import config_digest, graph_digest
+from kerasguard.blueprint.architecture import config_digest, graph_digest
 from kerasguard.models.bare_config import bare_config
 from kerasguard.models.call_arguments import call_text, text_of
 from kerasguard.models.fast_build import less_work

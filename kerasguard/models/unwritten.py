@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from kerasguard.architecture import unique_name
+from kerasguard.blueprint.architecture import unique_name
 from kerasguard.models.hidden import BOUNDARIES, Hidden
 from kerasguard.models.holders import named_layers
 from kerasguard.models.live_model import Place, places, spec_of_value

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import keras
 
-from kerasguard.architecture import unique_name
+from kerasguard.blueprint.architecture import unique_name
 from kerasguard.models.shortcuts import (
     attribute_skipset,
     object_type,

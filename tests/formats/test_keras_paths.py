@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kerasguard
-from kerasguard.architecture import layer_records
+from kerasguard.blueprint.architecture import layer_records
 from kerasguard.formats.keras_paths import weights_table
 from kerasguard.tensors import TensorSpec
 

@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras")
 from keras_zoo import MARKS, ZOO  # noqa: E402  needs keras
 
 import kerasguard as kg  # noqa: E402
-from kerasguard.architecture import layer_records  # noqa: E402
+from kerasguard.blueprint.architecture import layer_records  # noqa: E402
 from kerasguard.models.live_graph import layer_digest  # noqa: E402
 from kerasguard.models.live_model import architecture, model_table  # noqa: E402
 

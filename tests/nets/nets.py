@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from kerasguard.architecture import config_digest, unique_name
+from kerasguard.blueprint.architecture import config_digest, unique_name
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec, snake_case
 
 __all__ = ["Inner", "Laid", "Layer", "Net", "laid_out", "net"]

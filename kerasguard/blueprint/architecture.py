@@ -20,6 +20,7 @@ from typing import Any
 
 import xxhash
 
+from kerasguard.blueprint.called_tensors import Called, name_in_calls, ranked, shifted, tensors_of
 from kerasguard.tensors import Ends, LayerRecord, snake_case
 
 __all__ = [
@@ -57,8 +58,6 @@ _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 # One layer is exported, and so serialised, under another name than its class has, which automatic
 # names and keys follow.
 _EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
-
-Called = list[list[tuple[str, int, int]]]
 
 
 def counts(key: str) -> bool:
@@ -137,7 +136,7 @@ def graph_ends(architecture: Mapping[str, Any]) -> dict[str, Ends]:
         entries = _entries(around) or []
         keys = _keys(entries, prefix)
         if "input_layers" in around["config"]:
-            names = [_name(entry) for entry in entries]
+            names = [name_in_calls(entry) for entry in entries]
             rank = {name: index for index, name in enumerate(names)}
             ends = [_ends(around, kind, entries, rank) for kind in ("input", "output")]
             if all(index >= 0 for tensors in ends for index, _, _ in tensors):
@@ -153,7 +152,7 @@ def _read_graph(
     """Record the layers of a graph under `prefix`; the graph's digest."""
     entries = _entries(architecture) or []
     keys = _keys(entries, prefix)
-    names = [_name(entry) for entry in entries]
+    names = [name_in_calls(entry) for entry in entries]
     calls = _calls(architecture, entries)
     rank = {name: index for index, name in enumerate(names)}
     by_name = dict(zip(names, keys, strict=True))
@@ -165,7 +164,7 @@ def _read_graph(
         records[key] = record
         digest = _layer_digest(entry, key, records)
         records[key] = LayerRecord(key, names[index], _class(entry), digest, inbound, index)
-        nodes.append((digest, _ranked(called, rank)))
+        nodes.append((digest, ranked(called, rank)))
     return graph_digest(_class(architecture), nodes, _ends(architecture, "output", entries, rank))
 
 
@@ -203,26 +202,13 @@ def _keys(entries: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
 
 def _calls(architecture: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[Called]:
     if "input_layers" not in architecture["config"]:
-        names = [_name(entry) for entry in entries]
+        names = [name_in_calls(entry) for entry in entries]
         return [[[(name, 0, 0)] if name else []] for name in ["", *names[:-1]]]
-    calls = [[list(_tensors(call)) for call in entry.get("inbound_nodes", ())] for entry in entries]
-    shift = _shifted(entries, calls)
+    calls = [
+        [list(tensors_of(call)) for call in entry.get("inbound_nodes", ())] for entry in entries
+    ]
+    shift = shifted(entries, calls)
     return [[[(n, i - shift.get(n, 0), j) for n, i, j in c] for c in called] for called in calls]
-
-
-def _shifted(entries: Sequence[Mapping[str, Any]], calls: Sequence[Called]) -> dict[str, int]:
-    """By name, how far the writer counts a nested model's calls too high.
-
-    Some versions of Keras count a model's own construction as its call number zero.
-    """
-    count = {_name(entry): len(entry.get("inbound_nodes", ())) for entry in entries}
-    lowest: dict[str, int] = {}
-    highest: dict[str, int] = {}
-    for called in calls:
-        for name, index, _ in (tensor for call in called for tensor in call):
-            lowest[name] = min(index, lowest.get(name, index))
-            highest[name] = max(index, highest.get(name, index))
-    return {n: 1 for n in lowest if lowest[n] > 0 and highest[n] >= max(count.get(n, 0), 1)}
 
 
 def _ends(
@@ -235,47 +221,21 @@ def _ends(
     config = architecture["config"]
     if "input_layers" not in config:
         return []
-    nested = {_name(e): len(e.get("inbound_nodes", ())) for e in entries if _entries(e) is not None}
+    nested = {
+        name_in_calls(e): len(e.get("inbound_nodes", ()))
+        for e in entries
+        if _entries(e) is not None
+    }
     found = []
-    for name, index, tensor in _tensors(config.get(f"{kind}_layers", ())):
+    for name, index, tensor in tensors_of(config.get(f"{kind}_layers", ())):
         shift = 1 if name in nested and index >= max(nested[name], 1) else 0
         found.append([rank.get(name, -1), index - shift, tensor])
     return found
 
 
-def _ranked(called: Called, rank: Mapping[str, int]) -> Any:
-    return [[[rank.get(name, -1), index, tensor] for name, index, tensor in c] for c in called]
-
-
-def _tensors(value: Any) -> Iterator[tuple[str, int, int]]:
-    """The (layer name, call index, tensor index) in a call's arguments, in Keras' order."""
-    if isinstance(value, Mapping):
-        if value.get("class_name") == "__keras_tensor__":
-            name, call, tensor = value["config"]["keras_history"][:3]
-            yield str(name), int(call), int(tensor)
-        else:
-            for key in sorted(value):
-                yield from _tensors(value[key])
-    elif isinstance(value, (list, tuple)):
-        if list(value[:2]) == ["_CONSTANT_VALUE", -1]:  # of any type, in place of a tensor
-            yield from _tensors(value[3:])
-        elif len(value) in (3, 4) and isinstance(value[0], str) and isinstance(value[1], int):
-            yield value[0], value[1], int(value[2])
-            yield from _tensors(value[3:])
-        else:
-            for item in value:
-                yield from _tensors(item)
-
-
 def _class(entry: Mapping[str, Any]) -> str:
     name = str(entry.get("class_name", "")).rsplit(">", 1)[-1]
     return _EXPORTED.get(name, name)
-
-
-def _name(entry: Mapping[str, Any]) -> str:
-    config = entry.get("config")
-    named = config.get("name") if isinstance(config, Mapping) else None
-    return str(entry.get("name") or named or "")
 
 
 def _essence(value: Any) -> Any:
