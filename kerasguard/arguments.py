@@ -157,8 +157,8 @@ def check_mapping(name: str, value: object, example: str, *, texts: bool = False
             raise ArgumentError(f"{name}={pair} is not understood; pass {name}={example}")
 
 
-def check_count(name: str, value: object, word: str) -> None:
-    """Refuse what is neither `word` nor a whole number from 1 on."""
+def check_count(name: str, value: object, word: str | None) -> None:
+    """Refuse what is neither `word` (or None) nor a whole number from 1 on."""
     counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if not counts and value != word:
         raise ArgumentError(

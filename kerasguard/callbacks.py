@@ -19,8 +19,10 @@ from kerasguard.arguments import (
     check_text,
 )
 from kerasguard.errors import ArgumentError
+from kerasguard.models.monitored import directions
 from kerasguard.recorder.background import Background
 from kerasguard.recorder.patching import Context, arm
+from kerasguard.recorder.retention import Retention
 from kerasguard.tracking.mlflow_tracking import observer_for
 
 __all__ = ["WeightManifestCallback"]
@@ -41,12 +43,18 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         filepath: also save the model there, as `ModelCheckpoint` would; takes `{epoch:02d}` and
             metrics such as `{val_loss:.2f}`. The arguments that follow are those of
-            `ModelCheckpoint` and count with `filepath` only.
+            `ModelCheckpoint` and count with `filepath` only, `monitor` and `mode` with `keep` too.
         monitor: the metric that decides what is best.
         mode: `auto`, `min` or `max`.
         save_best_only: save only where `monitor` has improved.
         save_weights_only: save `.weights.h5` instead of a whole model.
         save_freq: `"epoch"`, or a number of batches.
+        keep: after each save, whoever saved, delete this run's older ones of the same template
+            (paths that differ in numbers only), with manifest, companion and shards: all but the
+            newest so many and the best by `monitor`. Only what was recorded and is byte for byte
+            as recorded is ever deleted, never while no newer one verifies, and with MLflow not
+            before its manifest is there. Where training goes on (`initial_epoch`), those from
+            before count too.
         log_to_mlflow: `"auto"` logs manifests where an MLflow run is active.
         strict: raise where recording fails, instead of a warning; the save has happened then.
         probe: record what the model makes of a seeded input, so that a load can tell whether it
@@ -79,6 +87,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         save_best_only: bool = False,
         save_weights_only: bool = False,
         save_freq: Literal["epoch"] | int = "epoch",
+        keep: int | None = None,
         log_to_mlflow: bool | Literal["auto"] = "auto",
         strict: bool = False,
         probe: Any = False,
@@ -88,6 +97,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         check_flag("strict", strict)
         check_flag("background", background)
+        check_count("keep", keep, None)
         check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
         check_probe(probe, inputs=True)
         options = {
@@ -98,13 +108,15 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
             "save_freq": save_freq,
             "verbose": verbose,
         }
-        _check_saver(options, filepath)
+        _check_saver(options, filepath, with_best=keep is not None)
         super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow = log_to_mlflow
         self._observers = tuple(observers)
         self._recording = Context(strict=strict, probe=probe)
         self.background = background
+        self._retention = None if keep is None else Retention(keep, monitor)
+        self._monitored = monitor, mode
         self._fitting, self._batch = False, -1
         self._saver = None if filepath is None else _saver(os.fspath(filepath), options)
         # Keras waits for every batch's result unless its callbacks can do without.
@@ -131,14 +143,20 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._recording.saves = 0
         self._recording.training = {}
         observer = observer_for(self.log_to_mlflow) if _is_chief(self.model) else None
-        sent = () if observer is None else (observer,)
-        self._recording.observers = (*sent, *self._observers)
+        told: list[Any] = [] if observer is None else [observer]
+        told += self._observers
+        if self._retention is not None and _is_chief(self.model):
+            self._retention.begin(logged=observer is not None)
+            told.append(self._retention)  # last: what MLflow has not got yet stays
+        self._recording.observers = tuple(told)
         if self._saver is not None:
             self._saver.on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Every save from now on is of this epoch."""
         self._batch = -1
+        if self._retention is not None:
+            self._retention.begin_epoch(epoch)
         self._recording.training = {"epoch": epoch, "metrics": {}, "complete": False}
         if self._saver is not None:
             self._saver.on_epoch_begin(epoch, logs)
@@ -146,6 +164,8 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """The running metrics; at the last batch they are the epoch's."""
         if batch > self._batch:  # Keras may tell them from several threads
+            if self._batch < 0 and self._retention is not None:
+                self._retention.directions = directions(self.model, *self._monitored)
             self._batch = batch
             self._note(logs, _is_last(batch, self.params))
         if self._saver is not None and _is_chief(self.model):
@@ -177,6 +197,8 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
             flush = getattr(observer, "flush", None)  # a plain callable has nothing on its way
             if flush is not None:
                 flush(0.0)
+        if self._retention is not None:
+            self._retention.finish()
         if self._recording.saves == 0:
             _log.warning(
                 "WeightManifestCallback: nothing was saved during fit, so nothing was recorded; "
@@ -211,7 +233,7 @@ def _is_chief(model: Any) -> bool:
     return kind in ("chief", "master")
 
 
-def _check_saver(options: dict[str, Any], filepath: object) -> None:
+def _check_saver(options: dict[str, Any], filepath: object, *, with_best: bool) -> None:
     """Refuse what `ModelCheckpoint` would not understand, or would never be asked to obey."""
     check_text("monitor", options["monitor"])
     check_choice("mode", options["mode"], ("auto", "min", "max"))
@@ -224,6 +246,8 @@ def _check_saver(options: dict[str, Any], filepath: object) -> None:
         return
     usual = inspect.signature(WeightManifestCallback).parameters
     for name, value in options.items():
+        if with_best and name in ("monitor", "mode"):
+            continue
         if value != usual[name].default:
             raise ArgumentError(
                 f"{name}={value!r} counts with filepath= only, which is not given; without it this "

@@ -179,6 +179,8 @@ CALLBACK: dict[str, tuple[dict[str, Any], str]] = {
     "save_freq true": ({"filepath": "a.keras", "save_freq": True}, "save_freq=True"),
     "save_freq zero": ({"filepath": "a.keras", "save_freq": 0}, "save_freq=0"),
     "verbose": ({"filepath": "a.keras", "verbose": "yes"}, "verbose='yes'"),
+    "keep": ({"keep": 0}, "allowed: None or a whole number"),
+    "keep word": ({"keep": "all"}, "keep='all'"),
     "log_to_mlflow": ({"log_to_mlflow": "never"}, "allowed: True, False, 'auto'"),
     "background": ({"background": 1}, "background=1"),
     "strict": ({"strict": 1}, "strict=1"),

@@ -48,6 +48,7 @@ class Outbox:
         self._behind: set[str] = set()
         self._pause = _FIRST_PAUSE
         self._failures: set[Path | None] = set()
+        self._unsent: set[str] = set()
         self._asked = False
         self._registered: dict[str, Parcel] = {}
         self._untold: dict[str, str] = {}
@@ -57,6 +58,7 @@ class Outbox:
     def post(self, parcel: Parcel) -> None:
         """Queue a parcel; returns at once."""
         with self._changed:
+            self._unsent.add(parcel.manifest.checkpoint_id)
             if len(self._waiting) < LIMIT:
                 self._waiting.append(parcel)
             elif parcel.kept is not None:
@@ -114,6 +116,7 @@ class Outbox:
             self._failed(parcel, f"{type(problem).__name__}: {problem}", lost=gone(problem))
             return
         self._pause = _FIRST_PAUSE
+        self._unsent.discard(parcel.manifest.checkpoint_id)
         if parcel.model_id is not None:
             self._registered[parcel.model_id] = parcel
         # The store answers: what earlier processes and an outage left is sent now.
@@ -162,6 +165,12 @@ class Outbox:
         """How many have not arrived, as far as this process knows."""
         with self._changed:
             return len(self._waiting) + len(self._failures)
+
+    @property
+    def unsent(self) -> set[str]:
+        """Ids of the checkpoints whose manifests were posted here and have not arrived."""
+        with self._changed:
+            return set(self._unsent)
 
     def _failed(self, parcel: Parcel, problem: str, *, lost: bool = False) -> None:
         """Note a run's first failure; the lock is held."""

@@ -32,6 +32,7 @@ __all__ = [
     "observer_for",
     "require",
     "sync",
+    "waiting",
 ]
 
 PATIENCE = 5.0
@@ -150,6 +151,12 @@ def sync(tell: Callable[[str], None]) -> Synced:
     if next(kept_in(outbox_folder()), None) is not None:
         require("mlflow-sync")
     return mlflow_outbox.sync(tell)
+
+
+def waiting() -> set[str]:
+    """Ids of the checkpoints whose manifests are not in MLflow, of earlier processes too."""
+    kept = {parcel.manifest.checkpoint_id for parcel in kept_in(outbox_folder())}
+    return kept | _outbox.unsent
 
 
 def _model_being_logged(mlflow: Any, path: Path) -> str | None:

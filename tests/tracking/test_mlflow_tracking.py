@@ -335,6 +335,26 @@ def test_more_manifests_than_fit_in_memory_wait_on_the_disk(
     assert not _waiting()
 
 
+def test_what_has_not_arrived_is_known_of_this_process_and_of_earlier_ones(
+    local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the deletion of old checkpoints has to know."""
+    gate = threading.Event()
+    _hold(monkeypatch, gate)
+    saves = [event(tmp_path / f"{i}.keras", i) for i in range(2)]
+    ids = {saved.manifest.checkpoint_id for saved in saves}
+    with local_mlflow.start_run():
+        for saved in saves:
+            MlflowObserver()(saved)
+        assert mlflow_tracking.waiting() == ids
+        assert mlflow_tracking._outbox.unsent == ids
+        gate.set()
+        assert mlflow_tracking.flush(60)
+    assert mlflow_tracking.waiting() == set()
+    Parcel.of("sqlite:///gone.db", "0" * 32, None, saves[0])  # an earlier process left it
+    assert mlflow_tracking.waiting() == {saves[0].manifest.checkpoint_id}
+
+
 def test_what_cannot_be_kept_on_the_disk_is_sent_from_memory(
     local_mlflow: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
