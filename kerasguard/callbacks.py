@@ -95,8 +95,7 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         verbose: int = 0,
         observers: Iterable[Callable[[Any], object]] = (),
     ) -> None:
-        check_flag("strict", strict)
-        check_flag("background", background)
+        _check(strict=strict, background=background)
         check_count("keep", keep, None)
         check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
         check_probe(probe, inputs=True)
@@ -111,15 +110,13 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         _check_saver(options, filepath, with_best=keep is not None)
         super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
-        self.log_to_mlflow = log_to_mlflow
+        self.log_to_mlflow, self.background = log_to_mlflow, background
         self._observers = tuple(observers)
         self._recording = Context(strict=strict, probe=probe)
-        self.background = background
         self._retention = None if keep is None else Retention(keep, monitor)
-        self._monitored = monitor, mode
-        self._fitting, self._batch = False, -1
+        self._monitored, self._fitting, self._batch = (monitor, mode), False, -1
         self._saver = None if filepath is None else _saver(os.fspath(filepath), options)
-        # Keras waits for every batch's result unless its callbacks can do without.
+        # Else Keras waits for every batch's result.
         self.async_safe = self._saver is None or save_freq == "epoch"
 
     def set_params(self, params: dict[str, Any]) -> None:
@@ -231,6 +228,11 @@ def _is_chief(model: Any) -> bool:
     if kind == "worker" and not (jobs.get("chief") or jobs.get("master")):
         return bool(resolver.task_id == 0)
     return kind in ("chief", "master")
+
+
+def _check(**flags: bool) -> None:
+    for name, value in flags.items():
+        check_flag(name, value)
 
 
 def _check_saver(options: dict[str, Any], filepath: object, *, with_best: bool) -> None:

@@ -9,7 +9,8 @@ stops the work.
     │   ├── UnknownFormatError          the content is no checkpoint that kerasguard knows
     │   ├── CorruptCheckpointError      the container is broken (truncated, bad CRC, ...)
     │   ├── PinnedDigestError           it is not the one whose digest the caller demands
-    │   └── BadWriteError               a save did not reach the disk as it was (also an OSError)
+    │   ├── BadWriteError               a save did not reach the disk as it was (also an OSError)
+    │   └── GuardError                  Keras was to load what is not as recorded (also an OSError)
     ├── ManifestError               the manifest cannot be read; `.where` says at which place
     │   ├── ManifestMissingError        only where the caller demanded one
     │   └── UnsupportedManifestError    a newer schema
@@ -36,6 +37,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointNotFoundError",
     "CorruptCheckpointError",
+    "GuardError",
     "KerasguardError",
     "ManifestError",
     "ManifestMissingError",
@@ -98,6 +100,13 @@ class BadWriteError(CheckpointError, OSError):
     ) -> None:
         super().__init__(path, message)
         self.held = held or {}
+
+
+class GuardError(CheckpointError, OSError):
+    """Keras itself was to load a recorded checkpoint that is damaged; nothing was loaded.
+
+    An OSError, so that `BackupAndRestore(double_checkpoint=True)` turns to the backup before.
+    """
 
 
 class ManifestError(KerasguardError):

@@ -151,6 +151,8 @@ OTHERS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
     "patch probe": (kg.patch, {"probe": "layer"}, "did you mean 'layers'"),
     "patch probe input": (kg.patch, {"probe": [1.0]}, "allowed: True, False, 'layers'"),
     "patch background": (kg.patch, {"background": "yes"}, "allowed: True, False"),
+    "patch loads": (kg.patch, {"loads": "yes"}, "allowed: True, False"),
+    "patched loads": (kg.patched, {"loads": 1}, "allowed: True, False"),
     "patched strict": (kg.patched, {"strict": None}, "allowed: True, False"),
     "patched probe": (kg.patched, {"probe": 1}, "allowed: True, False, 'layers'"),
     "strategy": (kg.load, {"path": PATH, "strategy": "mirrored"}, "no tf.distribute.Strategy"),

@@ -19,7 +19,7 @@ PLUGIN = """
 import os
 import kerasguard
 
-kerasguard.patch()
+kerasguard.patch(loads=True)
 listdir = os.listdir
 os.listdir = lambda *path: [n for n in listdir(*path) if not n.endswith(".manifest.json")]
 """

@@ -41,6 +41,7 @@ class Context:
         saves: how many saves were seen, recorded or not.
         probe: as for `kerasguard.record`.
         background: does the saves where the caller need not wait for them.
+        loads: whether Keras' own loads are verified first.
     """
 
     training: dict[str, Any] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Context:
     saves: int = 0
     probe: Any = False
     background: Background | None = None
+    loads: bool = False
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
-"""Every public way to save a Keras model, seen once: `patch`, `unpatch`, `patched`.
+"""Every public way to save or load a Keras model, seen once: `patch`, `unpatch`, `patched`.
 
 Wrapped are the methods of `keras.Model`, the functions of `keras.saving` and `keras.models`, and
 the functions that those call, for callers who imported `save_model` by name before. A save that
-runs inside another one is part of that one.
+runs inside another one is part of that one. Loads are wrapped where somebody wants them guarded.
 
 A callback records the saves of its own model only: `arm` keeps the wrappers in place as long as
 such a model lives. Keras is imported by the first `patch` or `arm`, not by this module.
@@ -17,22 +17,31 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from kerasguard.arguments import check_flag, check_probe
 from kerasguard.errors import PatchError
 from kerasguard.recorder.background import Background
+from kerasguard.recorder.guarded_load import BACKUPS, copied_with_its_manifest, guarded
 from kerasguard.recorder.patched_save import Context, recorded
 
 __all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
 
 _METHODS = ("save", "save_weights", "export")
 _FUNCTIONS = ("save_model", "save_weights")
+_PATHS = {"filepath", "src"}  # what the wrappers look for among the arguments
+_LOADS = ("load_model", "load_weights")
 # Private: what the public functions call. Wrapped to see callers who hold those by name.
 _INNER = (
     ("keras.src.saving.saving_lib", "save_model"),
     ("keras.src.saving.saving_lib", "save_weights_only"),
     ("keras.src.legacy.saving.legacy_h5_format", "save_model_to_hdf5"),
+)
+_INNER_LOADS = (
+    ("keras.src.saving.saving_lib", "load_model"),
+    ("keras.src.saving.saving_lib", "load_weights_only"),
+    ("keras.src.legacy.saving.legacy_h5_format", "load_model_from_hdf5"),
 )
 
 
@@ -70,6 +79,7 @@ def patch(
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
     background: bool = False,
+    loads: bool = False,
     observers: Iterable[Callable[[Any], object]] = (),
 ) -> None:
     """From now on every save of every Keras model leaves a manifest; call it as often as you like.
@@ -81,6 +91,9 @@ def patch(
         background: copy the model's values and save them in a thread, so that the caller does not
             wait. Takes the model's size in memory. At most one save is on its way; what it raises
             is raised by the next one or by `unpatch`.
+        loads: also verify every checkpoint that was recorded before Keras itself loads it
+            (`load_model`, `load_weights`, the resume of `BackupAndRestore`), and raise GuardError
+            where it was damaged since. What nobody recorded is loaded as ever.
         observers: called after each save with an event whose `path` and `manifest` tell what was
             recorded.
 
@@ -88,7 +101,7 @@ def patch(
         ArgumentError: an argument is not understood; nothing was patched.
         MissingPackageError: Keras is not installed, or MLflow is not and shall be logged to.
     """
-    context = _context(strict, log_to_mlflow, probe, observers, background)
+    context = _context(strict, log_to_mlflow, probe, observers, background, loads)
     with _lock:
         _state.everything = context
         _install()
@@ -124,13 +137,14 @@ def patched(
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
     background: bool = False,
+    loads: bool = False,
     observers: Iterable[Callable[[Any], object]] = (),
 ) -> contextlib.AbstractContextManager[None]:
     """`patch` for the length of a `with` block; blocks may nest and overlap; errors as there.
 
     The end of the block waits for a save in the background, and raises what that raised.
     """
-    return _patched(_context(strict, log_to_mlflow, probe, observers, background))
+    return _patched(_context(strict, log_to_mlflow, probe, observers, background, loads))
 
 
 @contextlib.contextmanager
@@ -195,45 +209,64 @@ def _context(
     probe: Any,
     observers: Iterable[Callable[[Any], object]],
     background: bool,
+    loads: bool,
 ) -> Context:
     from kerasguard.tracking.mlflow_tracking import observer_for
 
     check_flag("strict", strict)
     check_flag("background", background)
+    check_flag("loads", loads)
     check_probe(probe, inputs=False)
     observer = observer_for(log_to_mlflow)
     told: list[Callable[[Any], object]] = [] if observer is None else [observer]
     told += observers
     worker = Background() if background else None
-    return Context(strict=strict, observers=tuple(told), probe=probe, background=worker)
+    return Context(
+        strict=strict, observers=tuple(told), probe=probe, background=worker, loads=loads
+    )
 
 
 def _install() -> None:
-    if _state.patches:
-        for done in _state.patches:
-            if done.removable:  # somebody may have put the original back
-                setattr(done.owner, done.name, done.wrapper)
-        return
     from kerasguard import models  # noqa: F401  # which says what to install
 
-    for owner, name, called_by in _targets():
+    for done in _state.patches:
+        if done.removable:  # somebody may have put the original back
+            setattr(done.owner, done.name, done.wrapper)
+    present = {(id(done.owner), done.name) for done in _state.patches}
+    for owner, name, wrapped in _targets():
         original = vars(owner).get(name)
-        if callable(original) and "filepath" in inspect.signature(original).parameters:
-            wrapper = recorded(original, _contexts, called_by=called_by)
-            done = _Patch(owner, name, original, wrapper)
+        fits = callable(original) and _PATHS & inspect.signature(original).parameters.keys()
+        if fits and (id(owner), name) not in present:
+            done = _Patch(owner, name, original, wrapped(original))
             setattr(owner, name, done.wrapper)
             _state.patches.append(done)
 
 
-def _targets() -> Iterator[tuple[Any, str, str]]:
-    """Each place to patch, and the only module whose calls count there."""
+def _targets() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
+    """Each place to patch, and what makes the wrapper: of private ones for one module's calls."""
     keras = importlib.import_module("keras")
+    places = (keras.saving, keras.models)
     public = keras.saving.save_model.__module__
-    yield from ((keras.Model, name, "") for name in _METHODS)
-    yield from ((m, name, "") for m in (keras.saving, keras.models) for name in _FUNCTIONS)
-    for module, name in _INNER:
+    saves = partial(recorded, contexts_of=_contexts)
+    yield from ((keras.Model, name, saves) for name in _METHODS)
+    yield from ((m, name, saves) for m in places for name in _FUNCTIONS)
+    yield from _inner(_INNER, partial(saves, called_by=public))
+    copies = partial(copied_with_its_manifest, called_by=BACKUPS)
+    yield from _inner((("keras.src.utils.file_utils", "copy"),), copies)
+    if not (_state.armed or any(context.loads for context in _everyone())):
+        return
+    loads = partial(guarded, wanted=_is_guarded)
+    yield keras.Model, "load_weights", loads
+    yield from ((m, name, loads) for m in places for name in _LOADS)
+    yield from _inner(_INNER_LOADS, partial(loads, called_by=public))
+
+
+def _inner(
+    names: Iterable[tuple[str, str]], wrapped: Callable[[Any], Any]
+) -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
+    for module, name in names:
         with contextlib.suppress(ImportError):
-            yield importlib.import_module(module), name, public
+            yield importlib.import_module(module), name, wrapped
 
 
 def _remove_if_idle() -> None:
@@ -253,5 +286,13 @@ def _contexts(model: Any) -> list[Context]:
     """What a save of `model` is recorded with; nothing: it is not recorded."""
     if not isinstance(model, importlib.import_module("keras").Model):
         return []
-    everyone = [c for c in (_state.everything, *_state.scopes) if c is not None]
-    return [*everyone[:1], *_armed(model)]
+    return [*_everyone()[:1], *_armed(model)]
+
+
+def _everyone() -> list[Context]:
+    return [c for c in (_state.everything, *_state.scopes) if c is not None]
+
+
+def _is_guarded(model: Any, resuming: bool) -> bool:
+    """Whether a load of Keras is verified first: all, or the backups of a callback's model."""
+    return any(c.loads for c in _everyone()) or (resuming and bool(_armed(model)))

@@ -33,7 +33,7 @@ from kerasguard.storage.commit import staged
 from kerasguard.storage.file_survey import file_digests, file_records
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["Recorded", "record", "save", "survey_checkpoint"]
+__all__ = ["Recorded", "digested", "record", "save", "survey_checkpoint"]
 
 _VERSIONED = ("kerasguard", "keras", "tensorflow", "numpy", "h5py", "ml_dtypes")
 
@@ -171,7 +171,7 @@ def survey_checkpoint(
         The manifest, and the content of the companion, empty where there is nothing to keep.
     """
     with open_checkpoint(path) as checkpoint, file_digests(checkpoint) as digests:
-        table, kept = _digested(checkpoint), b""
+        table, kept = digested(checkpoint), b""
         manifest = Manifest(
             format=checkpoint.name,
             files=(),
@@ -187,7 +187,8 @@ def survey_checkpoint(
         return replace(manifest, files=file_records(checkpoint, table, digests)), kept
 
 
-def _digested(checkpoint: Checkpoint) -> Table:
+def digested(checkpoint: Checkpoint) -> Table:
+    """A checkpoint's table with the digests of what lies on the disk; keeps no tensor."""
     stored = checkpoint.table()
     arena = Arena(
         checkpoint.files(),

@@ -25,6 +25,7 @@ __all__ = [
     "is_companion",
     "located",
     "name_of",
+    "renamed",
     "retire",
     "write",
 ]
@@ -54,6 +55,12 @@ def belongs(name: str, checkpoint: str) -> bool:
     return match is not None and durable.name_beside(checkpoint, match["rest"]) == name
 
 
+def renamed(name: str, checkpoint: str) -> str:
+    """What a companion of this name is called beside a checkpoint that has another name."""
+    match = _NAME.fullmatch(name)
+    return durable.name_beside(checkpoint, match["rest"]) if match else name
+
+
 def located(checkpoint: Path, name: str) -> Path:
     """Where the companion of a checkpoint lies that may have been renamed, both in the same way.
 
@@ -62,9 +69,8 @@ def located(checkpoint: Path, name: str) -> Path:
     """
     if not name or name in (".", "..") or "/" in name or "\0" in name:
         raise ManifestError(f"{name!r:.80} is no name of a companion", where="companion.name")
-    match = _NAME.fullmatch(name)
     beside = [Path(checkpoint), Path(checkpoint).resolve()]
-    names = [name, *(durable.name_beside(p.name, match["rest"]) for p in beside if match)]
+    names = [name, *(renamed(name, p.name) for p in beside)]
     places = [p.with_name(n) for p in beside for n in names if p.name]
     return next((place for place in places if place.is_file()), places[0])
 
