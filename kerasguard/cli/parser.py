@@ -25,6 +25,10 @@ _EXAMPLES = {
     "report": ("report run/07.keras page.html", "report old.h5 page.html --plan"),
     "scan": ("scan runs", "scan runs --only differs", "scan runs --jsonl > found.jsonl"),
     "latest": ("latest run", "latest run --json"),
+    "record": ("record run --dry-run", "record run", "record old.keras"),
+    "tidy": ("tidy run", "tidy run --pair", "tidy run --remove"),
+    "cp": ("cp run/07.keras best.keras", "cp run/06.keras run/07.keras archive"),
+    "mv": ("mv run/07.keras archive", "mv checkpoints/ckpt-3 checkpoints/best"),
     "mlflow-sync": ("mlflow-sync",),
     "doctor": ("doctor --json",),
     "explain": ("explain KG201", "explain"),
@@ -136,6 +140,19 @@ def _add_runs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     latest.add_argument("folder")
     told = "also take what nobody recorded, if it can be read"
     latest.add_argument("--unrecorded", action="store_true", help=told)
+    record = verb("record", runs.record, "give manifests to checkpoints that have none")
+    record.add_argument("paths", nargs="+", metavar="PATH", help="a checkpoint or a folder")
+    record.add_argument("--dry-run", action="store_true", help="show what would be recorded")
+    tidy = verb("tidy", runs.tidy, "list manifests and companions whose checkpoint is gone")
+    tidy.add_argument("folder")
+    told = "put manifests beside the renamed checkpoints that they describe"
+    tidy.add_argument("--pair", action="store_true", help=told)
+    tidy.add_argument("--remove", action="store_true", help="delete what describes nothing")
+    told = "checkpoints with manifest, companion and shards"
+    for name, run in (("cp", runs.copy), ("mv", runs.move)):
+        command = verb(name, run, f"{'copy' if name == 'cp' else 'move'} {told}")
+        command.add_argument("sources", nargs="+", metavar="SOURCE")
+        command.add_argument("target", metavar="TARGET", help="a new path, or a folder")
 
 
 def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasguard.cli.commands import OK
+from kerasguard.cli.commands import DIFFERS, OK, UNREADABLE, UsageError
 
 if TYPE_CHECKING:
     from kerasguard.cli.console import Output
 
-__all__ = ["latest"]
+__all__ = ["copy", "latest", "move", "record", "tidy"]
 
 
 def latest(options: argparse.Namespace, out: Output) -> int:
@@ -24,4 +26,66 @@ def latest(options: argparse.Namespace, out: Output) -> int:
     out.remark(f"initial_epoch {epoch} ({found.told_by})")
     for one in found.passed_over:
         out.remark(f"passed over {one}")
+    return OK
+
+
+def record(options: argparse.Namespace, out: Output) -> int:
+    """Give manifests to checkpoints that have none."""
+    from kerasguard.checkpoints.adopt import adopt
+
+    found = [one for path in options.paths for one in adopt(path, dry_run=options.dry_run)]
+    states = [one.state for one in found]
+    code = UNREADABLE if "unreadable" in states else OK
+    out.document(code, checkpoints=[one.to_dict() for one in found])
+    told = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states)) or "no checkpoint"
+    out.line(told)
+    out.table(("checkpoint", "state", "what"), [(f.path, f.state, f.detail) for f in found])
+    if "recorded" in states:
+        out.remark(
+            "a manifest that is made afterwards proves what a checkpoint holds from now on, not "
+            "that it is what was saved"
+        )
+    return code
+
+
+def tidy(options: argparse.Namespace, out: Output) -> int:
+    """List what belongs to no checkpoint any more, and pair or remove it."""
+    from kerasguard.checkpoints.tidy import tidy as find
+
+    found = find(options.folder, pair=options.pair, remove=options.remove)
+    left = [one for one in found if one.state == "found"]
+    code = DIFFERS if left else OK
+    out.document(code, folder=options.folder, leftovers=[one.to_dict() for one in found])
+    rows = [(f.path, f.kind, f.state, f"describes {f.belongs_to}" if f.belongs_to else "")
+            for f in found]  # fmt: skip
+    out.line(f"{options.folder}: {len(found) or 'no'} files that belong to no checkpoint")
+    out.table(("file", "kind", "state", "why"), rows)
+    if any(one.belongs_to for one in left):
+        out.remark("to put manifests beside the checkpoints that they describe: --pair")
+    if any(not one.belongs_to for one in left):
+        out.remark("to delete what describes nothing: --remove")
+    return code
+
+
+def copy(options: argparse.Namespace, out: Output) -> int:
+    """Copy checkpoints with all that belongs to them."""
+    from kerasguard.checkpoints import moving
+
+    return _each(options, out, moving.copy)
+
+
+def move(options: argparse.Namespace, out: Output) -> int:
+    """Move checkpoints with all that belongs to them."""
+    from kerasguard.checkpoints import moving
+
+    return _each(options, out, moving.move)
+
+
+def _each(options: argparse.Namespace, out: Output, do: Callable[[str, str], Path]) -> int:
+    if len(options.sources) > 1 and not Path(options.target).is_dir():
+        raise UsageError(f"{options.target}: several checkpoints go into a folder that exists")
+    done = [(source, str(do(source, options.target))) for source in options.sources]
+    out.document(OK, checkpoints=[{"source": old, "path": new} for old, new in done])
+    for old, new in done:
+        out.line(f"{old} -> {new}")
     return OK

@@ -52,6 +52,7 @@ def scan(options: argparse.Namespace, out: Output) -> int:
     out.counter("")
     if not options.jsonl:
         _show(rows, states, options.folder, out)
+        _remark_on_leftovers(options.folder, out)
     return _code(states)
 
 
@@ -71,6 +72,15 @@ def _show(rows: list[Found], states: Counter[str], folder: str, out: Output) -> 
         ("checkpoint", "format", "state", "why"),
         [(f.path, f.format, f.state, f.detail or "; ".join(f.needs[:2])) for f in rows],
     )
+
+
+def _remark_on_leftovers(folder: str, out: Output) -> None:
+    from kerasguard.checkpoints.tidy import tidy
+
+    left = tidy(folder)
+    if left:
+        what = f"{len(left)} files of kerasguard's belong to no checkpoint, such as {left[0].path}"
+        out.remark(f"{what}; to list, pair or remove them: kerasguard tidy {folder}")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.storage import companion, durable, owners, sidecar
 from kerasguard.storage.as_recorded import as_recorded, opened
 
-__all__ = ["intact", "remove"]
+__all__ = ["clear", "intact", "remove"]
 
 
 def intact(checkpoint: Path, manifest: Manifest) -> bool:
@@ -60,13 +60,18 @@ def remove(checkpoint: Path, checkpoint_id: str) -> bool:
     return True
 
 
+def clear(folder: Path) -> None:
+    """Delete a folder so that it is gone in one step."""
+    claim = owners.Claim(sidecar.staging_prefix(folder.name))
+    aside = folder.with_name(claim.name)
+    folder.rename(aside)
+    shutil.rmtree(aside)
+    claim.release()
+
+
 def _delete(home: Path, manifest: Manifest, files: Mapping[FileRecord, Path]) -> None:
     if home.is_dir():
-        claim = owners.Claim(sidecar.staging_prefix(home.name))
-        aside = home.with_name(claim.name)
-        home.rename(aside)
-        shutil.rmtree(aside)
-        claim.release()
+        clear(home)
     else:
         # What makes a checkpoint of its parts goes first: the list of shards, the index.
         for path in sorted(files.values(), key=lambda p: (p != home, p.suffix != ".index")):

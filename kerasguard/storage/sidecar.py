@@ -31,6 +31,7 @@ __all__ = [
     "clear_abandoned",
     "describes",
     "located",
+    "parse",
     "place_of",
     "promote",
     "read",
@@ -105,12 +106,12 @@ def read(checkpoint: Path) -> Manifest | None:
     waiting = list(_pending(checkpoint))
     place = place_of(checkpoint)
     if not waiting:
-        return _parse(place)
+        return parse(place)
     digests: dict[Path, str] = {}
     problem: ManifestError | None = None
     settled: Manifest | None = None
     try:
-        settled = _parse(place)
+        settled = parse(place)
     except ManifestError as error:
         problem = error
     if settled is not None and describes(settled, checkpoint, digests):
@@ -131,7 +132,7 @@ def promote(checkpoint: Path) -> None:
     digests: dict[Path, str] = {}
     place = place_of(checkpoint)
     with contextlib.suppress(ManifestError):
-        settled = _parse(place)
+        settled = parse(place)
         if settled is not None and describes(settled, checkpoint, digests):
             return
     found = _matching(waiting, checkpoint, digests)
@@ -254,13 +255,14 @@ def _matching(
 ) -> tuple[Path, Manifest] | None:
     for path in waiting:
         with contextlib.suppress(ManifestError):  # cut short as well: it was never complete
-            manifest = _parse(path)
+            manifest = parse(path)
             if manifest is not None and describes(manifest, checkpoint, digests):
                 return path, manifest
     return None
 
 
-def _parse(path: Path) -> Manifest | None:
+def parse(path: Path) -> Manifest | None:
+    """The manifest in a file, or None where there is none; raises as `read`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
