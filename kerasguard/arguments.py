@@ -24,6 +24,7 @@ __all__ = [
     "check_mapping",
     "check_model",
     "check_path",
+    "check_place",
     "check_probe",
     "check_source",
     "check_strategy",
@@ -34,6 +35,8 @@ __all__ = [
 ALLOWABLE = ("graph", "lambdas")
 """What a caller can allow that is not safe for every file."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|xxh3:[0-9a-f]{32}")
+_SHORTEST = 64
+"""Bytes; what is shorter is a path, not a checkpoint's content."""
 _PLAIN = (str, bytes, os.PathLike, Mapping, list, tuple, set, bool, int, float)
 
 
@@ -114,6 +117,15 @@ def check_path(name: str, value: object) -> None:
         raise ArgumentError(f"{_shown(name, value)} is no path; pass a string or a pathlib.Path")
 
 
+def check_place(name: str, value: object) -> None:
+    """Refuse what is no path, nor the content of a checkpoint as bytes or in an open file."""
+    if callable(getattr(value, "read", None)) and not isinstance(value, (str, os.PathLike)):
+        return
+    if isinstance(value, (bytes, bytearray, memoryview)) and len(value) >= _SHORTEST:
+        return
+    check_path(name, value)
+
+
 def check_source(value: object) -> None:
     """Refuse what is neither a path nor arrays by the path of their variable.
 
@@ -125,7 +137,7 @@ def check_source(value: object) -> None:
             "places: kerasguard.load(path, model)"
         )
     if not isinstance(value, Mapping):
-        check_path("path", value)
+        check_place("path", value)
 
 
 def check_model(value: object) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from kerasguard.loader.attempt import Restored, attempt
 from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Memory, Request
-from kerasguard.loader.sources import PathLike, Source
+from kerasguard.loader.sources import Place, Source
 from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.recorder.recording import Recorded, record, save
 from kerasguard.report import Report
@@ -54,7 +54,7 @@ def plan(
 
 
 def preview(
-    path: PathLike,
+    path: Place,
     model: Any = None,
     *,
     custom_objects: Mapping[str, Any] | None = None,
@@ -91,9 +91,10 @@ def restore(
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
     Args:
-        path: a file, a folder, a TensorFlow checkpoint's prefix, an MLflow URI (`models:/...`,
-            `runs:/...`), or arrays in memory by the path of their variable
-            (`{"head/kernel": array}`).
+        path: a file, a folder, a TensorFlow checkpoint's prefix; an address: MLflow's
+            (`models:/...`, `runs:/...`), or one that fsspec or TensorFlow reads (`gs://...`,
+            `s3://...`, `hf://...`); bytes or an open file; or arrays in memory by the path of
+            their variable (`{"head/kernel": array}`).
         model: to restore into; by default the model is built from the checkpoint.
         strategy: a `tf.distribute` strategy to create the model under; by default the active one.
         custom_objects: classes and functions that the stored config names.

@@ -11,6 +11,7 @@ import pytest
 
 # Each foreign library and the modules that may import it, anywhere in their text.
 HOMES = {
+    "fsspec": {"kerasguard/storage/fsspec_files.py"},
     "h5py": {"kerasguard/formats/"},
     "keras": {"kerasguard/models/", "kerasguard/callbacks.py"},
     "mlflow": {"kerasguard/tracking/mlflow_tracking.py"},

@@ -22,8 +22,8 @@ def compare(first: Source, second: Source) -> tuple[Change, ...]:
     tensors are found. Where values differ, `Change.distance` and `Change.largest` tell by how much.
 
     Args:
-        first: a path or an address in MLflow, what `kerasguard.read` or `average` gave, or arrays
-            in memory by the path of their variable.
+        first: a path, an address in MLflow or elsewhere, bytes, what `kerasguard.read` or `average`
+            gave, or arrays in memory by the path of their variable.
         second: likewise.
 
     Raises:

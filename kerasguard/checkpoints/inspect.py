@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasguard.arguments import check_flag, check_path
+from kerasguard.arguments import check_flag, check_place
 from kerasguard.identity.pairing import Pairing
-from kerasguard.loader.sources import PathLike, at_hand, report_of
+from kerasguard.loader.sources import Place, at_hand, named, report_of
 from kerasguard.manifest import Manifest
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.operations import Step
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["inspect", "lambdas", "verify"]
 
 
-def inspect(path: PathLike) -> Manifest:
+def inspect(path: Place) -> Manifest:
     """What a checkpoint holds, without reading its tensors; imports no framework.
 
     Returns:
@@ -54,7 +54,7 @@ def inspect(path: PathLike) -> Manifest:
             return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
 
 
-def lambdas(path: PathLike) -> dict[str, str]:
+def lambdas(path: Place) -> dict[str, str]:
     """What the Lambda layers of a checkpoint compute, as far as their bytecode is understood.
 
     Nothing of it is run, and no framework is imported.
@@ -72,11 +72,11 @@ def lambdas(path: PathLike) -> dict[str, str]:
         return dict(lambda_sources(checkpoint.architecture() or {}))
 
 
-def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) -> Report:
+def verify(path: Place, *, sha256: bool = False, statistics: bool = False) -> Report:
     """Compare every byte of a checkpoint with its manifest; imports no framework.
 
     Args:
-        path: of the checkpoint, or an MLflow address.
+        path: of the checkpoint, an address in MLflow or elsewhere (`s3://...`), or its bytes.
         sha256: compare the files' SHA-256, too. Every byte is in an xxh3 digest anyhow, which
             finds accidents; SHA-256 is for who got the manifest on a way that can be trusted.
         statistics: also tell mean, spread and distribution of every tensor, for `report.html` and
@@ -90,7 +90,7 @@ def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) ->
         CheckpointError: the checkpoint cannot be read.
         ManifestError: the manifest cannot be read.
     """
-    check_path("path", path)
+    check_place("path", path)
     check_flag("sha256", sha256)
     check_flag("statistics", statistics)
     with at_hand(path) as (local, found), contextlib.ExitStack() as stack:
@@ -101,7 +101,7 @@ def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) ->
             return _compared(path, local, found, sha256=sha256, statistics=statistics)
         recorded = Table(manifest.recorded, manifest.table.layers)
         return Report(
-            path=str(path),
+            path=named(path),
             format=manifest.format,
             action="verify",
             findings=_judged(recorded, manifest).findings,
@@ -113,7 +113,7 @@ def verify(path: PathLike, *, sha256: bool = False, statistics: bool = False) ->
 
 
 def _compared(
-    path: PathLike,
+    path: Place,
     local: Path,
     manifest: Manifest | ManifestPolicy,
     *,

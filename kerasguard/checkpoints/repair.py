@@ -19,12 +19,13 @@ from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.loader.attempt import Attempt, Restored, attempt
 from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Request
-from kerasguard.loader.sources import PathLike
+from kerasguard.loader.sources import PathLike, Source, named
 from kerasguard.planning.plan import Policy, Rate
 from kerasguard.recorder.patched_save import unrecorded
 from kerasguard.recorder.recording import survey_checkpoint
 from kerasguard.report import Report, Written
 from kerasguard.storage.commit import Stage, staged
+from kerasguard.storage.remote import is_remote, local_path
 from kerasguard.storage.sidecar import ManifestPolicy, place_of
 
 __all__ = ["repair"]
@@ -35,7 +36,7 @@ _PLANNED = ("action", "written", "evidence")
 
 
 def repair(
-    path: PathLike,
+    path: Source,
     out: PathLike,
     model: Any = None,
     *,
@@ -83,11 +84,11 @@ def repair(
     check_path("out", out)
     check_flag("dry_run", dry_run)
     check_flag("overwrite", overwrite)
-    target, custom = Path(out), dict(custom_objects or {})
-    _check_free(target, overwrite=overwrite)
-    progress(f"reading {path}")
+    target, custom = local_path(out), dict(custom_objects or {})
+    _check_free(target, os.fspath(out), overwrite=overwrite)
+    progress(f"reading {named(path)}")
     with attempt(request) as found:
-        _check_apart(Path(path), target, found)
+        _check_apart(found, target)
         report = _planned(found, target)
         if dry_run:
             return report
@@ -152,8 +153,10 @@ def _write(
     return replace(planned, checkpoint_id=recorded.checkpoint_id, proof=proof)
 
 
-def _check_free(out: Path, *, overwrite: bool) -> None:
+def _check_free(out: Path, given: str, *, overwrite: bool) -> None:
     """Refuse, before the long work, what could not be written in the end."""
+    if is_remote(given):
+        raise OutputError(given, "is not on this machine; write a file here and copy it there")
     if out.suffix not in KerasZip.traits.suffixes:
         raise OutputError(out, "a repaired checkpoint is a .keras file; give it that ending")
     if out.is_dir():
@@ -167,10 +170,11 @@ def _check_free(out: Path, *, overwrite: bool) -> None:
         )
 
 
-def _check_apart(path: Path, out: Path, found: Attempt) -> None:
+def _check_apart(found: Attempt, out: Path) -> None:
     """Refuse to write over the original, under whatever name, or into its folder."""
     files = {file.path for file in found.reading.checkpoint.files().values()}
     same = out.exists() and any(out.samefile(file) for file in files)
+    path = found.reading.path
     real, source = Path(os.path.realpath(out)), Path(os.path.realpath(path))
     if same or real == source or source in real.parents:
         raise OutputError(

@@ -18,6 +18,7 @@ from kerasguard.errors import ArgumentError, KerasguardError, UnknownFormatError
 from kerasguard.formats import candidates, open_checkpoint, recognised
 from kerasguard.storage import sidecar
 from kerasguard.storage.pair import undisturbed
+from kerasguard.storage.remote import is_remote, local_path
 
 __all__ = ["Found", "places", "scan"]
 
@@ -84,7 +85,12 @@ def scan(
         raise ArgumentError(f"skip={skip!r:.80} is no set of paths; pass skip={{path, ...}}")
     if executor is not None and not isinstance(executor, Executor):
         raise ArgumentError(f"executor={executor!r:.80} is no concurrent.futures.Executor")
-    root = Path(folder)
+    if is_remote(folder):
+        raise ArgumentError(
+            f"folder={folder!r:.80} is not on this machine; copy it here, or verify its "
+            "checkpoints one by one: kerasguard.verify"
+        )
+    root = local_path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
     places = _candidates(root, skip)

@@ -7,6 +7,7 @@ plan out. A dry run is an attempt that is not run.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -192,8 +193,9 @@ def _refusal(request: Request, decided: RepairPlan, unchanged: bool = True) -> s
 
 def _dry_run(request: Request) -> str:
     """What shows the same findings; the command line builds the model from the checkpoint."""
-    if isinstance(request.path, Mapping):
-        return "kerasguard.plan(arrays, model)"
+    if not isinstance(request.path, (str, os.PathLike)):
+        first = "arrays" if isinstance(request.path, Mapping) else "content"
+        return f"kerasguard.plan({first}, ...) with the same arguments"
     if request.own_model or request.custom_objects or request.renames:
         return f"kerasguard.plan({str(request.path)!r}, ...) with the same arguments"
     return f"kerasguard plan {request.path}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from kerasguard.errors import ArchitectureError, CheckpointError
 from kerasguard.layouts.origin import layer_configs
+from kerasguard.loader.sources import at_hand
 from kerasguard.migrations.mixed_writers import shown_by
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.storage.strict_json import strict_json
@@ -93,9 +94,9 @@ def given_config(value: Config) -> GivenConfig:
         where, found = "config=", _parsed("config=", value)
     else:
         where = os.fspath(value)
-        path = Path(where)
-        found = _parsed(where, _content(path))
-        versions = _metadata(path)
+        with at_hand(where) as (path, _):
+            found = _parsed(where, _content(path))
+            versions = _metadata(path)
     if not (isinstance(found, dict) and isinstance(found.get("class_name"), str)):
         raise ArchitectureError(
             f"{where}: no architecture: expected what model.to_json() gives, an object with "

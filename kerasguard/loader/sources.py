@@ -1,16 +1,19 @@
-"""What may be named as a checkpoint: a path, a registry's URI, arrays in memory."""
+"""What may be named as a checkpoint: a path, an address elsewhere, bytes, arrays in memory."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
-from kerasguard.arguments import check_path
+from kerasguard.arguments import check_path, check_place
+from kerasguard.errors import ArgumentError
 from kerasguard.manifest import Manifest
 from kerasguard.report import Report
+from kerasguard.storage import durable, remote
 from kerasguard.storage.sidecar import ManifestPolicy
 
 if TYPE_CHECKING:
@@ -18,10 +21,15 @@ if TYPE_CHECKING:
     from kerasguard.loader.reading import Reading
     from kerasguard.planning.plan import RepairPlan
 
-__all__ = ["PathLike", "Source", "at_hand", "named", "report_of"]
+__all__ = ["PathLike", "Place", "Source", "at_hand", "named", "report_of"]
 
 PathLike = str | os.PathLike[str]
-Source = PathLike | Mapping[str, "Array"]
+Place = PathLike | bytes | bytearray | memoryview | IO[bytes]
+Source = Place | Mapping[str, "Array"]
+
+# One read of an open file, in bytes.
+_PIECE = 1 << 20
+_MLFLOW = ("models:/", "runs:/", "mlflow-artifacts:/")
 
 
 @contextlib.contextmanager
@@ -30,10 +38,12 @@ def at_hand(
 ) -> Iterator[tuple[Any, Manifest | ManifestPolicy]]:
     """The checkpoint on this machine, or in memory, and which manifest to use.
 
-    An MLflow URI is downloaded to a private folder, and its manifest found in the registry. What
-    `kerasguard.read` gave is the checkpoint that it reads.
+    What lies elsewhere is downloaded to a private folder: an MLflow URI, whose manifest is found
+    in the registry, and any address that fsspec or TensorFlow knows. Bytes, and what an open file
+    holds from its start, become a file there. What `kerasguard.read` gave is the checkpoint that it
+    reads.
     """
-    if isinstance(path, str) and path.startswith(("models:/", "runs:/", "mlflow-artifacts:/")):
+    if isinstance(path, str) and path.startswith(_MLFLOW):
         from kerasguard.tracking import mlflow_models
 
         policy: Literal["auto", "ignore"] = "ignore" if manifest == "ignore" else "auto"
@@ -47,15 +57,58 @@ def at_hand(
             yield GivenArrays(path), "ignore"
         else:
             yield path.checkpoint(), path.manifest or ("ignore" if path.made_up else manifest)
-    else:
+    elif remote.is_remote(path):
+        url = str(path)
+        with remote.fetched(url, remote.files_at(url, _through_keras)) as place:
+            try:
+                yield place, manifest
+            except Exception as error:
+                durable.rename_in(error, {place: url})
+                raise
+    elif isinstance(path, (str, os.PathLike)):
         check_path("path", path)
-        yield Path(path), manifest
+        yield remote.local_path(path), manifest
+    else:
+        check_place("path", path)
+        with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
+            place = Path(folder, "checkpoint")
+            _copy(path, place)
+            try:
+                yield place, manifest
+            except Exception as error:
+                durable.rename_in(error, {place: named(path)})
+                raise
+
+
+def _through_keras(url: str) -> remote.Files | None:
+    from kerasguard.models import gfile
+
+    return gfile.files_at(url)
+
+
+def _copy(source: Any, place: Path) -> None:
+    """Write what bytes or an open file hold to a file; the open file's position stays."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        place.write_bytes(source)
+        return
+    before = source.tell() if source.seekable() else None
+    if before is not None:
+        source.seek(0)
+    with place.open("wb") as file:
+        while piece := source.read(_PIECE):
+            if not isinstance(piece, (bytes, bytearray)):
+                raise ArgumentError("path= is a file of text; open it with mode 'rb'")
+            file.write(piece)
+    if before is not None:
+        source.seek(before)
 
 
 def named(path: Source) -> str:
     """What messages call it."""
     where = getattr(path, "path", None) if isinstance(path, Mapping) else path
-    return "arrays in memory" if where is None else str(where)
+    if where is None:
+        return "arrays in memory"
+    return str(where) if isinstance(where, (str, os.PathLike)) else "bytes in memory"
 
 
 def report_of(path: Source, reading: Reading, decided: RepairPlan, **more: Any) -> Report:

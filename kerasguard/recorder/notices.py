@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from kerasguard.manifest import Manifest
 from kerasguard.planning.findings import listed
 from kerasguard.recorder.unwritten_state import lost
 
-__all__ = ["warn_of"]
+__all__ = ["printed_as", "warn_of"]
 
 
 def warn_of(path: Path, manifest: Manifest) -> None:
@@ -46,3 +49,32 @@ def _unbuilt(manifest: Manifest) -> Iterator[str]:
             f"{listed(waiting, 5)}: never built, so the checkpoint holds no weights for them; if "
             "they should be saved, call the model on data that reaches them first."
         )
+
+
+class _Renaming:
+    """Standard output, with one name in place of another."""
+
+    def __init__(self, stream: Any, old: str, new: str) -> None:
+        self._stream, self._old, self._new = stream, old, new
+
+    def write(self, text: str) -> Any:
+        return self._stream.write(text.replace(self._old, self._new))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def printed_as(given: str, staged: str) -> Iterator[None]:
+    """Let what `export` prints tell the path that the caller knows."""
+    if given == staged:
+        yield
+        return
+    before = sys.stdout
+    mine: Any = _Renaming(before, staged, given)
+    sys.stdout = mine
+    try:
+        yield
+    finally:
+        if sys.stdout is mine:  # else somebody redirected it meanwhile
+            sys.stdout = before

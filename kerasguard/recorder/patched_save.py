@@ -12,7 +12,6 @@ import functools
 import importlib
 import inspect
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kerasguard.recorder import recording
+from kerasguard.errors import KerasguardError
+from kerasguard.recorder import elsewhere, notices, recording
 from kerasguard.recorder.background import Background
 from kerasguard.storage import durable
 from kerasguard.storage.commit import staged
+from kerasguard.storage.remote import is_remote, local_path
 
 __all__ = ["Context", "recorded", "unrecorded"]
 
@@ -90,6 +91,8 @@ def recorded(
         bound.apply_defaults()
         model = next(iter(bound.arguments.values()))
         contexts = contexts_of(model) if _is_recordable(bound) else []
+        if contexts and is_remote(bound.arguments["filepath"]):
+            return _saved_elsewhere(original, bound, model, contexts)
         place = _place(bound.arguments["filepath"]) if contexts else None
         if place is None:
             return original(*args, **kwargs)
@@ -119,13 +122,34 @@ def _place(filepath: Any) -> Path | None:
     """The local path of a save; None for what only Keras knows how to write to."""
     if not isinstance(filepath, (str, os.PathLike)) or str(filepath) != os.fspath(filepath):
         return None
-    if "://" in str(filepath):
-        warnings.warn(
-            f"{filepath}: saved without a manifest, because it is not on this machine",
-            stacklevel=4,
-        )
-        return None
-    return Path(filepath)
+    return local_path(filepath) if str(filepath).startswith("file://") else Path(filepath)
+
+
+def _saved_elsewhere(
+    original: Callable[..., Any],
+    bound: inspect.BoundArguments,
+    model: Any,
+    contexts: list[Context],
+) -> Any:
+    """Save to an address: here, with a manifest, and sent; or as Keras alone does, and told."""
+    url = str(bound.arguments["filepath"])
+    try:
+        files = elsewhere.files_at(url)
+    except KerasguardError as error:
+        with unrecorded():
+            result = original(*bound.args, **bound.kwargs)
+        for context in contexts:
+            context.saves += 1
+        warnings.warn(f"{url}: saved without a manifest ({error})", stacklevel=3)
+        return result
+    told: list[recording.Recorded] = []
+    with elsewhere.sent_to(url, files) as (place, send):
+        bound.arguments["filepath"] = str(place)
+        result = _Save(original, bound, place, model, contexts).waited_for(told.append)
+        send()
+        for event in told:
+            recording.notify(dict.fromkeys(o for c in contexts for o in c.observers), event)
+    return result
 
 
 def _may_overwrite(filepath: Any) -> bool:
@@ -163,7 +187,7 @@ class _Save:
         self.attempted = True
         # Of all that saves only `export` prints where to.
         told = str(self.filepath) if "format" in self.bound.arguments else str(path)
-        with walk, compile_arguments_kept(self.model), _printed_as(told, str(path)):
+        with walk, compile_arguments_kept(self.model), notices.printed_as(told, str(path)):
             self.state = "writing"
             self.result = self.original(*self.bound.args, **self.bound.kwargs)
             self.state = "written"
@@ -184,6 +208,13 @@ class _Save:
             if apart and workers[-1].start(self.model, save, observers):
                 return None
         return self.run(observers, self.training)
+
+    def waited_for(self, observer: recording.Observer) -> Any:
+        """Save here and now, after what is being saved in the background."""
+        for context in self.contexts:
+            if context.background is not None:
+                context.background.wait()
+        return self.run((observer,), self.training)
 
     def run(
         self,
@@ -241,32 +272,3 @@ class _Save:
     def _seen(self) -> tuple[object, ...]:
         listing = self.place.with_suffix(".json")  # written instead where Keras is asked to shard
         return durable.signature(self.place), durable.signature(listing)
-
-
-class _Renaming:
-    """Standard output, with one name in place of another."""
-
-    def __init__(self, stream: Any, old: str, new: str) -> None:
-        self._stream, self._old, self._new = stream, old, new
-
-    def write(self, text: str) -> Any:
-        return self._stream.write(text.replace(self._old, self._new))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def _printed_as(given: str, staged: str) -> Iterator[None]:
-    """Let what `export` prints tell the path that the caller knows."""
-    if given == staged:
-        yield
-        return
-    before = sys.stdout
-    mine: Any = _Renaming(before, staged, given)
-    sys.stdout = mine
-    try:
-        yield
-    finally:
-        if sys.stdout is mine:  # else somebody redirected it meanwhile
-            sys.stdout = before

@@ -23,7 +23,7 @@ from kerasguard.elements import count_nonfinite, digest
 from kerasguard.errors import ArgumentError, BadWriteError, CheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
-from kerasguard.recorder import notices
+from kerasguard.recorder import elsewhere, notices
 from kerasguard.recorder.as_written import compare, surveyed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.storage import companion, durable, sidecar
@@ -31,6 +31,7 @@ from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import staged
 from kerasguard.storage.file_survey import file_digests, file_records
+from kerasguard.storage.remote import is_remote, local_path
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["Recorded", "digested", "record", "save", "survey_checkpoint"]
@@ -112,7 +113,7 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     """Write a manifest for a checkpoint that exists.
 
     Args:
-        path: of the checkpoint.
+        path: of the checkpoint; at an address, manifest and companion are sent there.
         model: the model that it was saved from; adds the names of its variables, and keeps what
             Keras did not write. Without it the manifest holds what the checkpoint itself tells.
         probe: True to record what the model makes of a seeded input, so that a load can tell
@@ -131,7 +132,13 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     check_probe(probe, inputs=True)
     if probe is not False and model is None:
         raise ArgumentError("probe= needs the model: kerasguard.record(path, model, probe=...)")
-    target = Path(path)
+    if is_remote(path):
+        url = str(path)
+        with elsewhere.brought_here(url, elsewhere.files_at(url)) as (place, give_back):
+            manifest = record(place, model, probe=probe)
+            give_back()
+            return manifest
+    target = local_path(path)
     before = durable.signature(target)
     manifest, kept = survey_checkpoint(
         target, model, training={}, previous=target, saved=False, probe=probe, strict=True

@@ -25,6 +25,7 @@ __all__ = [
     "is_companion",
     "located",
     "name_of",
+    "names_for",
     "renamed",
     "retire",
     "write",
@@ -70,9 +71,14 @@ def located(checkpoint: Path, name: str) -> Path:
     if not name or name in (".", "..") or "/" in name or "\0" in name:
         raise ManifestError(f"{name!r:.80} is no name of a companion", where="companion.name")
     beside = [Path(checkpoint), Path(checkpoint).resolve()]
-    names = [name, *(renamed(name, p.name) for p in beside)]
+    names = dict.fromkeys(n for p in beside for n in names_for(p, name))
     places = [p.with_name(n) for p in beside for n in names if p.name]
     return next((place for place in places if place.is_file()), places[0])
+
+
+def names_for(checkpoint: Path, name: str) -> list[str]:
+    """The recorded name of a companion, and the one that it has if both were renamed."""
+    return list(dict.fromkeys((name, renamed(name, checkpoint.name))))
 
 
 def write(checkpoint: Path, manifest: Manifest | None, content: bytes) -> None:

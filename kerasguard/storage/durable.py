@@ -248,7 +248,7 @@ def _carry_over(old: Path, new: Path) -> None:
                 link(Path(entry.path), twin)
 
 
-def rename_in(error: BaseException, names: Mapping[Path, Path]) -> None:
+def rename_in(error: BaseException, names: Mapping[Path, Path | str]) -> None:
     """Let an exception speak of the paths that the caller knows."""
 
     def renamed(value: Any) -> Any:

@@ -381,17 +381,28 @@ def test_overwrite_false_does_not_ask_where_nothing_lies(
     assert sidecar.read(tmp_path / "m.keras") is not None
 
 
-def test_a_remote_path_goes_to_keras_as_it_is_with_a_warning(
+def test_an_address_that_nothing_here_knows_goes_to_keras_as_it_is_with_one_warning(
     model: keras.Model, spy: Spy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from keras.src.saving import saving_lib
 
     told = []
     monkeypatch.setattr(saving_lib, "save_model", lambda m, path, **_: told.append(path))
-    with kg.patched(), pytest.warns(UserWarning, match="gs://bucket/m.keras: saved without"):
-        model.save("gs://bucket/m.keras")
-    assert told == ["gs://bucket/m.keras"]
+    with (
+        kg.patched(),
+        pytest.warns(UserWarning, match="nowhere://b/m.keras: saved without") as seen,
+    ):
+        model.save("nowhere://b/m.keras")
+    assert told == ["nowhere://b/m.keras"]
+    assert len([w for w in seen if w.category is UserWarning]) == 1
     assert spy.paths == []
+
+
+def test_a_save_elsewhere_that_failed_is_not_called_a_save(model: keras.Model) -> None:
+    with kg.patched(), warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with pytest.raises(Exception, match="nowhere"):
+            model.save("nowhere://b/m.keras")
 
 
 def test_where_recording_fails_the_save_has_happened_and_a_warning_tells(
