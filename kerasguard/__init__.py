@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kerasguard.checkpoints.inspect import inspect, verify
     from kerasguard.checkpoints.latest import latest
     from kerasguard.checkpoints.read import read
-    from kerasguard.checkpoints.repair import repair
+    from kerasguard.checkpoints.repair import convert, repair
     from kerasguard.checkpoints.scan import scan
     from kerasguard.errors import KerasguardError, UnrepairableError
     from kerasguard.guard import load, plan, record, restore
@@ -64,6 +64,7 @@ __all__ = [
     "WeightManifestCallback",
     "average",
     "compare",
+    "convert",
     "explain",
     "inspect",
     "latest",
@@ -87,7 +88,7 @@ _HOMES = {
     "checkpoints.inspect": ("inspect", "verify"),
     "checkpoints.latest": ("latest",),
     "checkpoints.read": ("read",),
-    "checkpoints.repair": ("repair",),
+    "checkpoints.repair": ("convert", "repair"),
     "checkpoints.scan": ("scan",),
     "errors": ("KerasguardError", "UnrepairableError"),
     "checkpoints.explain": ("explain",),

@@ -1,7 +1,8 @@
 """Repair: a checkpoint that only kerasguard can load becomes one that Keras alone loads.
 
-The original is never written to. The new `.keras` file and its manifest appear together, after
-Keras, without any help, has read the file back and got the same tensors and predictions from it.
+The original is never written to. The new file and its manifest appear together, after Keras,
+without any help, has read it back and got the same tensors and predictions from it; what Keras has
+no reader for is compared by kerasguard.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kerasguard.arguments import check_flag, check_path
 from kerasguard.checkpoints.explain import explanations
+from kerasguard.checkpoints.targets import Target, beside, target_of
 from kerasguard.errors import OutputError, UnrepairableError
-from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.loader.attempt import Attempt, Restored, attempt
 from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Request
@@ -28,7 +30,7 @@ from kerasguard.storage.commit import Stage, staged
 from kerasguard.storage.remote import is_remote, local_path
 from kerasguard.storage.sidecar import ManifestPolicy, place_of
 
-__all__ = ["repair"]
+__all__ = ["convert", "repair"]
 
 Progress = Callable[[str], object]
 # What the report of a repair tells as it was planned.
@@ -52,11 +54,16 @@ def repair(
     config: Config | None = None,
     progress: Progress = lambda _: None,
 ) -> Report:
-    """Write a checkpoint anew, as a `.keras` file with manifest that Keras alone loads.
+    """Write a checkpoint anew, with manifest, as a file that Keras alone loads.
+
+    `kerasguard.convert` is another name for it.
 
     Args:
-        path: a checkpoint of any kind; stays as it is.
-        out: the `.keras` file to write, with its manifest beside it.
+        path: a checkpoint of any kind, or arrays by the path of their variable; stays as it is.
+        out: the file to write, with its manifest beside it. Its ending says what it becomes:
+            `.keras`, the whole model; `.h5`, the same for older readers; `.weights.h5`;
+            `.safetensors`, weights by the path of their variable, which kerasguard reads.
+            What such a file cannot hold is told by the report's `.written.lacks`.
         model: where the checkpoint holds weights only; it gets them.
         dry_run: tell what would be done; nothing is written.
         overwrite: replace `out` if it exists.
@@ -75,7 +82,8 @@ def repair(
         Keras needs to load the file.
 
     Raises:
-        OutputError: `out` is in the way, is the original, or is no place to write to.
+        OutputError: `out` is in the way, is the original, is no place to write to, or its kind
+            cannot hold the model.
         UnrepairableError: some tensor has no step that `repair` allows, or Keras alone could not
             load the result; nothing was written. A dry run returns its report instead.
         CheckpointError, ManifestError, ArchitectureError, ModelError: as for `restore`.
@@ -85,11 +93,11 @@ def repair(
     check_flag("dry_run", dry_run)
     check_flag("overwrite", overwrite)
     target, custom = local_path(out), dict(custom_objects or {})
-    _check_free(target, os.fspath(out), overwrite=overwrite)
+    kind = _kind(target, os.fspath(out), overwrite=overwrite)
     progress(f"reading {named(path)}")
     with attempt(request) as found:
         _check_apart(found, target)
-        report = _planned(found, target)
+        report = _planned(found, target, kind)
         if dry_run:
             return report
         _refuse_blocked(found, report)
@@ -97,8 +105,11 @@ def repair(
         restored = found.run(**{name: getattr(report, name) for name in _PLANNED})
         training = found.reading.manifest.training if found.reading.manifest else {}
     with staged(target) as stage:
-        done = _write(stage, restored, custom, training, progress)
+        done = _write(stage, kind, restored, custom, training, progress)
     return replace(restored.report, written=done)
+
+
+convert = repair
 
 
 def _refuse_blocked(found: Attempt, report: Report) -> None:
@@ -107,23 +118,31 @@ def _refuse_blocked(found: Attempt, report: Report) -> None:
         raise UnrepairableError(report.text, report)
 
 
-def _planned(found: Attempt, out: Path) -> Report:
+def _planned(found: Attempt, out: Path, kind: Target) -> Report:
     """The report with what makes each change right, and with what Keras will need."""
     from kerasguard.models import live_model, stock
 
     known = explanations()
     codes = sorted({finding.code for finding in found.decided.findings})
-    architecture = live_model.architecture(found.prepared.target.model)
+    model = found.prepared.target.model
+    architecture = live_model.architecture(model) if kind.architecture else {}
     return found.report(
         action="repair",
         evidence={code: known[code].exact for code in codes if code in known},
         blocked=tuple(stock.obstacles(architecture)),
-        written=Written(str(out), stock.needs(architecture or {})),
+        written=Written(
+            str(out),
+            stock.needs(architecture or {}),
+            lacks=tuple(kind.lacks(model)),
+            line=kind.line,
+            reader=kind.reader,
+        ),
     )
 
 
 def _write(
     stage: Stage,
+    kind: Target,
     restored: Restored,
     custom_objects: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -133,32 +152,36 @@ def _write(
     from kerasguard.models import stock
 
     model, report = restored.model, restored.report
-    planned = report.written or Written(str(stage.given))
+    assert report.written is not None, "it was planned"
+    planned = report.written
     if stage.folder is None:
         raise OutputError(stage.given, f"cannot be written safely: {stage.reason}")
     progress(f"writing {stage.given}")
     with unrecorded():
-        stage.write(model.save)
+        try:
+            stage.write(partial(kind.write, model))
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise OutputError(stage.given, f"cannot be written: {error!s:.500}") from error
     checkpoint = stage.checkpoint
     if checkpoint is None:
         raise OutputError(stage.given, "Keras wrote nothing")
-    progress("reading it back with Keras alone")
+    progress("reading it back" + (" with Keras alone" if kind.reader == "keras" else ""))
     supplied = stock.supply(planned.needs, custom_objects)
-    difference, proof = stock.read_back(checkpoint, model, supplied)
+    difference, proof = kind.read_back(checkpoint, model, supplied)
     if difference:
         report = replace(report, blocked=(difference,))
         raise UnrepairableError(report.text, report)
     recorded, kept = survey_checkpoint(checkpoint, model, training=training, previous=stage.target)
     stage.commit(recorded, kept)
-    return replace(planned, checkpoint_id=recorded.checkpoint_id, proof=proof)
+    lacks = (*planned.lacks, *beside(recorded))
+    return replace(planned, checkpoint_id=recorded.checkpoint_id, proof=proof, lacks=lacks)
 
 
-def _check_free(out: Path, given: str, *, overwrite: bool) -> None:
-    """Refuse, before the long work, what could not be written in the end."""
+def _kind(out: Path, given: str, *, overwrite: bool) -> Target:
+    """What is to be written; refuses, before the long work, what could not be in the end."""
     if is_remote(given):
         raise OutputError(given, "is not on this machine; write a file here and copy it there")
-    if out.suffix not in KerasZip.traits.suffixes:
-        raise OutputError(out, "a repaired checkpoint is a .keras file; give it that ending")
+    kind = target_of(out)
     if out.is_dir():
         raise OutputError(out, "is a folder; name a file")
     if not out.parent.is_dir():
@@ -168,6 +191,7 @@ def _check_free(out: Path, given: str, *, overwrite: bool) -> None:
         raise OutputError(
             in_the_way[0], "exists and is not overwritten; name another, or ask to overwrite it"
         )
+    return kind
 
 
 def _check_apart(found: Attempt, out: Path) -> None:

@@ -21,6 +21,10 @@ _EXAMPLES = {
     "verify": ("verify run/*.keras", "verify run/07.keras --quiet && ./deploy"),
     "plan": ("plan old.h5", "plan run/07.weights.h5 --model mypackage.models:build"),
     "repair": ("repair old.h5 new.keras --dry-run", "repair old.h5 new.keras"),
+    "convert": (
+        "convert run/07.keras weights.safetensors",
+        "convert old_weights.h5 new.keras --config model.json",
+    ),
     "diff": ("diff run/07.keras run/08.keras",),
     "report": ("report run/07.keras page.html", "report old.h5 page.html --plan"),
     "scan": ("scan runs", "scan runs --only differs", "scan runs --jsonl > found.jsonl"),
@@ -32,6 +36,11 @@ _EXAMPLES = {
     "mlflow-sync": ("mlflow-sync",),
     "doctor": ("doctor --json",),
     "explain": ("explain KG201", "explain"),
+}
+
+_REWRITING = {
+    "repair": "rewrite as a file that plain Keras loads",
+    "convert": "the same: rewrite as .keras, .weights.h5, .h5 or .safetensors",
 }
 
 
@@ -160,12 +169,13 @@ def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:
     plan = verb("plan", commands.plan, "show what loading would do (dry run)")
     plan.add_argument("path")
     _add_choices(plan, digest=True)
-    repair = verb("repair", commands.repair, "rewrite as a .keras file that plain Keras loads")
-    repair.add_argument("path")
-    repair.add_argument("out", metavar="OUT.keras")
-    repair.add_argument("--dry-run", action="store_true", help="show what would be done")
-    repair.add_argument("--overwrite", action="store_true", help="replace OUT.keras if it exists")
-    _add_choices(repair)
+    for name, text in _REWRITING.items():
+        repair = verb(name, commands.repair, text)
+        repair.add_argument("path")
+        repair.add_argument("out", metavar="OUT", help=".keras, .weights.h5, .h5 or .safetensors")
+        repair.add_argument("--dry-run", action="store_true", help="show what would be done")
+        repair.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+        _add_choices(repair)
     report = verb("report", commands.report, "write an HTML report about a checkpoint")
     report.add_argument("path")
     report.add_argument("out", nargs="?", metavar="PAGE.html", help="default: PATH.html")

@@ -14,7 +14,14 @@ from kerasguard.elements import Array, digest
 from kerasguard.models.live_model import places
 from kerasguard.models.walk import walk
 
-__all__ = ["needs", "obstacles", "read_back", "supply"]
+__all__ = [
+    "needs",
+    "obstacles",
+    "read_back",
+    "read_weights_back",
+    "supply",
+    "weights_by_path",
+]
 
 _NO_CONFIG = (
     "the model's config cannot be written; each of its own classes needs a get_config() that "
@@ -97,6 +104,66 @@ def read_back(path: Path, model: Any, custom_objects: Mapping[str, Any]) -> tupl
     told = f"{len(ours)} tensors have the same bytes"
     difference, tried = _predictions(model, again)
     return difference, f"{told}, {tried}"
+
+
+def read_weights_back(
+    path: Path, model: Any, custom_objects: Mapping[str, Any], *, whole: bool
+) -> tuple[str, str]:
+    """As `read_back`, of files without a model's random states: weights and predictions only.
+
+    Args:
+        path: of the file.
+        model: what was written.
+        custom_objects: for Keras.
+        whole: whether the file tells the architecture; else the model is made anew from its config,
+            and where it has none, nothing is loaded here.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as above
+            if whole:
+                custom = dict(custom_objects)
+                again = keras.saving.load_model(path, custom_objects=custom, compile=False)
+            else:
+                again = _made_anew(model)
+                if again is None:
+                    return "", "the model has no config that could be made anew to load it into"
+                again.load_weights(path)
+    except Exception as error:  # noqa: BLE001  # as above
+        return f"Keras cannot load it: {_line(error)}", ""
+    ours, theirs = (_weights(m) for m in (model, again))
+    if [d for _, d in ours] != [d for _, d in theirs]:
+        changed = [name for (name, d), other in zip(ours, theirs, strict=False) if d != other[1]]
+        what = changed[0] if changed else f"one of {len(ours)} weights"
+        return f"{what} is another tensor in the model that Keras loads", ""
+    difference, tried = _predictions(model, again)
+    return difference, f"{len(ours)} weights have the same bytes, {tried}"
+
+
+def weights_by_path(model: Any) -> dict[str, list[Array]]:
+    """The arrays of a model's weights by the path of their variable, in the model's order."""
+    found: dict[str, list[Array]] = {}
+    for variable in model.weights:
+        array = np.asarray(keras.ops.convert_to_numpy(variable.value))
+        found.setdefault(variable.path, []).append(array)
+    return found
+
+
+def _weights(model: Any) -> list[tuple[str, str]]:
+    arrays = weights_by_path(model)
+    return [(path, digest(array)) for path, values in arrays.items() for array in values]
+
+
+def _made_anew(model: Any) -> Any:
+    """The same model with other values; None where its config does not make one."""
+    try:
+        with keras.saving.custom_object_scope({type(model).__name__: type(model)}):
+            again = keras.saving.deserialize_keras_object(
+                keras.saving.serialize_keras_object(model)
+            )
+    except Exception:  # noqa: BLE001  # the model's own code
+        return None
+    return again if again.built and len(again.weights) == len(model.weights) else None
 
 
 def _objects(value: Any, owner: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

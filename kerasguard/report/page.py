@@ -143,7 +143,8 @@ def _advice(report: Report) -> Iterable[str]:
     elif report.action == "plan":
         yield f'Nothing stands in the way: kerasguard.load("{report.path}")'
     elif report.written is not None and report.written.checkpoint_id:
-        yield f"Load it with Keras alone: {report.written.call}"
+        alone = " with Keras alone" if report.written.reader == "keras" else ""
+        yield f"Load it{alone}: {report.written.call}"
     yield from report.blocked
 
 

@@ -61,24 +61,31 @@ class Written:
         needs: names of classes and functions that Keras must be told in `custom_objects`.
         checkpoint_id: of its manifest; empty as long as nothing was written.
         proof: how it was compared with the model that was restored.
+        lacks: what of the model such a file cannot hold, and where it is instead.
+        line: of Python that loads it, with `{path}` and `{more}` to fill in.
+        reader: who read it back: `keras`, or `kerasguard` where Keras has no reader for it.
     """
 
     path: str
     needs: tuple[str, ...] = ()
     checkpoint_id: str = ""
     proof: str = ""
+    lacks: tuple[str, ...] = ()
+    line: str = 'keras.saving.load_model("{path}"{more})'
+    reader: str = "keras"
 
     @property
     def call(self) -> str:
         """The line that loads it."""
         entries = ", ".join(f'"{name}": {name.rpartition(">")[2]}' for name in self.needs)
         more = f", custom_objects={{{entries}}}" if entries else ""
-        return f'keras.saving.load_model("{self.path}"{more})'
+        return self.line.format(path=self.path, more=more)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**told, "needs": list(self.needs), "call": self.call}
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "line"}
+        lists = {"needs": list(self.needs), "lacks": list(self.lacks)}
+        return {**told, **lists, "call": self.call}
 
 
 @dataclass(frozen=True)
@@ -189,7 +196,10 @@ class Report:
         lines += [f"  {reason}" for reason in (*self.blocked, self.caveat) if reason]
         lines += [f"  {code} is exact: {text}" for code, text in self.evidence.items()]
         if self.written is not None and self.written.proof:
-            lines.append(f"  read back with Keras alone: {self.written.proof}")
+            alone = " with Keras alone" if self.written.reader == "keras" else ""
+            lines.append(f"  read back{alone}: {self.written.proof}")
+        if self.written is not None:
+            lines += [f"  not in the file: {what}" for what in self.written.lacks]
         if self.written is not None and self.ok:
             lines.append(f"  to load it: {self.written.call}")
         return printable("\n".join(lines))

@@ -176,7 +176,11 @@ def test_an_existing_file_or_manifest_is_not_overwritten_unless_asked(
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("new.h5", "give it that ending"), ("no/new.keras", "no folder"), ("d.keras", "is a folder")],
+    [
+        ("new.txt", "tell what to write"),
+        ("no/new.keras", "no folder"),
+        ("d.keras", "is a folder"),
+    ],
 )
 def test_a_place_that_cannot_be_written_is_refused_first(
     name: str, match: str, tmp_path: Path
