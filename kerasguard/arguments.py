@@ -26,6 +26,7 @@ __all__ = [
     "check_path",
     "check_place",
     "check_probe",
+    "check_renames",
     "check_source",
     "check_strategy",
     "check_text",
@@ -167,6 +168,16 @@ def check_mapping(name: str, value: object, example: str, *, texts: bool = False
         if not isinstance(key, str) or (texts and not isinstance(item, str)) or key == "":
             pair = f"{{{key!r:.40}: {item!r:.40}}}"
             raise ArgumentError(f"{name}={pair} is not understood; pass {name}={example}")
+
+
+def check_renames(value: object) -> None:
+    """Refuse what is neither a mapping of names or compiled patterns to names, nor a function."""
+    if callable(value):
+        return
+    example = '{"old_name": "new_name"}'
+    if isinstance(value, Mapping):
+        value = {key.pattern if isinstance(key, re.Pattern) else key: v for key, v in value.items()}
+    check_mapping("renames", value, example, texts=True)
 
 
 def check_count(name: str, value: object, word: str | None) -> None:

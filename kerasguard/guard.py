@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from kerasguard.identity.renames import Renames
 from kerasguard.loader.attempt import Restored, attempt
 from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Memory, Request
@@ -35,7 +36,7 @@ def plan(
     model: Any = None,
     *,
     custom_objects: Mapping[str, Any] | None = None,
-    renames: Mapping[str, str] | None = None,
+    renames: Renames | None = None,
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
@@ -58,7 +59,7 @@ def preview(
     model: Any = None,
     *,
     custom_objects: Mapping[str, Any] | None = None,
-    renames: Mapping[str, str] | None = None,
+    renames: Renames | None = None,
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
@@ -76,7 +77,7 @@ def restore(
     *,
     strategy: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
-    renames: Mapping[str, str] | None = None,
+    renames: Renames | None = None,
     repair: Policy = "exact",
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",
@@ -98,7 +99,9 @@ def restore(
         model: to restore into; by default the model is built from the checkpoint.
         strategy: a `tf.distribute` strategy to create the model under; by default the active one.
         custom_objects: classes and functions that the stored config names.
-        renames: patterns of stored names to expected ones, `{"old/*": "new/*"}`.
+        renames: patterns of stored names to expected ones, `{"old/*": "new/*"}`; a compiled
+            pattern replaces what it finds in them (`{re.compile(r"[.]"): "_"}`); or a function
+            that gives the expected name for a stored one, or None.
         repair: which repairs may be taken without asking: `off`, `exact` (lossless and the only
             one that the evidence allows), `lossy`, `guess`.
         compile: restore optimizer, loss and metrics too.
@@ -145,7 +148,7 @@ def load(
     *,
     strategy: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
-    renames: Mapping[str, str] | None = None,
+    renames: Renames | None = None,
     repair: Policy = "exact",
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     manifest: ManifestPolicy = "auto",

@@ -64,6 +64,7 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "allow": ({"allow": "lambda"}, "did you mean 'lambdas'"),
     "renames list": ({"renames": ["a", "b"]}, "pass renames="),
     "renames values": ({"renames": {"a": 1}}, "pass renames="),
+    "renames number": ({"renames": 3}, "pass renames="),
     "renames empty": ({"renames": {"": "a"}}, "pass renames="),
     "custom_objects": ({"custom_objects": ["a"]}, "pass custom_objects="),
     "custom_objects keys": ({"custom_objects": {1: "a"}}, "pass custom_objects="),

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.arguments import check_flag, check_path
+from kerasguard.checkpoints import writing
 from kerasguard.checkpoints.explain import explanations
-from kerasguard.checkpoints.targets import Target, beside, target_of
 from kerasguard.errors import OutputError, UnrepairableError
+from kerasguard.formats.targets import Target, target_of
+from kerasguard.identity.renames import Renames
 from kerasguard.loader.attempt import Attempt, Restored, attempt
 from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Request
@@ -45,7 +47,7 @@ def repair(
     dry_run: bool = False,
     overwrite: bool = False,
     custom_objects: Mapping[str, Any] | None = None,
-    renames: Mapping[str, str] | None = None,
+    renames: Renames | None = None,
     repair: Policy = "exact",
     manifest: ManifestPolicy = "auto",
     probe: bool = True,
@@ -133,7 +135,7 @@ def _planned(found: Attempt, out: Path, kind: Target) -> Report:
         written=Written(
             str(out),
             stock.needs(architecture or {}),
-            lacks=tuple(kind.lacks(model)),
+            lacks=tuple(writing.lacks(kind, model)),
             line=kind.line,
             reader=kind.reader,
         ),
@@ -159,7 +161,7 @@ def _write(
     progress(f"writing {stage.given}")
     with unrecorded():
         try:
-            stage.write(partial(kind.write, model))
+            stage.write(partial(writing.write, kind, model))
         except (TypeError, ValueError, NotImplementedError) as error:
             raise OutputError(stage.given, f"cannot be written: {error!s:.500}") from error
     checkpoint = stage.checkpoint
@@ -167,13 +169,13 @@ def _write(
         raise OutputError(stage.given, "Keras wrote nothing")
     progress("reading it back" + (" with Keras alone" if kind.reader == "keras" else ""))
     supplied = stock.supply(planned.needs, custom_objects)
-    difference, proof = kind.read_back(checkpoint, model, supplied)
+    difference, proof = writing.read_back(kind, checkpoint, model, supplied)
     if difference:
         report = replace(report, blocked=(difference,))
         raise UnrepairableError(report.text, report)
     recorded, kept = survey_checkpoint(checkpoint, model, training=training, previous=stage.target)
     stage.commit(recorded, kept)
-    lacks = (*planned.lacks, *beside(recorded))
+    lacks = (*planned.lacks, *writing.beside(recorded))
     return replace(planned, checkpoint_id=recorded.checkpoint_id, proof=proof, lacks=lacks)
 
 

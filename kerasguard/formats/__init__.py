@@ -15,6 +15,7 @@ from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownF
 from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
+from kerasguard.formats.npz import Npz
 from kerasguard.formats.safetensors import SafetensorsWeights
 from kerasguard.formats.saved_model import SavedModel
 from kerasguard.formats.sharded_h5 import ShardedH5
@@ -34,13 +35,14 @@ FORMATS: tuple[type[Checkpoint], ...] = (
     WeightsH5,
     ShardedH5,
     SafetensorsWeights,
+    Npz,
     SavedModel,
     TFCheckpoint,
 )
 
 _KNOWN = (
     "Formats: .keras (file or folder), .weights.h5, .weights.json with shards, .h5, .safetensors, "
-    "TF checkpoint, SavedModel."
+    ".npz, TF checkpoint, SavedModel."
 )
 _LOOKS = (
     (b"\x89PNG", "PNG"),

@@ -40,7 +40,7 @@ class GivenArrays(Checkpoint):
         self._arrays = {name: self._array(name, value) for name, value in arrays.items()}
 
     def _array(self, name: str, value: Any) -> Array:
-        if not isinstance(name, str) or "/" not in name:
+        if not isinstance(name, str) or not {"/", "."} & set(name):
             raise CheckpointError(
                 self.path, f"{name!r}: expected a variable's path, such as 'head/kernel'"
             )

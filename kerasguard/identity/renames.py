@@ -1,12 +1,15 @@
 """What the caller says about names: `renames={"stored": "expected"}`, by name, key or pattern.
 
+Compiled patterns and functions are spelt out for the layers that there are (`spelt_out`).
+
 An entry that matches nothing is an error: the pairs that the caller meant would be decided by
 weaker evidence, and perhaps the other way round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -14,10 +17,54 @@ from kerasguard.arguments import nearest
 from kerasguard.errors import ArgumentError
 from kerasguard.tensors import Table
 
-__all__ = ["asked", "renamed"]
+__all__ = ["Renames", "asked", "renamed", "spelt_out"]
 
+Renames = Mapping[str | re.Pattern[str], str] | Callable[[str], str | None]
 Names = Mapping[str, str]
 _SHOWN = 4
+
+
+def spelt_out(renames: Renames | None, stored: Table, expected: Table) -> dict[str, str]:
+    """The same by names and patterns alone.
+
+    A compiled pattern replaces what it finds in a layer's name, or its path where tensors go by
+    the path of their variable. A function is asked for each of these, and gives the name in the
+    model or None; what it gives for a layer that the model has not is left out.
+
+    Raises:
+        ArgumentError: a pattern is found in no name, or a function names no layer of the model.
+    """
+    texts = _texts(stored)
+    if not callable(renames):
+        found: dict[str, str] = {}
+        for old, new in (renames or {}).items():
+            if isinstance(old, str):
+                found[old] = new
+                continue
+            matched = {key: old.sub(new, text) for key, text in texts.items() if old.search(text)}
+            if not matched:
+                raise _unmatched(old.pattern, new, old.pattern, "the checkpoint", texts)
+            found |= matched
+        return found
+    layers = expected.layers
+    known = {layer.name for layer in layers.values()} | set(layers)
+    given = {key: renames(text) for key, text in texts.items()}
+    wanted = {key: new for key, new in given.items() if isinstance(new, str) and new in known}
+    if not wanted:
+        named = {key: str(new) for key, new in given.items() if new is not None}
+        example = _few(f"{texts[key]} -> {new}" for key, new in named.items()) or "nothing"
+        raise ArgumentError(
+            f"renames= gives no layer of the model (it gives {example}); the model has "
+            f"{_few(layer.name for layer in layers.values() if layer.name)}"
+        )
+    return wanted
+
+
+def _texts(stored: Table) -> dict[str, str]:
+    """What each layer with weights is called, by its key."""
+    owners = dict.fromkeys(r.layer for r in stored.tensors.values() if r.role == "weight")
+    layers = [stored.layers[key] for key in owners if key in stored.layers]
+    return {r.key: r.key if stored.addressing == "name" else r.name or r.key for r in layers}
 
 
 def renamed(stored: Table, renames: Mapping[str, str]) -> Table:

@@ -1,6 +1,6 @@
 """What the keys of a checkpoint mean for the model it goes into: one class per way of addressing.
 
-`addressing` chooses once, by what the format says of its keys (`Traits.keys`); everything that
+`ways.addressing` chooses once, by what the format says of its keys (`Traits.keys`); everything that
 depends on it is a method here, so that nobody behind asks which format was opened.
 """
 
@@ -33,7 +33,7 @@ from kerasguard.planning.findings import Finding
 from kerasguard.planning.operations import Op, Step
 from kerasguard.tensors import LayerRecord, Table
 
-__all__ = ["Addressing", "addressing", "without"]
+__all__ = ["Addressing", "ByObjects", "ByOrder", "ByWalk", "Given", "without"]
 
 Steps = Sequence[Step | Finding]
 Given = Steps | None
@@ -227,28 +227,6 @@ class ByObjects(Addressing):
                 config = {**config, "config": {**config["config"], "data_format": "channels_last"}}
             layer = stored_layer(config, self._writer, self.prepared.custom_objects)
             yield key, "" if layer is None else live_graph.layer_digest(layer, axes)
-
-
-class AsStored(Addressing):
-    """A program, which takes every tensor under its own key."""
-
-    def steps(self, stored: Table, expected: Table) -> Given:
-        """Each tensor to itself."""
-        return [Step(key, (key,)) for key in self.reading.table.tensors]
-
-
-_WAYS: Mapping[str, type[Addressing]] = {
-    "walk": ByWalk,
-    "order": ByOrder,
-    "objects": ByObjects,
-    "variables": Addressing,
-}
-
-
-def addressing(prepared: Prepared, reading: Reading, renames: Mapping[str, str]) -> Addressing:
-    """The way in which the checkpoint's keys lead to the model's variables."""
-    way = AsStored if prepared.as_stored else _WAYS[reading.checkpoint.traits.keys]
-    return way(prepared, reading, renames)
 
 
 def without(table: Table, keys: Container[str]) -> Table:

@@ -194,8 +194,7 @@ def _refusal(request: Request, decided: RepairPlan, unchanged: bool = True) -> s
 def _dry_run(request: Request) -> str:
     """What shows the same findings; the command line builds the model from the checkpoint."""
     if not isinstance(request.path, (str, os.PathLike)):
-        first = "arrays" if isinstance(request.path, Mapping) else "content"
-        return f"kerasguard.plan({first}, ...) with the same arguments"
+        return "kerasguard.plan(...) with the same arguments"
     if request.own_model or request.custom_objects or request.renames:
         return f"kerasguard.plan({str(request.path)!r}, ...) with the same arguments"
     return f"kerasguard plan {request.path}"

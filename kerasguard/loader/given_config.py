@@ -33,7 +33,7 @@ _FOREIGN = {
         "YAML, which to_yaml() of Keras 1 and 2 wrote and kerasguard does not read; turn it into "
         "JSON first, for example json.dump(yaml.safe_load(file), other)"
     ),
-    "zip": "a .keras file or another archive, which has its architecture in it; pass its JSON",
+    "binary": "no text; a .keras or whole-model file has its architecture in it and needs none",
 }
 
 
@@ -158,8 +158,8 @@ def _parsed(where: str, text: bytes | str) -> Any:
 
 def _kind(text: bytes | str) -> str:
     start = text[:_START].encode() if isinstance(text, str) else text[:_START]
-    if start.startswith((b"PK\3\4", b"\x89HDF")):
-        return "zip"
+    if b"\0" in start:
+        return "binary"
     return "yaml" if b"class_name: " in start else ""
 
 

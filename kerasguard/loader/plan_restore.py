@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kerasguard.diagnose import diagnose
-from kerasguard.loader.addressing import addressing, without
+from kerasguard.identity.renames import spelt_out
+from kerasguard.loader.addressing import without
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
 from kerasguard.loader.stored_configs import stored_ends, unadapted
+from kerasguard.loader.ways import addressing
 from kerasguard.planning.plan import Rate, RepairPlan
 from kerasguard.rules.learning_rate import learning_rate
 from kerasguard.rules.unexpected import foreign
@@ -26,7 +28,8 @@ __all__ = ["plan_restore"]
 
 def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> RepairPlan:
     """Wait for the last byte, compare the three tables and decide."""
-    way = addressing(prepared, reading, request.renames or {})
+    renames = spelt_out(request.renames, reading.table, prepared.target.table)
+    way = addressing(prepared, reading, renames)
     stored = without(reading.finish(), prepared.taken)
     expected = _expected(prepared, stored)
     stored, first = way.dense(stored, expected)  # first: it goes by old classes
@@ -41,7 +44,7 @@ def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> Repa
         stored,
         reading.manifest,
         repair=request.repair,
-        renames=request.renames,
+        renames=renames or None,
         problems=reading.problems,
         prior=(
             *prepared.findings,

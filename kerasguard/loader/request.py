@@ -14,9 +14,11 @@ from kerasguard.arguments import (
     check_flag,
     check_mapping,
     check_model,
+    check_renames,
     check_source,
     check_strategy,
 )
+from kerasguard.identity.renames import Renames
 from kerasguard.loader.given_config import Config
 from kerasguard.loader.sources import Source
 from kerasguard.planning.plan import Policy, Rate
@@ -41,7 +43,7 @@ class Request:
     model: Any = None
     strategy: Any = None
     custom_objects: Mapping[str, Any] | None = None
-    renames: Mapping[str, str] | None = None
+    renames: Renames | None = None
     repair: Policy = "exact"
     compile: bool = True
     manifest: ManifestPolicy = "auto"
@@ -78,7 +80,7 @@ class Request:
         check_model(self.model)
         check_strategy(self.strategy)
         check_mapping("custom_objects", self.custom_objects, '{"MyLayer": MyLayer}')
-        check_mapping("renames", self.renames, '{"old_name": "new_name"}', texts=True)
+        check_renames(self.renames)
         check_choice("repair", self.repair, get_args(Policy))
         check_choice("manifest", self.manifest, get_args(ManifestPolicy))
         check_choice("learning_rate", self.learning_rate, get_args(Rate))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kerasguard.errors import CheckpointError
-from kerasguard.storage import durable, remote
+from kerasguard.storage import durable, remote, shards
 
 __all__ = ["brought_here", "files_at", "sent_to"]
 
@@ -38,10 +38,9 @@ def sent_to(url: str, files: remote.Files) -> Iterator[tuple[Path, Callable[[], 
 
         def send() -> None:
             written = [path for path in place.parent.iterdir() if not path.name.startswith(".")]
-            # Asked to shard `m.weights.h5`, Keras writes `m.weights.json` instead.
-            listing = place.with_name(place.name.removesuffix(".h5") + ".json")
+            listing = place.with_name(shards.listing_name(place.name))
             if place not in written and listing in written:
-                remote.send(listing, f"{url.removesuffix('.h5')}.json", files)
+                remote.send(listing, shards.listing_name(url), files)
             elif written:
                 remote.send(place, url, files)
 

@@ -30,7 +30,8 @@ class Traits:
     Args:
         keys: what a tensor's key is: `walk`, the path by which Keras 3 walks a model
             (`layers/dense/vars/0`); `order`, a place among layers in the order that they were
-            created in; `objects`, the attributes that lead to it; `variables`, a variable's path.
+            created in; `objects`, the attributes that lead to it; `variables`, a variable's path;
+            `listed`, a place in the list of a model's weights.
         config: the form of an architecture in it: `keras3`, with modules; `legacy`, as in HDF5
             files; `tensorflow`, as in object graphs; empty where it holds weights only.
         complete: whether Keras writes into it what layers keep beside their weights: vocabularies,
@@ -40,7 +41,7 @@ class Traits:
         suffixes: endings that its writers give to its name.
     """
 
-    keys: Literal["walk", "order", "objects", "variables"]
+    keys: Literal["walk", "order", "objects", "variables", "listed"]
     config: Literal["", "keras3", "legacy", "tensorflow"] = ""
     complete: bool = False
     program: bool = False

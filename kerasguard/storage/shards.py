@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kerasguard.storage import durable, owners
 
-__all__ = ["name_apart", "retire", "shards_of"]
+__all__ = ["listing_name", "name_apart", "retire", "shards_of"]
 
 _SHARD = re.compile(r"(?P<base>.+)_\d{5}(-(?P<token>[0-9a-f]{8}))?\.weights\.h5", re.DOTALL)
 
@@ -21,6 +21,11 @@ def shards_of(listing: Path) -> set[str]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
     return {n for n in named if isinstance(n, str) and "/" not in n and _SHARD.fullmatch(n)}
+
+
+def listing_name(name: str) -> str:
+    """What Keras writes instead of `m.weights.h5` where it is asked for shards."""
+    return re.sub(r"\.weights\.h5$", ".weights.json", name)
 
 
 def name_apart(listing: Path, target: Path, token: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 from corpora import unpacked
 
 import kerasguard as kg
-from kerasguard.checkpoints.targets import TARGETS
 from kerasguard.errors import OutputError
+from kerasguard.formats.targets import TARGETS
 
 pytestmark = pytest.mark.keras
 

@@ -199,7 +199,7 @@ def test_an_error_is_a_json_document_too(tmp_path: Path, capsys: Captured) -> No
         ["plan", "a", "--model", "json:no_such_function"],
         ["explain", "KG999"],
         ["repair", "a.h5"],
-        ["repair", "a.h5", "b.h5"],
+        ["repair", "a.h5", "b.txt"],
         ["repair", "a.h5", "no/such/folder/b.keras"],
         ["repair", "a.h5", "b.keras", "--custom-objects", "json:no_such_class"],
         ["repair", "a.h5", "b.keras", "--custom-objects", "=json:loads"],

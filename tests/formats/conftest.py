@@ -103,6 +103,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         prefix = tensorflow.train.Checkpoint(v=value).write(str(folder / "ckpt"))
     arrays = {variable.path: variable.numpy() for variable in model.weights}
     safetensors.numpy.save_file(arrays, folder / "m.safetensors", metadata={"format": "np"})
+    np.savez(folder / "m.npz", **arrays)
     return {
         "keras_zip": folder / "m.keras",
         "legacy_h5": folder / "m.h5",
@@ -112,4 +113,5 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         "tf_checkpoint": Path(prefix),
         "saved_model": folder / "saved",
         "safetensors": folder / "m.safetensors",
+        "npz": folder / "m.npz",
     }

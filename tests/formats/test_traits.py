@@ -37,11 +37,10 @@ def test_nobody_outside_formats_asks_which_class_a_checkpoint_is(repository: Pat
         for alias in node.names
         if (node.module or "").startswith("kerasguard.formats") and alias.name in CLASSES
     }
-    # Arrays have no path to be recognised by, and a repair is written as `.keras`.
+    # Arrays have no path to be recognised by.
     assert imported == {
         ("kerasguard/loader/sources.py", "GivenArrays"),
         ("kerasguard/loader/arrays.py", "MadeArrays"),
-        ("kerasguard/checkpoints/repair.py", "KerasZip"),
     }
 
 
@@ -57,7 +56,7 @@ def test_marks_of_formats_are_known_to_formats_and_storage_only(repository: Path
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_says_what_it_is(kind: type) -> None:
-    assert kind.traits.keys in ("walk", "order", "objects", "variables")  # type: ignore[attr-defined]
+    assert kind.traits.keys in ("walk", "order", "objects", "variables", "listed")  # type: ignore[attr-defined]
     assert kind.parts([]).get("x", set()) == set()  # type: ignore[attr-defined]
 
 

@@ -139,7 +139,7 @@ def test_model_and_config_exclude_each_other() -> None:
 
 def test_what_is_no_architecture_is_refused_with_what_it_looks_like(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("backend: tensorflow\nclass_name: Model\nconfig: {}\n")
-    (tmp_path / "m.keras").write_bytes(b"PK\3\4")
+    (tmp_path / "m.keras").write_bytes(b"PK\3\4\x14\0")
     cases: list[tuple[Any, str]] = [
         (tmp_path / "m.yaml", r"json.dump\(yaml.safe_load"),
         (tmp_path / "m.keras", "has its architecture in it"),

@@ -1,0 +1,51 @@
+"""Which way the keys of a checkpoint lead to the variables of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kerasguard.loader.addressing import Addressing, ByObjects, ByOrder, ByWalk, Given
+from kerasguard.loader.prepared import Prepared
+from kerasguard.loader.reading import Reading
+from kerasguard.planning.operations import Step
+from kerasguard.tensors import Table
+
+__all__ = ["addressing"]
+
+
+class ByList(Addressing):
+    """Places in the list of a model's weights, as `get_weights` gives them."""
+
+    def steps(self, stored: Table, expected: Table) -> Given:
+        """Each to the variable at its place, as `set_weights` would; names decide by renames."""
+        if self.renames:
+            return None
+        keys = {id(place.variable): key for key, place in self._target.places.items()}
+        wanted = [keys.get(id(v), "") for v in self._target.model.weights]
+        if len(wanted) != len(stored.tensors):
+            return []  # another model's list: what is missing and what is not expected is told
+        pairs = zip(wanted, stored.tensors, strict=True)
+        return [Step(key, (source,)) for key, source in pairs if key in expected.tensors]
+
+
+class AsStored(Addressing):
+    """A program, which takes every tensor under its own key."""
+
+    def steps(self, stored: Table, expected: Table) -> Given:
+        """Each tensor to itself."""
+        return [Step(key, (key,)) for key in self.reading.table.tensors]
+
+
+_WAYS: Mapping[str, type[Addressing]] = {
+    "walk": ByWalk,
+    "order": ByOrder,
+    "objects": ByObjects,
+    "variables": Addressing,
+    "listed": ByList,
+}
+
+
+def addressing(prepared: Prepared, reading: Reading, renames: Mapping[str, str]) -> Addressing:
+    """The way in which the checkpoint's keys lead to the model's variables."""
+    way = AsStored if prepared.as_stored else _WAYS[reading.checkpoint.traits.keys]
+    return way(prepared, reading, renames)
