@@ -7,20 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
-from kerasguard.arguments import check_choice, check_flag, check_path, check_source
+from kerasguard.arguments import check_choice, check_flag, check_place, check_source
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.stored_variables import with_names
 from kerasguard.layouts.names import split_weight_name
 from kerasguard.loader.arrays import Arrays
 from kerasguard.loader.reading import Reading
-from kerasguard.loader.sources import PathLike, Source, at_hand
+from kerasguard.loader.sources import Place, Source, at_hand
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["arrays_of", "read"]
 
 
-def read(path: PathLike, *, manifest: ManifestPolicy = "auto", optimizer: bool = False) -> Arrays:
+def read(path: Place, *, manifest: ManifestPolicy = "auto", optimizer: bool = False) -> Arrays:
     """The arrays of a checkpoint of any format, each read and verified when it is asked for.
 
     Imports no framework. What lies outside the tensors is verified now; a tensor, against the
@@ -29,7 +29,7 @@ def read(path: PathLike, *, manifest: ManifestPolicy = "auto", optimizer: bool =
     of a TensorFlow checkpoint; HDF5 and safetensors have none.
 
     Args:
-        path: of the checkpoint, or an MLflow address.
+        path: of the checkpoint, an address in MLflow or elsewhere (`s3://...`), or its bytes.
         manifest: `auto`, `require`, or `ignore` to read what is there.
         optimizer: whether to give the optimizer's state, too.
 
@@ -48,7 +48,7 @@ def read(path: PathLike, *, manifest: ManifestPolicy = "auto", optimizer: bool =
         >>> kerasguard.read("run/07.keras")["head/kernel"].shape  # doctest: +SKIP
         (16, 2)
     """
-    check_path("path", path)
+    check_place("path", path)
     check_choice("manifest", manifest, get_args(ManifestPolicy))
     check_flag("optimizer", optimizer)
     return _opened(path, manifest, ("weight", "optimizer") if optimizer else ("weight",))

@@ -79,6 +79,8 @@ def test_the_callback_records_what_modelcheckpoint_saves_elsewhere(model: Any) -
     import keras
 
     base = "ram://run"  # Keras makes the folder, by TensorFlow
+    model = keras.models.clone_model(model)  # the callback arms it for good
+    model.compile("adam", "mse")
     told = []
     saver = keras.callbacks.ModelCheckpoint(f"{base}/{{epoch:02d}}.keras")
     callback = kg.WeightManifestCallback(observers=[lambda event: told.append(event.manifest)])
