@@ -18,6 +18,8 @@ from kerasguard.tensors import TensorRecord, TensorSpec
 __all__ = [
     "Array",
     "TensorSource",
+    "array_of",
+    "bytes_of",
     "count_nonfinite",
     "digest",
     "dtype_name",
@@ -57,6 +59,19 @@ class TensorSource(Protocol):
 
     def read(self, key: str) -> Array:
         """The tensor's elements, shaped and typed as its spec says."""
+
+
+def bytes_of(array: Array) -> bytes:
+    """The little-endian, C-ordered bytes of an array."""
+    data = np.ascontiguousarray(array)
+    if data.dtype.byteorder == ">":
+        data = data.astype(data.dtype.newbyteorder("<"))
+    return data.reshape(-1).view(np.uint8).tobytes()
+
+
+def array_of(data: bytes, spec: TensorSpec) -> Array:
+    """Inverse of `bytes_of`; the array may be written to."""
+    return np.frombuffer(bytearray(data), numpy_dtype(spec.dtype)).reshape(spec.shape)
 
 
 def digest(array: Array) -> str:

@@ -56,6 +56,7 @@ SCHEMA = "kerasguard/manifest/1"
 
 FEATURES: Mapping[str, str] = {
     "companion": "state that Keras did not write lies in a file of its own",
+    "inline": "small state that Keras did not write lies in the manifest",
 }
 """What a manifest may require of its reader, by name."""
 
@@ -68,8 +69,7 @@ class Manifest:
         format: of the checkpoint, `keras_zip`.
         files: all files of the checkpoint.
         table: all tensors that the checkpoint holds and the layers of the model.
-        unwritten: what the model has and Keras did not write; what has a digest is kept in the
-            companion, of the rest `spec`, `name` and `role` count.
+        unwritten: what the model has and Keras did not write; what has a digest is kept.
         companion: the file with what was kept; None where there is nothing to keep.
         architecture: the model's Keras config, where the checkpoint does not hold it.
         model: `class`, `name` and `config_digest`.
@@ -104,7 +104,7 @@ class Manifest:
 
     @cached_property
     def kept(self) -> dict[str, TensorRecord]:
-        """What the companion holds, by key."""
+        """What the companion, or this manifest itself, holds, by key."""
         return {record.key: record for record in self.unwritten if record.digest is not None}
 
     @cached_property

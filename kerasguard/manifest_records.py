@@ -7,6 +7,7 @@ place (`tensors[3].shape`).
 from __future__ import annotations
 
 import math
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
@@ -119,7 +120,7 @@ _TEXTS = ("name", "variable", "layer", "slot", "slot_of", "attribute")
 _KNOWN_OF_MEMBERS = frozenset(_MEMBER_FIELDS)
 _KNOWN_OF_FILES = frozenset({*_FILE_FIELDS, "members"})
 _KNOWN_OF_TENSORS = frozenset(
-    {"key", "shape", "dtype", "file", "offset", "length", *(name for name, _ in _OPTIONAL)}
+    {"key", "shape", "dtype", "file", "offset", "length", "data", *(name for name, _ in _OPTIONAL)}
 )
 
 
@@ -137,6 +138,8 @@ def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
     if record.extent is not None:
         e = record.extent
         data["file"], data["offset"], data["length"] = e.file, e.offset, e.length
+    if record.data is not None:
+        data["data"] = b64encode(record.data).decode()
     return {**data, **record.extra} if record.extra else data
 
 
@@ -226,6 +229,19 @@ def tensor_from(node: Node) -> TensorRecord:
         digest=node.get("digest", str, default=None),
         nonfinite=node.get("nonfinite", int, default=None),
         extent=extent,
+        data=_data_from(node, spec.nbytes),
         extra=others(node, _KNOWN_OF_TENSORS),
         **text,
     )
+
+
+def _data_from(node: Node, size: int) -> bytes | None:
+    """The bytes of a tensor that the manifest holds itself; raises ManifestError."""
+    text = node.get("data", str, default=None)
+    if text is None:
+        return None
+    data = node.build(lambda: b64decode(text, validate=True))
+    if len(data) != size:
+        what = f"holds {len(data)} bytes, its shape and dtype make {size}"
+        raise ManifestError(what, where=f"{node.where}.data")
+    return data

@@ -108,6 +108,8 @@ class TensorRecord:
         slot_of: of an optimizer's slot, the key of the weight it belongs to.
         attribute: under which attribute, list entry or dict key a layer of the user's own holds
             it, `parts[0]` or `parts[query]`; empty where unknown.
+        data: the bytes themselves, where the manifest holds them: small state that Keras did not
+            write.
         extra: fields of a manifest that this version does not know; kept.
     """
 
@@ -124,6 +126,7 @@ class TensorRecord:
     slot: str = ""
     slot_of: str = ""
     attribute: str = ""
+    data: bytes | None = field(default=None, repr=False)
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property

@@ -46,7 +46,10 @@ FULL = Manifest(
         ends={"": ((("layers/input", 0, 0),), (("layers/dense", 0, 0),))},
         use=Use(settings={"scale": "2"}),
     ),
-    unwritten=(TensorRecord("seed", TensorSpec((2,), "uint32"), role="seed"),),
+    unwritten=(
+        TensorRecord("seed", TensorSpec((2,), "uint32"), role="seed"),
+        TensorRecord("total", TensorSpec((), "float32"), role="metric", data=b"\0\0\x80?"),
+    ),
     companion=FileRecord("größe.keras.companion-c0ffee00.safetensors", 136, "3" * 64, "xxh3:0"),
     architecture={"class_name": "Functional", "config": {"layers": []}},
     model={"class": "Functional", "name": "m", "config_digest": "abc"},
@@ -83,7 +86,8 @@ def test_the_schema_names_exactly_the_fields_that_a_manifest_writes(
     assert set(schema["properties"]) == set(data)
     assert set(parts["file"]["properties"]) == set(data["files"][0])
     assert set(parts["member"]["properties"]) == set(data["files"][0]["members"][0])
-    assert set(parts["tensor"]["properties"]) == {k for t in data["tensors"] for k in t}
+    tensors = [*data["tensors"], *data["unwritten"]]
+    assert set(parts["tensor"]["properties"]) == {k for t in tensors for k in t}
     assert set(parts["layer"]["properties"]) == {k for r in data["layers"] for k in r}
     assert set(parts["use"]["properties"]) == {k for r in data["layers"] for k in r.get("use", ())}
     assert schema["properties"]["schema"]["const"] == SCHEMA

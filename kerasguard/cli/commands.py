@@ -101,9 +101,10 @@ def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
     out.line(f"{path}: {manifest.format}, {len(tensors)} tensors, {size:,} bytes, {known}")
     for name, version in sorted(manifest.versions.items()):
         out.line(f"  written by {name} {version}")
-    if manifest.companion is not None:
-        kept = f"{len(manifest.kept)} tensors that Keras did not write"
-        out.line(f"  {kept} in {manifest.companion.name}, {manifest.companion.size:,} bytes")
+    if manifest.kept:
+        kept, file = f"{len(manifest.kept)} tensors that Keras did not write", manifest.companion
+        where = "the manifest" if file is None else f"{file.name}, {file.size:,} bytes"
+        out.line(f"  {kept} in {where}")
     if lost := [r.label for r in manifest.unwritten if r.digest is None]:
         out.line(f"  not written, and not kept: {', '.join(lost)}")
     if manifest.probe is not None:

@@ -77,8 +77,8 @@ def _check_covered(reading: Reading, *, own_model: bool) -> None:
     if manifest is None:
         return
     bare = reading.checkpoint.architecture() is None and not own_model
-    if bare or manifest.companion is not None:
-        what = "the architecture" if bare else "a companion"
+    if bare or manifest.kept:
+        what = "the architecture" if bare else "state that Keras did not write"
         raise PinnedDigestError(
             reading.path,
             f"the demanded digest is that of the file, and {what} comes from beside it; demand "

@@ -14,23 +14,20 @@ from typing import Any
 
 from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import (
-    CheckpointError,
-    CheckpointNotFoundError,
     CorruptCheckpointError,
 )
 from kerasguard.formats import open_checkpoint
 from kerasguard.loader.given_config import GivenConfig
+from kerasguard.loader.kept_state import KeptState
 from kerasguard.loader.recorded import enriched, manifest_of
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.deferred import Deferred
 from kerasguard.planning.operations import Step
-from kerasguard.storage import companion
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.file_survey import sha256_differences, skeleton_differences
 from kerasguard.storage.pair import undisturbed
-from kerasguard.storage.safetensors import Safetensors
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
 
@@ -61,17 +58,16 @@ class Reading:
         self._values: dict[str, Array] = {}
         self.config: GivenConfig | None = None  # what a caller gave in the place of a stored one
         self.path = source if isinstance(source, Path) else source.path
-        self._companion: Safetensors | None = None
         with undisturbed(self.path):
             self.manifest = manifest_of(self.path, manifest)
             self.checkpoint = open_checkpoint(source) if isinstance(source, Path) else source
             try:
-                companion = tuple(self._open_companion())
+                self._state = KeptState(self.path, self.manifest)
             except BaseException:
-                self._close()
+                self.checkpoint.close()
                 raise
         try:
-            self.problems = (*self._problems(), *companion)
+            self.problems = (*self._problems(), *self._state.problems)
             self.table = self._table()
             if at_once:
                 self._start()
@@ -87,34 +83,7 @@ class Reading:
 
     def _close(self) -> None:
         self.checkpoint.close()
-        if self._companion is not None:
-            self._companion.close()
-
-    def _open_companion(self) -> Iterator[str]:
-        """Open the file with what Keras did not write; a line for what is wrong with it.
-
-        Where it is missing, a rule tells what is missing with it.
-        """
-        record = self.manifest.companion if self.manifest else None
-        if record is None:
-            return
-        try:
-            self._companion = Safetensors(companion.located(self.path, record.name))
-        except CheckpointNotFoundError:
-            return
-        except CheckpointError as error:
-            yield str(error)
-            return
-        if (
-            self._companion.file.size != record.size
-            or self._companion.skeleton() != record.skeleton
-        ):
-            yield (
-                f"{self._companion.path}: is not the companion that was recorded; copy it again, "
-                'with its checkpoint, or load without it by manifest="ignore"'
-            )
-            self._companion.close()
-            self._companion = None
+        self._state.close()
 
     @property
     def traits(self) -> Traits:
@@ -129,7 +98,8 @@ class Reading:
     @property
     def whole_table(self) -> Table:
         """The table with what the companion holds, before anything is read."""
-        kept = self.manifest.kept if self.manifest and self._companion else {}
+        known = self.manifest.kept if self.manifest else {}
+        kept = {key: record for key, record in known.items() if self._state.holds(record)}
         return replace(self.table, tensors={**self.table.tensors, **kept})
 
     def _problems(self) -> tuple[str, ...]:
@@ -191,12 +161,10 @@ class Reading:
         return replace(record, digest=digest(array), nonfinite=count_nonfinite(array))
 
     def _kept(self) -> Iterator[tuple[str, TensorRecord]]:
-        """What the companion holds, with the digests of what was read."""
-        known = self.manifest.kept if self.manifest else {}
-        specs = self._companion.specs() if self._companion else {}
-        for key, record in known.items():
-            if self._companion is not None and specs.get(key) == record.spec:
-                yield key, self._surveyed(record, self._companion.read(key))
+        """What companion and manifest hold, with the digests of what was read."""
+        for key, record in (self.manifest.kept if self.manifest else {}).items():
+            if (array := self._state.read(record)) is not None:
+                yield key, self._surveyed(record, array)
 
     def value(self, key: str) -> Array:
         """A tensor's elements, once everything is read; one that was not kept is read again.
@@ -219,9 +187,10 @@ class Reading:
     def read_again(self, record: TensorRecord) -> tuple[Array, str]:
         """A tensor's elements and their digest, as they are in the file now."""
         if self.manifest is not None and record.key in self.manifest.kept:
-            if self._companion is None:
+            found = self._state.read(self.manifest.kept[record.key])
+            if found is None:
                 raise CorruptCheckpointError(self.path, f"{record.label}: its companion is missing")
-            array = self._companion.read(record.key)
+            array = found
         elif record.extent is None:
             array = self.checkpoint.read(record.key)
         else:
@@ -248,9 +217,7 @@ class Reading:
         """Files whose SHA-256 is not the recorded one; reads them once more."""
         if self.manifest is not None:
             yield from sha256_differences(self.checkpoint.files(), self.manifest)
-        kept = self.manifest.companion if self.manifest else None
-        if kept and self._companion and self._companion.file.sha256() != kept.sha256:
-            yield f"{kept.name}: its SHA-256 is not the recorded one"
+        yield from self._state.rehash()
 
     def values(self, steps: tuple[Step, ...]) -> Mapping[str, Array]:
         """The arrays that the steps make, by target; where nothing is kept, only when asked for."""

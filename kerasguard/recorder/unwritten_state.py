@@ -1,6 +1,7 @@
 """What a save keeps beside the checkpoint: the state that Keras does not write.
 
-A checkpoint that lacks nothing gets no companion.
+A checkpoint that lacks nothing gets no companion, nor does one that lacks a few bytes only, such as
+seeds and metrics: those lie in the manifest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array, count_nonfinite, digest
+from kerasguard.elements import Array, bytes_of, count_nonfinite, digest
 from kerasguard.errors import ModelError
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.storage import companion, safetensors
@@ -22,12 +23,17 @@ from kerasguard.tensors import Table, TensorRecord, TensorSpec
 __all__ = ["Kept", "Probing", "if_the_same", "keep", "lost"]
 
 
+INLINE = 1024
+"""Bytes of state that go into the manifest, and make no companion."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """What a save keeps besides the checkpoint.
 
     Args:
-        unwritten: everything that the checkpoint lacks; what is kept has a digest and an extent.
+        unwritten: everything that the checkpoint lacks; what is kept has a digest, and an
+            extent or its bytes.
         file: describes the companion; None where there is nothing to keep.
         content: of the companion.
     """
@@ -39,6 +45,8 @@ class Kept:
     def described_in(self, manifest: Manifest) -> Manifest:
         """The manifest with what is kept."""
         features = () if self.file is None else ("companion",)
+        if any(record.data is not None for record in self.unwritten):
+            features = ("inline",)
         return replace(
             manifest,
             unwritten=self.unwritten,
@@ -148,20 +156,19 @@ def _assets(files: Mapping[str, bytes], records: dict[str, TensorRecord]) -> dic
 def _packed(records: Mapping[str, TensorRecord], arrays: Mapping[str, Array], name: str) -> Kept:
     if not arrays:
         return Kept(tuple(records.values()))
+    known = {key: _surveyed(records[key], array) for key, array in arrays.items()}
+    if sum(array.nbytes for array in arrays.values()) <= INLINE:
+        held = {key: replace(known[key], data=bytes_of(arrays[key])) for key in known}
+        return Kept(tuple({**records, **held}.values()))
     content, extents = safetensors.pack(arrays, name)
-    unwritten = tuple(
-        replace(
-            record,
-            spec=_spec(arrays[key]),
-            digest=digest(arrays[key]),
-            nonfinite=count_nonfinite(arrays[key]),
-            extent=extents[key],
-        )
-        if key in arrays
-        else record
-        for key, record in records.items()
+    packed = {key: replace(known[key], extent=extents[key]) for key in known}
+    return Kept(tuple({**records, **packed}.values()), companion.described(name, content), content)
+
+
+def _surveyed(record: TensorRecord, array: Array) -> TensorRecord:
+    return replace(
+        record, spec=_spec(array), digest=digest(array), nonfinite=count_nonfinite(array)
     )
-    return Kept(unwritten, companion.described(name, content), content)
 
 
 def _spec(array: Array) -> TensorSpec:
@@ -217,4 +224,4 @@ def if_the_same(live: Any, table: Table, kept: Kept) -> Kept:
         UserWarning,
         stacklevel=5,
     )
-    return Kept(tuple(replace(r, digest=None, extent=None) for r in kept.unwritten))
+    return Kept(tuple(replace(r, digest=None, extent=None, data=None) for r in kept.unwritten))

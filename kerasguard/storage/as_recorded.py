@@ -60,6 +60,10 @@ def as_recorded(
     """
     tensors: dict[str, list[TensorRecord]] = {record.name: [] for record in files}
     for tensor in manifest.recorded.values():
+        if tensor.data is not None:
+            if tensor.digest != f"xxh3:{xxh3_128(tensor.data).hexdigest()}":
+                return False
+            continue
         extent = tensor.extent
         if extent is None or extent.file not in tensors or extent.length != tensor.spec.nbytes:
             return False

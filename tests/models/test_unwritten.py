@@ -16,6 +16,7 @@ from kerasguard import errors, guard  # noqa: E402
 from kerasguard.elements import numpy_dtype  # noqa: E402
 from kerasguard.models.live_model import model_table  # noqa: E402
 from kerasguard.models.unwritten import unwritten  # noqa: E402
+from kerasguard.recorder import unwritten_state  # noqa: E402
 from kerasguard.storage import companion, safetensors, sidecar  # noqa: E402
 
 pytestmark = MARKS
@@ -73,6 +74,20 @@ def save(model: Any, path: Path) -> Path:
 
     guard.save(write, path, model, strict=True)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _state_makes_a_companion(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However small it is, except where a test is about that."""
+    if "small_state" not in request.fixturenames:
+        monkeypatch.setattr(unwritten_state, "INLINE", -1)
+
+
+@pytest.fixture
+def small_state() -> None:
+    """Says that a test is about state that is small."""
 
 
 def companions(folder: Path) -> list[Path]:
@@ -276,3 +291,51 @@ def test_a_companion_is_a_source_of_tensors_of_every_dtype(tmp_path: Path) -> No
             assert found.specs()[key].shape == array.shape
             assert np.array_equal(found.read(key), array)
             assert extents[key].length == array.nbytes
+
+
+def test_small_state_lies_in_the_manifest_and_makes_no_file_of_its_own(
+    tmp_path: Path, small_state: None
+) -> None:
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1), layers.Dropout(0.5)])
+    model.compile("adam", "mse", metrics=["mae"])
+    x = np.ones((8, 3), "float32")
+    model.fit(x, x[:, :1], epochs=1, verbose=0)
+    for name in ("m.keras", "m.weights.h5"):
+        path = save(model, tmp_path / name)
+        manifest = sidecar.read(path)
+        assert manifest is not None
+        assert (manifest.companion, manifest.requires) == (None, ("inline",))
+        held = {record.label: record.data for record in manifest.unwritten}
+        assert all(data is not None for data in held.values())
+        assert len(held) >= 3  # the seed, and of each metric total and count
+        assert kg.verify(path).ok
+        assert kg.verify(path, sha256=True).ok
+        again = keras.models.clone_model(model)
+        again.compile("adam", "mse", metrics=["mae"])
+        again.fit(x, x[:, :1], epochs=1, verbose=0)
+        again.layers[-1].seed_generator.state.assign([7, 7])
+        report = kg.restore(path, model=again).report
+        assert report.ok, report
+        state = model.layers[-1].seed_generator.state.numpy()
+        np.testing.assert_array_equal(again.layers[-1].seed_generator.state, state)
+    assert companions(tmp_path) == []
+
+
+def test_small_state_that_was_changed_is_found_by_the_manifests_own_digest(
+    tmp_path: Path, small_state: None
+) -> None:
+    path = save(
+        keras.Sequential([keras.Input((3,)), layers.Dense(1), layers.Dropout(0.5)]),
+        tmp_path / "m.keras",
+    )
+    place = sidecar.place_of(path)
+    text = place.read_text("utf-8")
+    data = text.partition('"data":"')[2].partition('"')[0]
+    assert data
+    other = ("B" if data[0] == "A" else "A") + data[1:]
+    place.write_text(text.replace(data, other), "utf-8")
+    with pytest.raises(errors.ManifestError, match="not as it was written"):
+        kg.verify(path)
+    place.write_text(text.replace(data, data[:-4]), "utf-8")
+    with pytest.raises(errors.ManifestError, match=r"data|written"):
+        kg.verify(path)

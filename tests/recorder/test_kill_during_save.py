@@ -146,7 +146,9 @@ def run(save: Callable[[], None], killer: Callable[[], None] | None) -> float:
 def main(kills: int) -> None:
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     import kerasguard
+    from kerasguard.recorder import unwritten_state
 
+    unwritten_state.INLINE = -1  # the companion is what may be lost
     kerasguard.patch(log_to_mlflow=False)
     counts = {}
     for kind in NAMES:

@@ -311,9 +311,9 @@ def test_an_old_hdf5_file_is_as_the_model_that_is_made_from_it(
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_what_a_companion_holds_is_no_part_of_the_comparison(tmp_path: Path) -> None:
+def test_what_keras_did_not_write_is_no_part_of_the_comparison(tmp_path: Path) -> None:
     model = model_of(layers.Dropout(0.1, seed=1))
     model.save(tmp_path / "m.h5")
     manifest = kg.record(tmp_path / "m.h5", model)
-    assert manifest.companion is not None
+    assert manifest.kept
     assert kg.plan(tmp_path / "m.h5", model_of(layers.Dropout(0.1, seed=1))).findings == ()
