@@ -20,6 +20,7 @@ from kerasguard.errors import (
     ManifestMissingError,
 )
 from kerasguard.formats import FORMATS, recognised
+from kerasguard.formats.tf_checkpoint import index_of
 from kerasguard.manifest import Manifest
 from kerasguard.storage import durable, sidecar
 
@@ -142,8 +143,7 @@ def _newest_first(root: Path) -> list[Path]:
 
 def _age(place: Path) -> tuple[int, list[int], str]:
     """Sorts by time; equal times, as copies have, by the numbers in the name."""
-    index = place.with_name(f"{place.name}.index")  # of a TensorFlow checkpoint, which is no file
-    told = durable.signature(place) or durable.signature(index)
+    told = durable.signature(place) or durable.signature(index_of(place))
     return told[2] if told else 0, [int(n) for n in re.findall(r"\d+", place.name)], str(place)
 
 

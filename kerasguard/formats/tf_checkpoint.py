@@ -27,7 +27,7 @@ from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
 
-__all__ = ["TFCheckpoint", "checkpoint_prefix", "object_graph"]
+__all__ = ["TFCheckpoint", "checkpoint_prefix", "index_of", "object_graph"]
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _CONFIG = "OBJECT_CONFIG_JSON"
@@ -35,6 +35,11 @@ _DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
 # In a folder: which of its checkpoints is the latest.
 _LATEST, _INDEX = "checkpoint", ".index"
 _LONGEST_STATE = 1 << 20
+
+
+def index_of(prefix: Path) -> Path:
+    """The file that a save writes last; the prefix itself is no file's name."""
+    return prefix.with_name(f"{prefix.name}{_INDEX}")
 
 
 def checkpoint_prefix(path: Path) -> Path | None:
