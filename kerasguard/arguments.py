@@ -24,6 +24,7 @@ __all__ = [
     "check_mapping",
     "check_model",
     "check_path",
+    "check_patterns",
     "check_place",
     "check_probe",
     "check_renames",
@@ -168,6 +169,22 @@ def check_mapping(name: str, value: object, example: str, *, texts: bool = False
         if not isinstance(key, str) or (texts and not isinstance(item, str)) or key == "":
             pair = f"{{{key!r:.40}: {item!r:.40}}}"
             raise ArgumentError(f"{name}={pair} is not understood; pass {name}={example}")
+
+
+def check_patterns(name: str, value: object, *, empty: bool) -> None:
+    """Refuse what is no list of patterns, and one of none where nothing would be left.
+
+    Args:
+        name: the argument's.
+        value: what the caller gave; None is no list and allowed.
+        empty: whether a list of none means something.
+    """
+    listed = isinstance(value, Collection) and not isinstance(value, (str, bytes, Mapping))
+    if value is not None and (not listed or not (empty or value)):
+        raise ArgumentError(f'{_shown(name, value)} is no list of paths; pass {name}=["head"]')
+    for one in value or ():  # type: ignore[attr-defined]
+        if not isinstance(one, str) or not one.strip("/"):
+            raise ArgumentError(f'{_shown(name, value)} is not understood; pass {name}=["head"]')
 
 
 def check_renames(value: object) -> None:

@@ -7,7 +7,7 @@ every byte was compared with what was recorded.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from kerasguard.identity.renames import Renames
 from kerasguard.loader.attempt import Restored, attempt
@@ -18,6 +18,9 @@ from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.recorder.recording import Recorded, record, save
 from kerasguard.report import Report
 from kerasguard.storage.sidecar import ManifestPolicy
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "Recorded",
@@ -31,19 +34,27 @@ __all__ = [
 ]
 
 
+class Older(TypedDict, total=False):
+    """Spellings of options that have another one now."""
+
+    allow_graph: bool
+
+
 def plan(
     path: Source,
     model: Any = None,
     *,
+    config: Config | None = None,
     custom_objects: Mapping[str, Any] | None = None,
+    skip: Collection[str] = (),
+    only: Collection[str] | None = None,
     renames: Renames | None = None,
     repair: Policy = "exact",
-    manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
-    allow: str | Collection[str] = (),
-    allow_graph: bool = False,
+    manifest: ManifestPolicy = "auto",
     digest: str | None = None,
-    config: Config | None = None,
+    allow: str | Collection[str] = (),
+    **older: Unpack[Older],
 ) -> RepairPlan:
     """What `restore` would do: a dry run that reads every byte and changes nothing.
 
@@ -58,13 +69,15 @@ def preview(
     path: Place,
     model: Any = None,
     *,
+    config: Config | None = None,
     custom_objects: Mapping[str, Any] | None = None,
+    skip: Collection[str] = (),
+    only: Collection[str] | None = None,
     renames: Renames | None = None,
     repair: Policy = "exact",
-    manifest: ManifestPolicy = "auto",
     learning_rate: Rate = "auto",
+    manifest: ManifestPolicy = "auto",
     allow: str | Collection[str] = (),
-    config: Config | None = None,
 ) -> Report:
     """`plan` as a report; arguments and errors as there."""
     with attempt(Request.of(locals(), keep=False)) as found:
@@ -75,62 +88,75 @@ def restore(
     path: Source,
     model: Any = None,
     *,
+    config: Config | None = None,
     strategy: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,  # noqa: A002  # Keras' own name for it
+    skip: Collection[str] = (),
+    only: Collection[str] | None = None,
     renames: Renames | None = None,
     repair: Policy = "exact",
-    compile: bool = True,  # noqa: A002  # Keras' own name for it
-    manifest: ManifestPolicy = "auto",
-    probe: bool = True,
     learning_rate: Rate = "auto",
-    allow: str | Collection[str] = (),
-    allow_graph: bool = False,
-    memory: Memory = "full",
+    manifest: ManifestPolicy = "auto",
     digest: str | None = None,
-    config: Config | None = None,
+    probe: bool = True,
+    allow: str | Collection[str] = (),
+    memory: Memory = "full",
+    **older: Unpack[Older],
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
+
+    Which checkpoint goes where: `path`, `model`, `config`, `strategy`, `custom_objects`, `compile`.
+    Which of its tensors, and as what: `skip`, `only`, `renames`, `repair`, `learning_rate`. Whom it
+    has to come from, and what it may do: `manifest`, `digest`, `probe`, `allow`. At what cost:
+    `memory`.
 
     Args:
         path: a file, a folder, a TensorFlow checkpoint's prefix; an address: MLflow's
             (`models:/...`, `runs:/...`), or one that fsspec or TensorFlow reads (`gs://...`,
-            `s3://...`, `hf://...`); bytes or an open file; or arrays in memory by the path of
-            their variable (`{"head/kernel": array}`).
+            `s3://...`, `hf://...`); bytes or an open file; what `kerasguard.read` or `average`
+            gave; or arrays in memory by the path of their variable (`{"head/kernel": array}`).
         model: to restore into; by default the model is built from the checkpoint.
+        config: the architecture beside weights: the path of a `model.json`, its text, or the
+            object in it, as `model.to_json()` of any Keras gives. It is migrated as a stored one.
+            Where the checkpoint tells an architecture itself, the model that `config` describes
+            is compared with it, as one of yours is.
         strategy: a `tf.distribute` strategy to create the model under; by default the active one.
         custom_objects: classes and functions that the stored config names.
+        compile: restore optimizer, loss and metrics too.
+        skip: patterns of paths of the model's variables and layers that keep their values, and
+            all below them: `["head", "decoder/*"]`. `*` stays inside a level, `**` does not. What
+            the checkpoint has in their place is not read; everything else is as strict as ever.
+        only: patterns of the only ones that are loaded, with their optimizer state; `skip` leaves
+            some of them out.
         renames: patterns of stored names to expected ones, `{"old/*": "new/*"}`; a compiled
             pattern replaces what it finds in them (`{re.compile(r"[.]"): "_"}`); or a function
             that gives the expected name for a stored one, or None.
         repair: which repairs may be taken without asking: `off`, `exact` (lossless and the only
             one that the evidence allows), `lossy`, `guess`.
-        compile: restore optimizer, loss and metrics too.
-        manifest: `auto`, `require`, or `ignore` to load what is there unverified.
-        probe: where the manifest tells what the model made of an input, ask it again and refuse
-            if it makes something else of it now.
         learning_rate: `stored` takes the checkpoint's, `compiled` leaves the model's; `auto` is
             `compiled` for a model of yours and `stored` for one built from the checkpoint. The
             report tells both where they differ.
+        manifest: `auto`, `require`, or `ignore` to load what is there unverified.
+        digest: load only the checkpoint that has it: `"sha256:..."` of its file, or of its
+            manifest, which covers all files; or `"xxh3:..."` of its weights, as MLflow's tag.
+        probe: where the manifest tells what the model made of an input, ask it again and refuse
+            if it makes something else of it now.
         allow: `"lambdas"` takes what the bytecode of Lambda layers reads for what they compute,
             where every part of it is understood; it is never run. `"graph"` runs the TensorFlow
             graph of a SavedModel that no Keras model can be rebuilt from; the result only
             predicts. A graph is a program: allow only those you trust. Several: a tuple.
-        allow_graph: another spelling of `allow="graph"`.
         memory: `full` holds all new values beside the old ones of `model` until the last one is
             verified, which takes the checkpoint's size in memory. `low` takes no more than its
             largest tensor and some 40 MiB: it verifies in a first pass, and reads, compares and
             assigns one tensor after the other in a second. If that fails, because the disk does
             or somebody writes to the file, a large model holds some old and some new values, and
             the error says so. A model built from the checkpoint takes its size either way.
-        digest: load only the checkpoint that has it: `"sha256:..."` of its file, or of its
-            manifest, which covers all files; or `"xxh3:..."` of its weights, as MLflow's tag.
-        config: the architecture beside weights: the path of a `model.json`, its text, or the
-            object in it, as `model.to_json()` of any Keras gives. It is migrated as a stored one.
-            Where the checkpoint tells an architecture itself, the model that `config` describes
-            is compared with it, as one of yours is.
+        older: `allow_graph=True`, another spelling of `allow="graph"`.
 
     Raises:
-        ArgumentError: an argument is not understood; nothing was opened.
+        ArgumentError: an argument is not understood and nothing was opened; or a pattern matches
+            nothing, and nothing was assigned.
         CheckpointError, ManifestError: something cannot be read, or is not what `digest` says.
         ArchitectureError: no model can be built from the checkpoint.
         ModelError: `model` cannot take part.
@@ -146,19 +172,21 @@ def load(
     path: Source,
     model: Any = None,
     *,
+    config: Config | None = None,
     strategy: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,  # noqa: A002  # Keras' own name for it
+    skip: Collection[str] = (),
+    only: Collection[str] | None = None,
     renames: Renames | None = None,
     repair: Policy = "exact",
-    compile: bool = True,  # noqa: A002  # Keras' own name for it
-    manifest: ManifestPolicy = "auto",
-    probe: bool = True,
     learning_rate: Rate = "auto",
-    allow: str | Collection[str] = (),
-    allow_graph: bool = False,
-    memory: Memory = "full",
+    manifest: ManifestPolicy = "auto",
     digest: str | None = None,
-    config: Config | None = None,
+    probe: bool = True,
+    allow: str | Collection[str] = (),
+    memory: Memory = "full",
+    **older: Unpack[Older],
 ) -> Any:
     """The model that `restore` restores; arguments and errors as there.
 

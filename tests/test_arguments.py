@@ -66,6 +66,12 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "renames values": ({"renames": {"a": 1}}, "pass renames="),
     "renames number": ({"renames": 3}, "pass renames="),
     "renames empty": ({"renames": {"": "a"}}, "pass renames="),
+    "skip": ({"skip": "head"}, r'pass skip=\["head"\]'),
+    "skip values": ({"skip": [3]}, r'pass skip=\["head"\]'),
+    "skip empty": ({"skip": ["a", ""]}, r'pass skip=\["head"\]'),
+    "only": ({"only": {"head": 1}}, r'pass only=\["head"\]'),
+    "only nothing": ({"only": []}, r'pass only=\["head"\]'),
+    "older unknown": ({"skips": ["head"]}, "did you mean 'skip'"),
     "custom_objects": ({"custom_objects": ["a"]}, "pass custom_objects="),
     "custom_objects keys": ({"custom_objects": {1: "a"}}, "pass custom_objects="),
     "model": ({"model": "x"}, "no Keras model"),
@@ -207,7 +213,7 @@ def test_the_callback_refuses_what_it_does_not_understand_or_would_not_obey(case
 def test_every_option_of_every_public_function_is_in_a_table() -> None:
     """Whoever adds an option adds the check of it."""
     pytest.importorskip("keras")
-    free = {"path", "out", "progress", "observers"}
+    free = {"path", "out", "progress", "observers", "older"}
     checked = {name.split()[0] for name in NOT_UNDERSTOOD} | {
         "strategy",
         "compile",

@@ -85,7 +85,9 @@ def _opened(source: Source, manifest: ManifestPolicy, roles: tuple[str, ...]) ->
             for key, record in tensors.items()
             if record.role in roles
         ]
-        return Arrays(reading, dict(_named(reading.table, records)), stack.pop_all())
+        names = {name: record.key for name, record in _named(reading.table, records)}
+        given = {name: tensors[key] for name, key in names.items()}
+        return Arrays(reading, given, stack.pop_all())
     raise AssertionError("nothing above swallows an error")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kerasguard.identity.classic_slots import in_blocks, is_classic
@@ -89,6 +89,7 @@ def pair_optimizers(
     layers: Mapping[str, str],
     *,
     in_order: bool,
+    but: Container[str] = (),
 ) -> State:
     """Pair the state of every optimizer of the model.
 
@@ -99,6 +100,7 @@ def pair_optimizers(
         layers: stored layer by expected layer.
         in_order: whether the weights lie where the format's own addressing puts them, so that
             state without slot names may be paired by position.
+        but: the model's tensors that are left out; they hold their places where places count.
     """
     ours, theirs = optimizer_groups(expected), optimizer_groups(stored)
     pairs: dict[str, str] = {}
@@ -114,11 +116,11 @@ def pair_optimizers(
         if not other:
             continue
         kinds = (_class_of(expected, path), _class_of(stored, source))
-        found, reason, sizes = _pair(mine, other, of, kinds, in_order=in_order)
+        found, reason, sizes = _pair(mine, other, of, kinds, in_order=in_order, but=but)
         unnamed = not any(r.slot_of for r in other)
         if found and unnamed and thawed(mine, expected, stored, of):
             found, reason = {}, "other layers train than when it was saved; its slots are unnamed"
-        pairs |= found
+        pairs |= {a: b for a, b in found.items() if a not in but}
         resized |= sizes
         if reason:
             reasons[path] = reason
@@ -149,6 +151,7 @@ def _pair(
     classes: tuple[str, str],
     *,
     in_order: bool,
+    but: Container[str],
 ) -> tuple[dict[str, str], str, frozenset[str]]:
     """Pair the state of one optimizer.
 
@@ -158,6 +161,7 @@ def _pair(
         weights: gives the stored weight of an expected weight.
         classes: of the model's optimizer and of the stored one, empty where unknown.
         in_order: as for `pair_optimizers`.
+        but: likewise.
 
     Returns:
         Pairs, the reason why there are none, and the tensors whose weight has another shape.
@@ -168,8 +172,8 @@ def _pair(
     slots, alike = any(r.slot_of for r in mine), classes[0] == classes[1] != ""
     if any(r.slot_of for r in other) and (slots or alike):
         if _ambiguous(mine) or _ambiguous(other):
-            return *by_position(mine, other, in_order=in_order), frozenset()
-        return by_slot(mine, other, weights)
+            return *by_position(mine, other, in_order=in_order, but=but), frozenset()
+        return by_slot([r for r in mine if r.key not in but], other, weights)
     if is_classic(other):
         blocks = in_blocks(classes[0], mine, other) if in_order else None
         reason = f"its slots are unnamed and not in the order that {classes[0]} wrote them"
@@ -178,7 +182,7 @@ def _pair(
         return *without_slots(mine, other), frozenset()
     if slots and never_built(other):
         return counted(mine, other), "", frozenset()
-    return *by_position(mine, other, in_order=in_order), frozenset()
+    return *by_position(mine, other, in_order=in_order, but=but), frozenset()
 
 
 def _ambiguous(records: Sequence[TensorRecord]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from kerasguard.tensors import Table, TensorRecord
 
@@ -15,9 +15,13 @@ def never_built(other: Sequence[TensorRecord]) -> bool:
 
 
 def by_position(
-    mine: list[TensorRecord], other: list[TensorRecord], *, in_order: bool
+    mine: list[TensorRecord],
+    other: list[TensorRecord],
+    *,
+    in_order: bool,
+    but: Container[str] = (),
 ) -> tuple[dict[str, str], str]:
-    """One after the other, which is how Keras itself restores state."""
+    """One after the other, which is how Keras itself restores state; `but` may have any shape."""
     if len(mine) == len(other) + 1:  # Keras 2 kept no learning rate, the rest in the same order
         mine = [r for r in mine if "learning_rate" not in (r.slot, r.variable)]
     elif len(other) == len(mine) + 1 and not any(r.slot == "learning_rate" for r in mine):
@@ -31,7 +35,7 @@ def by_position(
             "layers changed places, and the file does not say which weight each slot belongs to",
         )
     pairs = list(zip(mine, other, strict=True))
-    wrong = [r for r, s in pairs if r.spec.shape != s.spec.shape]
+    wrong = [r for r, s in pairs if r.spec.shape != s.spec.shape and r.key not in but]
     if wrong:
         return {}, f"{wrong[0].label} has another shape in the checkpoint"
     return {r.key: s.key for r, s in pairs}, ""

@@ -11,6 +11,7 @@ from kerasguard.layouts.dict_order import unsorted_dicts
 from kerasguard.layouts.layer import legacy_steps
 from kerasguard.layouts.local_layers import as_dense
 from kerasguard.layouts.older_paths import restore_older_paths
+from kerasguard.layouts.pairing import opened_groups
 from kerasguard.layouts.restore import CODES, restore_table
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "in_model_order",
     "legacy_steps",
     "likely_writer",
+    "opened_groups",
     "other_function",
     "other_masks",
     "outputs_first",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kerasguard.layouts.layer import as_listed, in_order, leaves_of
 from kerasguard.layouts.leaf import Leaf
-from kerasguard.layouts.names import numbered
+from kerasguard.layouts.names import numbered, split_weight_name
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, snake_case
 
-__all__ = ["Group", "Pairs", "model_groups", "pairings", "stored_groups"]
+__all__ = ["Group", "Pairs", "model_groups", "opened_groups", "pairings", "stored_groups"]
 
 _OWN_WEIGHTS = "top_level_model_weights"
 
@@ -53,6 +53,22 @@ def stored_groups(table: Table) -> list[Group]:
         if tensors:
             found.append(Group(layer, tensors))
     return found
+
+
+def opened_groups(table: Table) -> Iterator[Table]:
+    """The file's table as that of each model inside it, which legacy files have as one layer."""
+    for group in stored_groups(table):
+        inner: dict[str, LayerRecord] = {}
+        tensors: dict[str, TensorRecord] = {}
+        for record in group.tensors:
+            scopes, _ = split_weight_name(record.name.removeprefix(f"{group.name}/"))
+            scope = scopes[0] if scopes else group.name
+            key = f"{group.record.key}/{scope}"
+            inner.setdefault(key, LayerRecord(key, scope, position=len(inner)))
+            name = record.name.removeprefix(f"{group.name}/")
+            tensors[record.key] = replace(record, layer=key, name=f"{scope}/{name}")
+        if len(inner) > 1:
+            yield replace(table, tensors=tensors, layers=inner, ends={})
 
 
 def model_groups(
@@ -101,9 +117,12 @@ def _sharing(
     """The weights of every layer of the model that lists some of another one too."""
     found = {}
     for key, weights in listed.items():
+        if key and key not in table.layers:
+            continue  # left out of a load, or a model whose layers are taken by themselves
         mine = {record.key for record in owned.get(key, ())}
+        here = [table.tensors[weight] for weight in weights if weight in table.tensors]
         if set(weights) > mine and _outermost(key, table.layers) == key:
-            found[key] = [table.tensors[weight] for weight in weights if weight in table.tensors]
+            found[key] = here
     return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kerasguard.identity.reduced import reduced, without
 from kerasguard.layouts import (
     as_dense,
     changed_defaults,
@@ -30,10 +31,11 @@ from kerasguard.loader.stored_configs import (
     unlike_saved,
 )
 from kerasguard.planning.findings import Finding
+from kerasguard.planning.left_out import LeftOut
 from kerasguard.planning.operations import Op, Step
 from kerasguard.tensors import LayerRecord, Table
 
-__all__ = ["Addressing", "ByObjects", "ByOrder", "ByWalk", "Given", "without"]
+__all__ = ["Addressing", "ByObjects", "ByOrder", "ByWalk", "Given"]
 
 Steps = Sequence[Step | Finding]
 Given = Steps | None
@@ -76,14 +78,17 @@ class Addressing:
         """
         return None
 
-    def doubts(self, expected: Table, given: Given) -> Iterator[Finding]:
-        """What old files leave open of the caller's model, or say of it beside the tensors."""
+    def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
+        """What old files leave open of the caller's model, or say of it beside the tensors.
+
+        Nothing is said of what is left out; `given` are the steps for the rest.
+        """
         checkpoint = self.reading.checkpoint
         bare = not (checkpoint.traits.config or checkpoint.layer_configs())
         if self.prepared.built is None and bare:
             writer = likely_writer(self.reading.table, self._writer)
             if "keras" in writer:
-                yield from changed_defaults(expected, writer)
+                yield from changed_defaults(reduced(expected, out.keys), writer)
 
     @property
     def _writer(self) -> dict[str, str]:
@@ -116,11 +121,11 @@ class ByWalk(Addressing):
             return None
         return _by_older_walk(self._target, stored, expected, version, fits=fits)
 
-    def doubts(self, expected: Table, given: Given) -> Iterator[Finding]:
+    def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
         """Dicts of layers, whose order another version wrote, too."""
-        yield from super().doubts(expected, given)
+        yield from super().doubts(expected, given, out)
         if not given:
-            yield from unsorted_dicts(expected, self.reading.table, self._writer)
+            yield from unsorted_dicts(reduced(expected, out.keys), self.reading.table, self._writer)
 
     def _as_built(self, layers: dict[str, LayerRecord]) -> dict[str, LayerRecord]:
         """The layers with the classes that those of the same names were built as.
@@ -175,12 +180,11 @@ class ByOrder(Addressing):
         ours = axis_orders.rows_of(self._target.model, self._target.visits)
         return in_model_order(given, expected, ours, first)
 
-    def doubts(self, expected: Table, given: Given) -> Iterator[Finding]:
+    def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
         """What the caller's model computes otherwise than the stored one."""
         if self.prepared.built is None and given:
             stored = without(self.reading.table, _kept(self.reading))
-            custom, visits = self.prepared.custom_objects, self._target.visits
-            yield from unlike_saved(expected, stored, given, self.reading, custom, visits)
+            yield from unlike_saved(expected, stored, given, self.reading, self.prepared, out)
 
 
 class ByObjects(Addressing):
@@ -227,11 +231,6 @@ class ByObjects(Addressing):
                 config = {**config, "config": {**config["config"], "data_format": "channels_last"}}
             layer = stored_layer(config, self._writer, self.prepared.custom_objects)
             yield key, "" if layer is None else live_graph.layer_digest(layer, axes)
-
-
-def without(table: Table, keys: Container[str]) -> Table:
-    """The table without some of its tensors."""
-    return replace(table, tensors={k: r for k, r in table.tensors.items() if k not in keys})
 
 
 def _by_older_walk(

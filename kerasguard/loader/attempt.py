@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ from kerasguard.loader.pinned import check_files, check_weights
 from kerasguard.loader.probe_check import not_compared, probed
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
+from kerasguard.loader.selection import Selection, select
 from kerasguard.loader.sources import at_hand, named, report_of
+from kerasguard.planning.findings import Finding, skipping
 from kerasguard.planning.gc_pause import uncollected
 from kerasguard.planning.plan import RepairPlan
 from kerasguard.report import Outcome, Report
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "Restored", "attempt"]
 
+# Findings of one tensor alone, which may stay as it is.
+_SKIPPABLE = ("KG101", "KG203")
 _TWO_PASSES = (
     'memory="low": all was verified first, and each tensor again before it was assigned; if '
     "reading had failed in between, the model would have kept what was assigned by then"
@@ -65,12 +69,14 @@ class Attempt:
         reading: the open checkpoint.
         prepared: the model to restore into.
         decided: the plan.
+        selection: what keeps its values.
     """
 
     request: Request
     reading: Reading
     prepared: Prepared
     decided: RepairPlan
+    selection: Selection
 
     def report(self, **more: Any) -> Report:
         """What is known before anything was assigned."""
@@ -95,7 +101,8 @@ class Attempt:
             )
             report = replace(report, findings=decided.findings, plan=decided)
             taken_back = self.request.in_one_pass  # else the journal says what the model holds
-            raise UnrepairableError(_refusal(self.request, decided, taken_back), report)
+            table = self.prepared.target.table
+            raise UnrepairableError(_refusal(self.request, decided, table, taken_back), report)
 
     def run(self, **more: Any) -> Restored:
         """Assign everything; raises as `restore`."""
@@ -104,13 +111,14 @@ class Attempt:
         reading, decided, target = self.reading, self.decided, self.prepared.target
         report = self.report(**{"action": "restore", **more})
         if decided.unresolved:
-            raise UnrepairableError(_refusal(self.request, decided), report)
-        skipped = not_compared(target.model) if self._told else ()
+            raise UnrepairableError(_refusal(self.request, decided, target.table), report)
+        skipped = not_compared(target.model, decided.skipped) if self._told else ()
         report = replace(report, findings=(*report.findings, *skipped))
         probe = None if skipped else partial(self._probe, report)
         with uncollected():
             values = reading.values(decided.steps)
-            proven = target.assign(values, reading.assets(), probe)
+            assets = self.selection.assets(reading.assets(), target)
+            proven = target.assign(values, assets, probe)
             self.prepared.finish(values)
         report = replace(
             report,
@@ -142,10 +150,11 @@ def attempt(request: Request) -> Iterator[Attempt]:
             check_files(reading, request.digest, own_model=request.own_model)
         with uncollected():
             prepared = prepare(reading, request, given)
-            decided = plan_restore(prepared, reading, request)
+            selection = select(prepared, request)
+            decided = plan_restore(prepared, reading, request, selection)
         if request.digest is not None:
             check_weights(reading, request.digest)
-        yield Attempt(request, reading, prepared, decided)
+        yield Attempt(request, reading, prepared, decided, selection)
 
 
 def _outcomes(
@@ -177,18 +186,28 @@ def _problems(count: int) -> str:
     return "1 problem is" if count == 1 else f"{count} problems are"
 
 
-def _refusal(request: Request, decided: RepairPlan, unchanged: bool = True) -> str:
+def _refusal(request: Request, decided: RepairPlan, expected: Table, unchanged: bool = True) -> str:
     bad = decided.unresolved
     shown = "\n".join(f"  {finding}" for finding in bad[:20])
     more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""
     offered = sorted({f.safety.value for f in bad if f.repairs}, reverse=True)
     hint = f' ; to allow repairs: repair="{offered[0]}"' if offered else ""
     model = " The model was not changed." if unchanged else ""
+    if skip := _skip_all(bad, expected):
+        hint += f" ; to load the rest: {skip}"
     return (
         f"{named(request.path)}: cannot be loaded: {_problems(len(bad))} not repairable under "
         f'repair="{request.repair}".{model}\n{shown}{more}\n'
         f"See: {_dry_run(request)}{hint}"
     )
+
+
+def _skip_all(bad: Sequence[Finding], expected: Table) -> str:
+    """What leaves out all that stands in the way, if it is several layers and nothing else."""
+    records = [expected.tensors.get(f.key) if f.code in _SKIPPABLE else None for f in bad]
+    known = [record for record in records if record is not None]
+    layers = {record.layer for record in known}
+    return skipping(*known) if len(known) == len(bad) and len(layers) > 1 else ""
 
 
 def _dry_run(request: Request) -> str:

@@ -11,13 +11,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kerasguard.diagnose import diagnose
+from kerasguard.identity.reduced import reduced, without
 from kerasguard.identity.renames import spelt_out
-from kerasguard.loader.addressing import without
+from kerasguard.loader.addressing import Given
+from kerasguard.loader.given_steps import given_steps
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
+from kerasguard.loader.selection import Selection
 from kerasguard.loader.stored_configs import stored_ends, unadapted
 from kerasguard.loader.ways import addressing
+from kerasguard.planning.left_out import NOTHING, LeftOut
+from kerasguard.planning.operations import Step
 from kerasguard.planning.plan import Rate, RepairPlan
 from kerasguard.rules.learning_rate import learning_rate
 from kerasguard.rules.unexpected import foreign
@@ -26,8 +31,17 @@ from kerasguard.tensors import Table, TensorRecord
 __all__ = ["plan_restore"]
 
 
-def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> RepairPlan:
-    """Wait for the last byte, compare the three tables and decide."""
+def plan_restore(
+    prepared: Prepared, reading: Reading, request: Request, selection: Selection
+) -> RepairPlan:
+    """Wait for the last byte, compare the three tables and decide.
+
+    Args:
+        prepared: the model to restore into.
+        reading: the checkpoint.
+        request: what the caller asks for.
+        selection: what keeps its values.
+    """
     renames = spelt_out(request.renames, reading.table, prepared.target.table)
     way = addressing(prepared, reading, renames)
     stored = without(reading.finish(), prepared.taken)
@@ -37,8 +51,10 @@ def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> Repa
     ends = {} if prepared.built else stored_ends(layers, reading)
     stored = replace(stored, layers=layers, ends=ends)
     expected, stored = unadapted(expected, stored, reading, prepared.target.visits)
+    out = _left_out(expected, selection, request)
     kept = reading.manifest.kept if reading.manifest else {}
-    given = way.steps(without(stored, kept), without(expected, prepared.target.hidden))
+    written = without(stored, kept), without(expected, prepared.target.hidden)
+    given, out = given_steps(way, *written, out)
     plan = diagnose(
         expected,
         stored,
@@ -48,7 +64,7 @@ def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> Repa
         problems=reading.problems,
         prior=(
             *prepared.findings,
-            *way.doubts(expected, given),
+            *way.doubts(expected, _wanted(given, out), out),
             *foreign(reading.checkpoint.foreign()),
         ),
         own=prepared.built is not None,
@@ -56,11 +72,28 @@ def plan_restore(prepared: Prepared, reading: Reading, request: Request) -> Repa
         absent=_absent(prepared, reading),
         loss=reading.loss,
         given=given,
+        out=out,
     )
     if first:
         steps = (replace(s, ops=(*first.get(s.sources[0], ()), *s.ops)) for s in plan.steps)
         plan = replace(plan, steps=tuple(steps))
-    return _settled(plan, prepared, reading, request.learning_rate)
+    plan = _settled(plan, prepared, reading, request.learning_rate)
+    return replace(plan, skipped=selection.names)
+
+
+def _left_out(expected: Table, selection: Selection, request: Request) -> LeftOut:
+    if not selection.left and not selection.only:
+        return NOTHING
+    gone = expected.layers.keys() - reduced(expected, selection.left).layers.keys()
+    skip = tuple(request.skip or ())
+    return LeftOut(selection.left, frozenset(gone), skip, selection.only)
+
+
+def _wanted(given: Given, out: LeftOut) -> Given:
+    """The steps without those of what is left out."""
+    if given is None:
+        return None
+    return [s for s in given if not isinstance(s, Step) or s.target not in out.keys]
 
 
 def _expected(prepared: Prepared, stored: Table) -> Table:

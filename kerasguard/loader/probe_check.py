@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kerasguard.loader.reading import Reading
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, listed
 from kerasguard.planning.plan import RepairPlan
 from kerasguard.probe import sampled, tolerance
 from kerasguard.rules.probe import probe
@@ -55,11 +55,18 @@ def probed(
     yield from probe(told, outputs, now.outputs, now.layers, accepted, causes)
 
 
-def not_compared(model: Any) -> tuple[Finding, ...]:
-    """Says why the model must not be asked in this process; nothing where it may be."""
+def not_compared(model: Any, skipped: Sequence[str]) -> tuple[Finding, ...]:
+    """Says why the model is not asked: some of it is another's, or it must not be in this process.
+
+    Args:
+        model: with nothing assigned yet.
+        skipped: names of its variables that keep their values.
+    """
     from kerasguard.models import live_probe
 
     reason = live_probe.not_here(model)
+    if skipped:
+        reason = f"the model keeps values of its own ({listed(skipped)})"
     message = f"what the model computes was not compared with the manifest's probe: {reason}"
     return (Finding("KG502", "", message, Severity.INFO),) if reason else ()
 

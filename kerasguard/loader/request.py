@@ -14,6 +14,7 @@ from kerasguard.arguments import (
     check_flag,
     check_mapping,
     check_model,
+    check_patterns,
     check_renames,
     check_source,
     check_strategy,
@@ -54,13 +55,23 @@ class Request:
     memory: Memory = "full"
     digest: str | None = None
     config: Config | None = None
+    skip: Collection[str] = ()
+    only: Collection[str] | None = None
     keep: bool = True
 
     @staticmethod
     def of(given: Mapping[str, Any], **more: Any) -> Request:
-        """From the arguments of a public function, `locals()`; what is no option is left out."""
-        names = {field.name for field in fields(Request)}
-        return Request(**{k: v for k, v in given.items() if k in names}, **more)
+        """From the arguments of a public function, `locals()`; what is no option is left out.
+
+        Raises:
+            ArgumentError: `older` has an option that there is not.
+        """
+        names = [field.name for field in fields(Request) if field.name != "keep"]
+        older: Mapping[str, Any] = given.get("older", {})
+        for name in older:
+            check_choice("option", name, tuple(names))
+        options = {k: v for k, v in {**given, **older}.items() if k in names}
+        return Request(**options, **more)
 
     @property
     def in_one_pass(self) -> bool:
@@ -81,6 +92,8 @@ class Request:
         check_strategy(self.strategy)
         check_mapping("custom_objects", self.custom_objects, '{"MyLayer": MyLayer}')
         check_renames(self.renames)
+        check_patterns("skip", self.skip, empty=True)
+        check_patterns("only", self.only, empty=False)
         check_choice("repair", self.repair, get_args(Policy))
         check_choice("manifest", self.manifest, get_args(ManifestPolicy))
         check_choice("learning_rate", self.learning_rate, get_args(Rate))

@@ -18,12 +18,15 @@ from kerasguard.blueprint.architecture import (
 )
 from kerasguard.errors import ArchitectureError
 from kerasguard.identity.pairing import Pairing
+from kerasguard.identity.reduced import reduced, without_tail
 from kerasguard.layouts import outputs_first, owner, restore_table
 from kerasguard.layouts.origin import layer_configs as stored_configs
+from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.migrations import migrate
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.left_out import LeftOut
 from kerasguard.planning.operations import Step
 from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.rewired import rewired
@@ -106,8 +109,8 @@ def unlike_saved(
     stored: Table,
     given: Iterable[Step | Finding],
     reading: Reading,
-    custom_objects: Mapping[str, Any],
-    visits: Sequence[Any],
+    prepared: Prepared,
+    out: LeftOut,
 ) -> Iterator[Finding]:
     """What the caller's model computes otherwise than the one in a file without keys for layers.
 
@@ -119,22 +122,26 @@ def unlike_saved(
         stored: of the file, without what its companion holds.
         given: the steps that restore it.
         reading: of the checkpoint.
-        custom_objects: classes and functions that the stored configs name.
-        visits: of the caller's model.
+        prepared: the caller's model.
+        out: what the caller leaves out.
     """
     from kerasguard.models import live_calls, live_model, walk
 
     config = reading.architecture()
-    model = config and stored_layer(config, reading.config_writer(), custom_objects)
+    model = config and stored_layer(config, reading.config_writer(), prepared.custom_objects)
     if not config or not model:
         return
     made = list(walk.walk(model))
     table = replace(
         live_model.model_table(model, optimizer=False),
-        layers=rebuilt_layers(made, visits, reading.config_writer()),
+        layers=rebuilt_layers(made, prepared.target.visits, reading.config_writer()),
         ends=live_calls.ends_of(made),
     )
-    theirs = _fed(restore_table(stored, table, config, reading.writer()), table)
+    own = restore_table(stored, table, config, reading.writer())
+    theirs = _fed(own, table)
+    left = {s.target for s in own if isinstance(s, Step) and out.aside.issuperset(s.sources)}
+    parts = reduced(expected, out.keys), reduced(table, left)
+    expected, table = without_tail(parts, (expected, table))
     pairs = {e: theirs[source] for source, e in _fed(given, expected).items() if source in theirs}
     draft = Draft(expected, table, None, Pairing(layers=pairs), {})
     yield from reconfigured(draft)

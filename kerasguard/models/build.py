@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -65,11 +66,23 @@ def build(
             name = architecture.get("class_name", "the model")
             raise ArchitectureError(
                 f"Keras {keras.__version__} cannot build {name} from the stored architecture; "
-                f"nothing was built. Keras says: {error}"
+                f"nothing was built{_remedy(error)}. Keras says: {error}"
             ) from error
         skipped.drop_unreachable(_variables(model))
     wait(model, skipped)
     return Built(model, skipped)
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about a class or function that Keras does not find."""
+    if "Could not locate" not in str(error):
+        return ""
+    match = re.search(r"Could not locate (?:class|function) '(\w+)'", str(error))
+    name = match[1] if match else "name"
+    return (
+        f'; pass custom_objects={{"{name}": {name}}}, or, if it is a loss or a metric, '
+        "compile=False for predictions alone"
+    )
 
 
 def _variables(model: Any) -> list[Any]:

@@ -39,6 +39,7 @@ class Draft:
         unbuilt: names of the model's layers that nothing built yet.
         absent: vocabularies of the model that the checkpoint has no file for; of size 0 where
             the model's is empty.
+        aside: stored keys that belong to what the caller leaves out; nobody misses them.
         loss: measures what a lossy step does to the stored values; None in a plan without bytes.
     """
 
@@ -52,6 +53,7 @@ class Draft:
     own: bool = False
     unbuilt: tuple[str, ...] = ()
     absent: tuple[TensorRecord, ...] = ()
+    aside: frozenset[str] = frozenset()
     loss: Callable[[Step, str], Loss] | None = field(default=None, compare=False)
 
     def after(self, target: str) -> TensorSpec | None:
@@ -66,8 +68,9 @@ class Draft:
         return self.manifest.recorded.get(stored_key) if self.manifest else None
 
     def used(self) -> set[str]:
-        """Stored keys that some step reads."""
-        return {source for step in self.steps.values() for source in step.sources}
+        """Stored keys that some step reads, or that belong to what is left out."""
+        read = {source for step in self.steps.values() for source in step.sources}
+        return read | self.aside
 
     def with_steps(self, steps: Iterable[Step]) -> Draft:
         """The draft with `steps` in the place of their targets' steps."""

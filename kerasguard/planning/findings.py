@@ -8,8 +8,9 @@ from enum import Enum
 from typing import Any
 
 from kerasguard.planning.operations import Safety, Step
+from kerasguard.tensors import TensorRecord
 
-__all__ = ["Finding", "Severity", "listed"]
+__all__ = ["Finding", "Severity", "listed", "skipping"]
 
 
 class Severity(str, Enum):
@@ -76,3 +77,10 @@ def listed(names: Sequence[str], limit: int = 4) -> str:
     """Names for a message: at most `limit` of them, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return f"{', '.join(names[:limit])}{more}"
+
+
+def skipping(*records: TensorRecord) -> str:
+    """The option that leaves the layers of these tensors as they are: `skip=["head"]`."""
+    layers = dict.fromkeys(r.label.rpartition("/")[0] or r.label for r in records)
+    named = ", ".join(f'"{layer}"' for layer in layers)
+    return f"skip=[{named}]"

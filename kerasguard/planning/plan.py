@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Literal
 
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, listed
 from kerasguard.planning.operations import Step
 
 __all__ = ["Policy", "Rate", "RepairPlan", "Rule", "fold"]
@@ -31,6 +31,7 @@ class RepairPlan:
         unresolved: the errors that remain; a restore raises `UnrepairableError` if there are any.
         unused: stored keys that no step reads.
         optimizer_reason: why optimizer state is not restored; empty where it is or none exists.
+        skipped: names of the model's variables that keep their values, as the caller asked.
     """
 
     steps: tuple[Step, ...]
@@ -39,6 +40,7 @@ class RepairPlan:
     unresolved: tuple[Finding, ...]
     unused: tuple[str, ...]
     optimizer_reason: str = ""
+    skipped: tuple[str, ...] = ()
 
     @property
     def total(self) -> bool:
@@ -63,6 +65,7 @@ class RepairPlan:
             f"{len(self.steps)} tensors to restore, {len(changed)} of them changed on the way, "
             f"{len(self.applied)} repairs, {len(self.unresolved)} unresolved, "
             f"{len(self.unused)} stored tensors unused"
+            + (f", {len(self.skipped)} of the model's skipped" if self.skipped else "")
         )
 
     def __repr__(self) -> str:
@@ -87,6 +90,7 @@ class RepairPlan:
                     f"  {'repaired' if finding in repaired else finding.severity.value}: {finding}"
                     for finding in self.findings
                 ),
+                *([f"  skipped: {listed(self.skipped, 20)}"] if self.skipped else ()),
             ]
         )
 
@@ -100,6 +104,7 @@ class RepairPlan:
             "unresolved": [place[f] for f in self.unresolved],
             "unused": list(self.unused),
             "optimizer_reason": self.optimizer_reason,
+            "skipped": list(self.skipped),
         }
 
     @staticmethod
@@ -113,6 +118,7 @@ class RepairPlan:
             tuple(findings[i] for i in data["unresolved"]),
             tuple(data["unused"]),
             data["optimizer_reason"],
+            tuple(data.get("skipped", ())),
         )
 
 
@@ -142,7 +148,7 @@ def fold(
             elif finding.severity is Severity.ERROR:
                 unresolved.append(finding)
         draft = draft.with_steps(taken) if taken else draft
-    used = draft.used()
+    used = {source for step in draft.steps.values() for source in step.sources}
     return RepairPlan(
         tuple(draft.steps[key] for key in draft.expected.tensors if key in draft.steps),
         tuple(findings),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, listed
 
 if TYPE_CHECKING:
     from kerasguard.planning.plan import RepairPlan
@@ -172,7 +172,9 @@ class Report:
         known = "no manifest"
         if self.origin == "recorded":
             known = f"{self.proven} proven by the manifest"
-        return f"restored, {counted(count, 'tensor')}, {known}"
+        kept = len(self.plan.skipped) if self.plan else 0
+        skipped = f", {kept} of the model's skipped" if kept else ""
+        return f"restored, {counted(count, 'tensor')}, {known}{skipped}"
 
     def _repaired(self) -> str:
         bad, count = len(self.unresolved), len(self.plan.steps) if self.plan else 0
@@ -188,6 +190,8 @@ class Report:
     def text(self) -> str:
         """The summary, then a line per finding and per fact worth a line."""
         lines = [self.summary, *(f"  {finding}" for finding in self.findings)]
+        if self.plan is not None and self.plan.skipped:
+            lines.append(f"  skipped: {listed(self.plan.skipped, 20)}")
         if self.replicas > 1:
             lines.append(f"  {self.replicas} replicas hold the same bytes")
         if self.optimizer not in ("none", "" if self.action == "repair" else "restored"):

@@ -8,7 +8,7 @@ never wrote the variable (KG106 says so where the manifest knows).
 
 Source: keras issues 18823, 18875 (never-built layers), 20598 (nested containers).
 
-When the repair is exact: there is none; the values are not there.
+When the repair is exact: there is none; the values are not there. `skip=` leaves the layer alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from kerasguard.identity.counterparts import never_built
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, skipping
 
 CODES = {"KG101": "an expected tensor is not in the checkpoint"}
 
@@ -41,6 +41,7 @@ def missing(draft: Draft) -> Iterator[Finding]:
             "KG101",
             key,
             f"{record.label}: {record.spec} is expected at {key} and missing: {why}; load into the "
-            "model that was saved, or map the stored name by renames=",
+            "model that was saved, map the stored name by renames=, or leave it as it is by "
+            f"{skipping(record)}",
             Severity.ERROR,
         )

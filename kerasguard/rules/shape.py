@@ -8,7 +8,8 @@ their random initial values.
 
 Source: keras/src/backend/common/variables.py, `assign`.
 
-When the repair is exact: never. Where the element counts agree a reshape is offered as a guess.
+When the repair is exact: never. Where the element counts agree a reshape is offered as a guess;
+`skip=` loads everything else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity
+from kerasguard.planning.findings import Finding, Severity, skipping
 from kerasguard.planning.operations import Reshape, Safety
 
 CODES = {"KG203": "a stored tensor has another shape than expected"}
@@ -34,7 +35,9 @@ def shape(draft: Draft) -> Iterator[Finding]:
             "KG203",
             key,
             f"{record.label}: shape is {have.shape} at {', '.join(step.sources)}, expected "
-            f"{want.shape}" + ("; a reshape would fit" if fits else "; no repair is known"),
+            f"{want.shape}; "
+            + ("a reshape would fit" if fits else "no repair is known")
+            + f"; {skipping(record)} leaves it as it is",
             Severity.ERROR,
             (step.then(Reshape(want.shape)),) if fits else (),
             Safety.GUESS,

@@ -1,0 +1,283 @@
+"""What people asked for in public, each as a program: it is done, or refused with what to do.
+
+The numbers are those of the list that was drawn up of thirty public threads.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kerasguard as kg
+from kerasguard.errors import ArchitectureError, ArgumentError, KerasguardError, UnrepairableError
+
+keras = pytest.importorskip("keras")
+pytestmark = pytest.mark.keras
+L = keras.layers if keras else None
+X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
+
+
+def dense(*names: str, classes: int = 4, inputs: int = 6) -> Any:
+    """Layers in a row; the last has as many outputs as there are classes."""
+    layers = [L.Dense(classes if name == names[-1] else 5, name=name) for name in names]
+    return keras.Sequential([keras.Input((inputs,)), *layers])
+
+
+def fitted(model: Any, **options: Any) -> Any:
+    outputs = model.output_shape[-1]
+    model.compile("adam", "mse", run_eagerly=True, **options)
+    model.fit(X, np.ones((8, outputs)), verbose=0)
+    return model
+
+
+def bytes_of(model: Any) -> list[bytes]:
+    return [np.asarray(v).tobytes() for v in model.weights]
+
+
+def same(model: Any, other: Any, *layers: str) -> bool:
+    pairs = [(model.get_layer(name), other.get_layer(name)) for name in layers]
+    return all(bytes_of(a) == bytes_of(b) for a, b in pairs)
+
+
+KINDS = (
+    "m.keras",
+    "m.h5",
+    pytest.param("m.weights.h5", marks=pytest.mark.slow),
+)
+
+
+def save(model: Any, path: Path) -> Path:
+    (model.save_weights if path.name.endswith("weights.h5") else model.save)(path)
+    return path
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_01_ten_classes_into_five(tmp_path: Path, name: str) -> None:
+    old, new = dense("a", "b", "head", classes=10), dense("a", "b", "head", classes=5)
+    path, head = save(old, tmp_path / name), bytes_of(new.get_layer("head"))
+    with pytest.raises(UnrepairableError, match=r'KG203 .*skip=\["head"\] leaves it'):
+        kg.load(path, new)
+    kg.load(path, new, skip=["head"])
+    assert same(new, old, "a", "b")
+    assert bytes_of(new.get_layer("head")) == head
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_02_old_weights_and_one_new_layer_in_between(tmp_path: Path, name: str) -> None:
+    old, new = dense("a", "b", "head"), dense("a", "new", "b", "head")
+    path = save(old, tmp_path / name)
+    with pytest.raises(UnrepairableError, match=r'skip=\["new"\]'):
+        kg.load(path, new)
+    kg.load(path, new, skip=["new"])
+    assert same(new, old, "a", "b", "head")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_03_only_the_layers_that_are_named(tmp_path: Path, name: str) -> None:
+    old, new = dense("a", "b", "head"), dense("a", "b", "head")
+    kept = bytes_of(new.get_layer("b"))
+    kg.load(save(old, tmp_path / name), new, only=["a", "head"])
+    assert same(new, old, "a", "head")
+    assert bytes_of(new.get_layer("b")) == kept
+
+
+def nested() -> tuple[Any, Any]:
+    inputs, inner = keras.Input((6,)), keras.Input((6,))
+    tower = keras.Model(inner, L.Dense(5, name="up")(L.Dense(5, name="low")(inner)), name="tower")
+    return keras.Model(inputs, L.Dense(3, name="head")(tower(inputs))), tower
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_04_a_backbone_out_of_the_whole_and_back(tmp_path: Path, name: str) -> None:
+    (old, old_tower), (_, tower) = nested(), nested()
+    report = kg.restore(save(old, tmp_path / name), tower).report
+    assert bytes_of(tower) == bytes_of(old_tower)
+    assert not [f for f in report.findings if f.code in ("KG101", "KG102", "KG115")]
+    (tmp_path / "t").mkdir()
+    again, _ = nested()
+    kg.load(save(old_tower, tmp_path / "t" / name), again, only=["tower"])
+    assert bytes_of(again.get_layer("tower")) == bytes_of(old_tower)
+
+
+def test_05_a_decoder_out_of_an_autoencoder(tmp_path: Path) -> None:
+    old = dense("encoder", "decoder")
+    path = save(old, tmp_path / "m.keras")
+    decoder = keras.Sequential([keras.Input((5,)), L.Dense(4, name="decoder")])
+    report = kg.restore(path, decoder, only=["**"]).report
+    assert same(decoder, old, "decoder")
+    assert not [f for f in report.findings if f.code == "KG102"]
+
+
+def test_06_bytes_and_what_is_left_of_them(tmp_path: Path) -> None:
+    model = dense("a", "head")
+    raw = save(model, tmp_path / "m.keras").read_bytes()
+    assert bytes_of(kg.load(raw)) == bytes_of(model)
+    with pytest.raises(KerasguardError, match=r"truncated|copy|incomplete"):
+        kg.load(raw[: len(raw) // 2])
+
+
+def test_07_a_remote_path_is_loaded_or_refused_with_a_reason() -> None:
+    with pytest.raises(KerasguardError) as caught:
+        kg.load("gs://bucket/that/is/not/there.keras")
+    assert "gs:" in str(caught.value)
+
+
+def test_08_lora(tmp_path: Path) -> None:
+    def build() -> Any:
+        model = dense("a", "b", "head")
+        model.get_layer("b").enable_lora(2)
+        return model
+
+    old = fitted(build())
+    with kg.patched():
+        path = save(old, tmp_path / "m.keras")
+    new = fitted(build())
+    kg.load(path, new)
+    assert bytes_of(new) == bytes_of(old)
+    state = [[v.numpy().tobytes() for v in m.optimizer.variables[2:]] for m in (new, old)]
+    assert state[0] == state[1]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_09_a_layer_that_a_model_and_a_model_inside_share(tmp_path: Path, name: str) -> None:
+    def build() -> Any:
+        shared = L.Dense(6, name="shared")
+        inner = keras.Input((6,))
+        tower = keras.Model(inner, L.Dense(6, name="own")(shared(inner)), name="tower")
+        inputs = keras.Input((6,))
+        return keras.Model(inputs, L.Dense(2, name="head")(tower(shared(inputs))))
+
+    old, new = build(), build()
+    path = save(old, tmp_path / name)
+    kg.load(path, new)
+    assert bytes_of(new) == bytes_of(old)
+
+
+def test_10_tied_weights(tmp_path: Path) -> None:
+    inputs = keras.Input((), dtype="int32")
+    tied = L.ReversibleEmbedding(7, 3, tie_weights=True, name="words")
+    old = keras.Model(inputs, tied(L.Dense(3, name="inner")(tied(inputs)), reverse=True))
+    path = save(old, tmp_path / "m.keras")
+    new = kg.load(path)
+    assert bytes_of(new) == bytes_of(old)
+    assert len(new.weights) == len(old.weights) == 3
+
+
+def test_11_unfrozen_for_the_second_stage(tmp_path: Path) -> None:
+    old = dense("a", "b", "head")
+    old.get_layer("a").trainable = False
+    with kg.patched():
+        path = save(fitted(old), tmp_path / "m.keras")
+    new = fitted(dense("a", "b", "head"))
+    report = kg.restore(path, new).report
+    assert bytes_of(new) == bytes_of(old)
+    assert [f for f in report.findings if f.code == "KG108" and "a/kernel" in f.message]
+    with kg.patched():
+        again = save(new, tmp_path / "n.keras")
+    with kg.read(path, optimizer=True) as theirs, kg.read(again, optimizer=True) as ours:
+        moments = [n for n in theirs if n.startswith(("optimizer/mom", "optimizer/vel"))]
+        assert len(moments) == 8
+        assert all(ours[name].tobytes() == theirs[name].tobytes() for name in moments)
+
+
+def test_13_a_custom_loss_for_inference(tmp_path: Path) -> None:
+    def penalty(y: Any, p: Any) -> Any:
+        return keras.ops.mean(keras.ops.square(y - p))
+
+    model = dense("a", "head")
+    model.compile("sgd", penalty)
+    path = save(model, tmp_path / "m.keras")
+    with pytest.raises(ArchitectureError, match=r'custom_objects=\{"penalty": .* compile=False'):
+        kg.load(path)
+    assert bytes_of(kg.load(path, compile=False)) == bytes_of(model)
+    assert bytes_of(kg.load(path, custom_objects={"penalty": penalty})) == bytes_of(model)
+
+
+def test_17_copies_of_a_restored_model(tmp_path: Path) -> None:
+    model = kg.load(save(dense("a", "head"), tmp_path / "m.keras"))
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert bytes_of(again) == bytes_of(model)
+
+
+def test_19_the_best_weights_into_a_model_that_was_never_built(tmp_path: Path) -> None:
+    old = dense("a", "head")
+    path = save(old, tmp_path / "m.weights.h5")
+    new = keras.Sequential([L.Dense(5, name="a"), L.Dense(4, name="head")])
+    kg.load(path, new)
+    assert bytes_of(new) == bytes_of(old)
+
+
+def test_20_threads_load_one_file(tmp_path: Path) -> None:
+    old = dense("a", "head")
+    path, found = save(old, tmp_path / "m.keras"), []
+    threads = [threading.Thread(target=lambda: found.append(kg.load(path))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert [bytes_of(model) for model in found] == [bytes_of(old)] * 4
+
+
+def test_22_another_input_size(tmp_path: Path) -> None:
+    old, new = dense("a", "head"), dense("a", "head", inputs=9)
+    path = save(old, tmp_path / "m.keras")
+    with pytest.raises(UnrepairableError, match=r'KG203 a/kernel.*skip=\["a"\]'):
+        kg.load(path, new)
+    kg.load(path, new, skip=["a"])
+    assert same(new, old, "head")
+
+
+@pytest.mark.parametrize("saved_compiled", [True, False])
+def test_23_a_metric_by_its_name_after_a_load(tmp_path: Path, saved_compiled: bool) -> None:
+    model = dense("a", "head")
+    if saved_compiled:
+        fitted(model, metrics=["accuracy"])
+    again = kg.load(save(model, tmp_path / "m.keras"))
+    if not saved_compiled:
+        again.compile("adam", "mse", metrics=["accuracy"])
+    names = again.evaluate(X, np.ones((8, 4)), verbose=0, return_dict=True)
+    assert set(names) == {"loss", "accuracy"}
+
+
+def test_24_inputs_by_name(tmp_path: Path) -> None:
+    inputs = {name: keras.Input((6,), name=name) for name in ("left", "right")}
+    both = L.Concatenate()(list(inputs.values()))
+    model = keras.Model(inputs, L.Dense(2)(both))
+    again = kg.load(save(model, tmp_path / "m.keras"))
+    data = {"right": X, "left": 2 * X}
+    np.testing.assert_array_equal(again.predict(data, verbose=0), model.predict(data, verbose=0))
+
+
+def test_27_the_mean_of_checkpoints(tmp_path: Path) -> None:
+    models = [dense("a", "head"), dense("a", "head")]
+    paths = [save(model, tmp_path / f"{i}.keras") for i, model in enumerate(models)]
+    mean = kg.load(kg.average(paths))
+    for found, *parts in zip(mean.weights, *(m.weights for m in models), strict=True):
+        exact = sum(p.numpy().astype("float64") for p in parts) / 2
+        assert found.numpy().tobytes() == exact.astype("float32").tobytes()
+
+
+def test_28_arrays_of_another_framework_are_refused_by_name() -> None:
+    state = {"a.weight": np.ones((5, 6), "float32"), "a.bias": np.ones(5, "float32")}
+    with pytest.raises(KerasguardError, match=r"a\.weight|a/kernel"):
+        kg.load(state, dense("a", "head"), only=["a"])
+
+
+def test_29_a_path_object(tmp_path: Path) -> None:
+    model = dense("a", "head")
+    path = save(model, tmp_path / "m.keras")
+    assert bytes_of(kg.load(Path(path))) == bytes_of(kg.load(str(path))) == bytes_of(model)
+
+
+def test_an_option_of_somebody_elses_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    path = save(dense("a", "head"), tmp_path / "m.keras")
+    wrong: Callable[..., Any] = kg.load
+    with pytest.raises(ArgumentError, match="did you mean 'skip'"):
+        wrong(path, skipp=["head"])
