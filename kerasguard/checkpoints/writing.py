@@ -48,11 +48,12 @@ def lacks(kind: Target, model: Any) -> Iterator[str]:
 
 
 def beside(manifest: Manifest) -> Iterator[str]:
-    """What of the model is in the companion, and what is lost, as the manifest tells it."""
+    """What of the model is kept beside the file, and what is lost, as the manifest tells it."""
     kept = Counter(r.role for r in manifest.unwritten if r.key in manifest.kept)
     lost = Counter(r.role for r in manifest.unwritten if r.key not in manifest.kept)
+    place = "companion" if manifest.companion else "manifest"
     for role, count in kept.items():
-        yield f"{counted(count, role)}, which the companion has"
+        yield f"{counted(count, role)}, which its {place} has"
     for role, count in lost.items():
         yield f"{counted(count, role)}, which cannot be kept"
 

@@ -151,7 +151,7 @@ def test_dtypes_vocabularies_scalars_and_empty_tensors_come_back(
     assert again.get_layer("words").get_vocabulary() == ["[UNK]", "a", "ç"]
     assert report.written is not None
     kept = [what for what in report.written.lacks if "asset" in what]
-    assert kept == ([] if ending == ".keras" else ["1 asset, which the companion has"])
+    assert kept == ([] if ending == ".keras" else ["1 asset, which its manifest has"])
 
 
 def test_what_a_kind_of_file_cannot_hold_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
