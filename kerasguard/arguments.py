@@ -217,8 +217,8 @@ def check_strategy(value: object) -> None:
     """Refuse what has no scope to create a model in; None is none."""
     if value is not None and not callable(getattr(value, "scope", None)):
         raise ArgumentError(
-            f"{_shown('strategy', value)} is no tf.distribute.Strategy; for keras.distribution set "
-            "the distribution before the model is created"
+            f"{_shown('strategy', value)} is neither a tf.distribute.Strategy nor a "
+            "distribution of keras.distribution"
         )
 
 

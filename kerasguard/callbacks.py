@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-import keras
-
 from kerasguard.arguments import (
     check_choice,
     check_count,
@@ -19,6 +17,8 @@ from kerasguard.arguments import (
     check_text,
 )
 from kerasguard.errors import ArgumentError
+from kerasguard.models.kerases import KERAS3, Keras, of, present
+from kerasguard.models.kerases.callback import Callback
 from kerasguard.models.monitored import directions
 from kerasguard.recorder.background import Background
 from kerasguard.recorder.patching import Context, arm
@@ -30,7 +30,7 @@ __all__ = ["WeightManifestCallback"]
 _log = logging.getLogger("kerasguard")
 
 
-class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
+class WeightManifestCallback(Callback):
     """Leaves a manifest beside everything that is saved of the model, during `fit` and afterwards.
 
     Whoever saves (`ModelCheckpoint`, another callback, MLflow's autologging after training, your
@@ -111,11 +111,11 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow, self.background = log_to_mlflow, background
-        self._observers = tuple(observers)
+        self._observers, self._given = tuple(observers), (filepath, options)
         self._recording = Context(strict=strict, probe=probe)
         self._retention = None if keep is None else Retention(keep, monitor)
         self._monitored, self._fitting, self._batch = (monitor, mode), False, -1
-        self._saver = None if filepath is None else _saver(os.fspath(filepath), options)
+        self._saver = None if filepath is None else _saver(KERAS3, os.fspath(filepath), options)
         # Else Keras waits for every batch's result.
         self.async_safe = self._saver is None or save_freq == "epoch"
 
@@ -130,6 +130,9 @@ class WeightManifestCallback(keras.callbacks.Callback):  # type: ignore[misc]
         super().set_model(model)
         if model is not None:
             arm(model, self._recording)
+        filepath, options = self._given
+        if filepath is not None and of(model) is not KERAS3:
+            self._saver = _saver(of(model), os.fspath(filepath), options)
         if self._saver is not None:
             self._saver.set_model(model)
 
@@ -257,8 +260,10 @@ def _check_saver(options: dict[str, Any], filepath: object, *, with_best: bool) 
             )
 
 
-def _saver(filepath: str, options: dict[str, Any]) -> Any:
+def _saver(keras: Keras, filepath: str, options: dict[str, Any]) -> Any:
     try:
-        return keras.callbacks.ModelCheckpoint(filepath, **options)
+        return keras.functions("callbacks").ModelCheckpoint(filepath, **options)
     except ValueError as error:  # Keras' answer to a suffix that it does not write
+        if keras is KERAS3 and len(present()) > 1:
+            return _saver(present()[1], filepath, options)  # for a model of tf_keras, maybe
         raise ArgumentError(f"filepath={filepath!r}: {error}") from error

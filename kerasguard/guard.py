@@ -121,7 +121,8 @@ def restore(
             object in it, as `model.to_json()` of any Keras gives. It is migrated as a stored one.
             Where the checkpoint tells an architecture itself, the model that `config` describes
             is compared with it, as one of yours is.
-        strategy: a `tf.distribute` strategy to create the model under; by default the active one.
+        strategy: a `tf.distribute` strategy or a `keras.distribution` to create the model under; by
+            default the active one. A model of yours has to live on it already.
         custom_objects: classes and functions that the stored config names.
         compile: restore optimizer, loss and metrics too.
         skip: patterns of paths of the model's variables and layers that keep their values, and

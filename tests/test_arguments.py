@@ -162,7 +162,11 @@ OTHERS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
     "patched loads": (kg.patched, {"loads": 1}, "allowed: True, False"),
     "patched strict": (kg.patched, {"strict": None}, "allowed: True, False"),
     "patched probe": (kg.patched, {"probe": 1}, "allowed: True, False, 'layers'"),
-    "strategy": (kg.load, {"path": PATH, "strategy": "mirrored"}, "no tf.distribute.Strategy"),
+    "strategy": (
+        kg.load,
+        {"path": PATH, "strategy": "mirrored"},
+        "neither a tf.distribute.Strategy",
+    ),
 }
 
 

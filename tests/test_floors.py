@@ -13,7 +13,10 @@ import pytest
 HOMES = {
     "fsspec": {"kerasguard/storage/fsspec_files.py"},
     "h5py": {"kerasguard/formats/"},
-    "keras": {"kerasguard/models/", "kerasguard/callbacks.py"},
+    "keras": {"kerasguard/models/"},
+    "jax": {"kerasguard/models/kerases/backends.py"},
+    "tf_keras": {"kerasguard/models/kerases/legacy.py"},
+    "torch": {"kerasguard/models/kerases/backends.py"},
     "mlflow": {"kerasguard/tracking/mlflow_tracking.py"},
     "rich": {"kerasguard/cli/console.py"},
     "tensorflow": {"kerasguard/models/"},

@@ -22,6 +22,9 @@ _TODAY = {
     "v": "velocity",
     "vhat": "velocity_hat",
 }
+# What slots are called that stand in front of a weight's path without an optimizer's name, as where
+# `optimizer.build` was called by hand.
+_SLOTS = frozenset({*_TODAY, *_TODAY.values(), "accumulator", "average", "linear"})
 # Kept as variables by the optimizers of TensorFlow 1.13 to 2.10, as plain numbers by today's.
 _SETTINGS = frozenset(
     {"beta", "beta_1", "beta_2", "decay", "epsilon", "initial_accumulator_value", "momentum"}
@@ -69,7 +72,8 @@ def _slot(name: str, paths: Mapping[str, str], flat: Mapping[str, str]) -> tuple
     """Slot and weight; two empty strings where the name tells of none."""
     parts = name.split("/")
     for start in range(1, len(parts)):
-        if (weight := paths.get("/".join(parts[start:]))) is not None and start > 1:
+        scoped = start > 1 or parts[0] in _SLOTS
+        if scoped and (weight := paths.get("/".join(parts[start:]))) is not None:
             return parts[start - 1], weight
         if (weight := paths.get("/".join(parts[start:-1]))) is not None:
             return parts[-1], weight

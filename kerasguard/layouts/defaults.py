@@ -41,12 +41,15 @@ def likely_writer(stored: Table, writer: Mapping[str, str]) -> Mapping[str, str]
     return writer if "keras" in writer or named or drawn else {**writer, "keras": "2 or 3"}
 
 
-def changed_defaults(expected: Table, writer: Mapping[str, str]) -> Iterator[Finding]:
+def changed_defaults(
+    expected: Table, writer: Mapping[str, str], *, same_keras: bool = False
+) -> Iterator[Finding]:
     """One warning for all layers whose defaults the writer did not share.
 
     Args:
         expected: of a model that code of today made, and that takes weights of an old file.
         writer: of that file.
+        same_keras: whether the model is of tf_keras, whose defaults are those of Keras 2.3 on.
     """
     version = tuple(int(part) for part in re.findall(r"\d+", writer.get("keras", "1"))[:2])
     old = []
@@ -54,7 +57,9 @@ def changed_defaults(expected: Table, writer: Mapping[str, str]) -> Iterator[Fin
         classes = {leaf.class_name for leaf in group.leaves}
         # "2" alone is what a TensorFlow checkpoint tells: its LSTM may be of either kind.
         plain = version < (2, 3) and version != (2,) and bool(classes & set(_PLAIN))
-        if plain or (version < (3,) and any(c.startswith("ConvLSTM") for c in classes)):
+        if plain or (
+            not same_keras and version < (3,) and any(c.startswith("ConvLSTM") for c in classes)
+        ):
             old.append(group.name)
     if old:
         yield Finding(

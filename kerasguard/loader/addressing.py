@@ -6,22 +6,28 @@ depends on it is a method here, so that nobody behind asks which format was open
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from kerasguard.blueprint.architecture import layer_configs
 from kerasguard.identity.reduced import reduced, without
 from kerasguard.layouts import (
-    as_dense,
-    changed_defaults,
     in_model_order,
-    likely_writer,
     restore_older_paths,
     restore_table,
     unsorted_dicts,
-    without_statistics,
 )
-from kerasguard.loader.prepared import Prepared
+from kerasguard.loader import other_keras
+from kerasguard.loader.addressed import (
+    Addressing,
+    Given,
+    Steps,
+    by_older_walk,
+    has_all,
+    undigested,
+    weights_of,
+)
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.stored_configs import (
     channels_first,
@@ -32,71 +38,10 @@ from kerasguard.loader.stored_configs import (
 )
 from kerasguard.planning.findings import Finding
 from kerasguard.planning.left_out import LeftOut
-from kerasguard.planning.operations import Op, Step
+from kerasguard.planning.operations import Op
 from kerasguard.tensors import LayerRecord, Table
 
 __all__ = ["Addressing", "ByObjects", "ByOrder", "ByWalk", "Given"]
-
-Steps = Sequence[Step | Finding]
-Given = Steps | None
-
-
-@dataclass(frozen=True)
-class Addressing:
-    """Keys that are variables' paths, which say all that there is to know.
-
-    Args:
-        prepared: the model to restore into.
-        reading: the checkpoint.
-        renames: patterns of stored names to expected ones, as the caller says.
-    """
-
-    prepared: Prepared
-    reading: Reading
-    renames: Mapping[str, str]
-
-    def dense(self, stored: Table, expected: Table) -> tuple[Table, dict[str, tuple[Op, ...]]]:
-        """The stored table with layers as today's compute them, and what is done for it first."""
-        if self.prepared.built is None:
-            return stored, {}
-        stored = without_statistics(stored, expected)
-        return as_dense(stored, expected, self.reading.in_file(), self._writer)
-
-    def layers(self, stored: Table) -> Mapping[str, LayerRecord]:
-        """The stored layers with config digests that can be compared with the model's.
-
-        The digest of a config that had to be migrated says nothing.
-        """
-        return _undigested(stored.layers) if self.prepared.migrated else stored.layers
-
-    def steps(self, stored: Table, expected: Table) -> Given:
-        """Steps of an old file, whose tensors' layout or place depends on who wrote it.
-
-        Args:
-            stored: without what the companion holds.
-            expected: without what Keras does not write.
-        """
-        return None
-
-    def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
-        """What old files leave open of the caller's model, or say of it beside the tensors.
-
-        Nothing is said of what is left out; `given` are the steps for the rest.
-        """
-        checkpoint = self.reading.checkpoint
-        bare = not (checkpoint.traits.config or checkpoint.layer_configs())
-        if self.prepared.built is None and bare:
-            writer = likely_writer(self.reading.table, self._writer)
-            if "keras" in writer:
-                yield from changed_defaults(reduced(expected, out.keys), writer)
-
-    @property
-    def _writer(self) -> dict[str, str]:
-        return self.reading.writer()
-
-    @property
-    def _target(self) -> Any:
-        return self.prepared.target
 
 
 class ByWalk(Addressing):
@@ -105,26 +50,30 @@ class ByWalk(Addressing):
     def layers(self, stored: Table) -> Mapping[str, LayerRecord]:
         """A migrated model has the digests of its layers; so has one that is built to compare."""
         if self.prepared.migrated:
-            return self._as_built(_undigested(stored.layers))
-        if not is_older(self.reading):
+            return self._as_built(undigested(stored.layers))
+        if not is_older(self.reading, self._target.model):
             return stored.layers
+        if other_keras.is_other(self._target.model):
+            return self._as_stored(stored)
         # Options that came since are in one config and not in the other.
-        return self._as_today(stored) if self.prepared.built is None else _undigested(stored.layers)
+        return self._as_today(stored) if self.prepared.built is None else undigested(stored.layers)
 
     def steps(self, stored: Table, expected: Table) -> Given:
         """By the keys of the writer's walk, where they are others than today's."""
         if self.renames:  # names decide, as the caller says
             return None
         version = self._writer.get("keras", "")
-        fits = _fits(stored, expected)
+        fits = has_all(stored, expected)
         if stored.addressing != "key" or (fits and not version.startswith("2.")):
             return None
-        return _by_older_walk(self._target, stored, expected, version, fits=fits)
+        if fits and other_keras.is_other(self._target.model):
+            return None  # it walks as it always did
+        return by_older_walk(self._target, stored, expected, version, fits=fits)
 
     def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
         """Dicts of layers, whose order another version wrote, too."""
         yield from super().doubts(expected, given, out)
-        if not given:
+        if not given and not self._same_keras:
             yield from unsorted_dicts(reduced(expected, out.keys), self.reading.table, self._writer)
 
     def _as_built(self, layers: dict[str, LayerRecord]) -> dict[str, LayerRecord]:
@@ -140,6 +89,12 @@ class ByWalk(Addressing):
                 layers[layer.key] = replace(layer, class_name=ours[name].class_name)
         return layers
 
+    def _as_stored(self, stored: Table) -> Mapping[str, LayerRecord]:
+        """The stored layers as their configs say, for a model that is not of Keras 3."""
+        told = layer_configs(self.reading.architecture() or {})
+        live = {visit.path: visit.object for visit in self._target.visits}
+        return other_keras.digested_like(stored.layers, {k: (c, o) for k, c, o in told}, live)
+
     def _as_today(self, stored: Table) -> Mapping[str, LayerRecord]:
         """The stored layers as this Keras makes them: options and classes may have other names."""
         from kerasguard.models import walk
@@ -147,12 +102,12 @@ class ByWalk(Addressing):
         config, custom = self.reading.architecture(), self.prepared.custom_objects
         model = config and stored_layer(config, self.reading.config_writer(), custom)
         if not model:
-            return _undigested(stored.layers)
+            return undigested(stored.layers)
         visits = list(walk.walk(model))
         made = rebuilt_layers(visits, self._target.visits, self.reading.config_writer())
         weighty = {r.layer for r in stored.tensors.values() if r.role == "weight"}
         same = weighty & stored.layers.keys() <= made.keys()
-        return made if same else _undigested(stored.layers)
+        return made if same else undigested(stored.layers)
 
 
 class ByOrder(Addressing):
@@ -182,8 +137,13 @@ class ByOrder(Addressing):
 
     def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
         """What the caller's model computes otherwise than the stored one."""
-        if self.prepared.built is None and given:
-            stored = without(self.reading.table, _kept(self.reading))
+        if self.prepared.built is not None or not given:
+            return
+        stored = without(self.reading.table, _kept(self.reading))
+        if other_keras.is_other(self._target.model):
+            visits = self._target.visits
+            yield from other_keras.unlike_saved(expected, stored, given, self.reading, visits)
+        else:
             yield from unlike_saved(expected, stored, given, self.reading, self.prepared, out)
 
 
@@ -201,17 +161,19 @@ class ByObjects(Addressing):
 
     def steps(self, stored: Table, expected: Table) -> Given:
         """By an older walk where keys are such, else by the attributes of the built model."""
-        if self.renames or _fits(stored, expected):
+        if self.renames or has_all(stored, expected):
             return None
         if stored.addressing == "key":
-            steps = _by_older_walk(self._target, stored, expected, "", fits=False)
+            steps = by_older_walk(self._target, stored, expected, "", fits=False)
             if steps is not None:
                 return steps
-        elif self.prepared.built is None:
-            return None
+        elif self.prepared.built is None and not other_keras.is_other(self._target.model):
+            return None  # a model of Keras 3 need not hold its layers as the writer's did
         from kerasguard.models import attributes
 
-        found = attributes.attribute_keys(self._target.model, self._target.places, _weights(stored))
+        found = attributes.attribute_keys(
+            self._target.model, self._target.places, weights_of(stored)
+        )
         return restore_older_paths(stored, expected, found)
 
     def _digests(self) -> Iterator[tuple[str, str]]:
@@ -220,6 +182,9 @@ class ByObjects(Addressing):
 
         configs = self.reading.checkpoint.layer_configs()
         if not configs:
+            return
+        if other_keras.is_other(self._target.model):
+            yield from self._like_ours(configs)
             return
         # Kernels are the same for both orders of axes, so the order is no difference here.
         first = {k for k, c in configs.items() if _data_format(c) == "channels_first"}
@@ -232,36 +197,22 @@ class ByObjects(Addressing):
             layer = stored_layer(config, self._writer, self.prepared.custom_objects)
             yield key, "" if layer is None else live_graph.layer_digest(layer, axes)
 
+    def _like_ours(self, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+        """Digests for a model that is not of Keras 3."""
+        from kerasguard.models import attributes
 
-def _by_older_walk(
-    target: Any, stored: Table, expected: Table, version: str, *, fits: bool
-) -> list[Step] | None:
-    """Steps by the keys of the walk that the writer's version had; None where they are today's."""
-    from kerasguard.models import older_walk
-
-    for habits in older_walk.habits_of(version):
-        found = older_walk.older_keys(target.model, target.places, habits, _weights(stored))
-        if fits and all(old == new for old, new in found.items()):
-            return None
-        if (steps := restore_older_paths(stored, expected, found)) is not None:
-            return steps
-    return None
-
-
-def _weights(table: Table) -> list[str]:
-    return [key for key, record in table.tensors.items() if record.role == "weight"]
-
-
-def _fits(stored: Table, expected: Table) -> bool:
-    return all(key in stored.tensors for key in _weights(expected))
+        target, stored = self._target, self.reading.table
+        paths = weights_of(stored)
+        keys = attributes.attribute_keys(target.model, target.places, paths)
+        live = {stored.tensors[p].layer: target.places[k].visit.object for p, k in keys.items()}
+        told = {k: (str(c.get("class_name")), c.get("config") or {}) for k, c in configs.items()}
+        for key, layer in other_keras.digested_like(stored.layers, told, live).items():
+            if key in told:
+                yield key, layer.config_digest
 
 
 def _kept(reading: Reading) -> Container[str]:
     return reading.manifest.kept if reading.manifest else {}
-
-
-def _undigested(layers: Mapping[str, LayerRecord]) -> dict[str, LayerRecord]:
-    return {key: replace(layer, config_digest="") for key, layer in layers.items()}
 
 
 def _by_name(layers: Iterable[LayerRecord]) -> dict[str, LayerRecord]:

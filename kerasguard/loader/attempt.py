@@ -106,7 +106,7 @@ class Attempt:
 
     def run(self, **more: Any) -> Restored:
         """Assign everything; raises as `restore`."""
-        from kerasguard.models import tf_distribute
+        from kerasguard.models import placement
 
         reading, decided, target = self.reading, self.decided, self.prepared.target
         report = self.report(**{"action": "restore", **more})
@@ -123,7 +123,7 @@ class Attempt:
         report = replace(
             report,
             outcomes=tuple(_outcomes(reading, decided, values, proven)),
-            replicas=tf_distribute.replica_count(target.model),
+            replicas=placement.replica_count(target.model),
             optimizer=_optimizer(self.prepared, decided),
             caveat="" if self.request.in_one_pass else _TWO_PASSES,
         )
@@ -136,7 +136,7 @@ def attempt(request: Request) -> Iterator[Attempt]:
     # Here, so that whoever only looks at a file does not wait for every migration's import.
     from kerasguard.loader.build_model import prepare
     from kerasguard.loader.plan_restore import plan_restore
-    from kerasguard.models import environment, tf_distribute
+    from kerasguard.models import environment, placement
 
     scoped = {**environment.scoped_objects(), **(request.custom_objects or {})}
     request = replace(request, custom_objects=scoped)
@@ -144,7 +144,7 @@ def attempt(request: Request) -> Iterator[Attempt]:
     with (
         at_hand(request.path, request.manifest) as (local, found),
         Reading(local, found, keep=request.in_one_pass) as reading,
-        tf_distribute.scope(request.strategy, request.model),
+        placement.scope(request.strategy, request.model),
     ):
         if request.digest is not None:
             check_files(reading, request.digest, own_model=request.own_model)

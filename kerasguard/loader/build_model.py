@@ -73,7 +73,7 @@ def _taken(reading: Reading, request: Request) -> Prepared:
         *other_masks(environment.layers_with_several_masks(model), writer),
     )
     return Prepared(
-        assign.Sink(model, listed=reading.traits.keys == "order"),
+        assign.Sink(model, keys=reading.traits.keys),
         findings,
         unbuilt=unbuilt.unbuilt(model),
         custom_objects=request.custom_objects or {},
@@ -203,7 +203,7 @@ def _built(reading: Reading, request: Request) -> Prepared:
         findings += with_optimizers(built.model, reading, custom_objects, known)
     environment.build_metrics(built.model, _metrics(reading))
     return Prepared(
-        assign.Sink(built.model, listed=reading.traits.keys == "order"),
+        assign.Sink(built.model, keys=reading.traits.keys),
         findings,
         built,
         taken=frozenset(made.blueprint.taken),

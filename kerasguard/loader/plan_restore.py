@@ -148,7 +148,7 @@ def _settled(plan: RepairPlan, prepared: Prepared, reading: Reading, rate: Rate)
             label = wanted[step.target].name.replace("_", " ").removeprefix("optimizer/")
             finding = learning_rate(step.target, stored, compiled, keeps=keeps, label=label)
             # A wrapped optimizer's rate is stored with the wrapper's, too: one finding for both.
-            variable = id(prepared.target.places[step.target].variable)
+            variable = id(prepared.target.variable(step.target))
             found = None if variable in known else finding
             plan = plan.with_finding(found, leave=step.target if keeps else "")
             known.add(variable)

@@ -25,7 +25,8 @@ def probed(
         reading: holds the recorded outputs.
         decided: tells what is known to differ.
     """
-    from kerasguard.models import live_probe
+    from kerasguard.models import kerases, live_probe
+    from kerasguard.models.kerases import backends
 
     kept = reading.kept_values()
     inputs = [kept.get(one["kept"]) for one in told["inputs"] if "kept" in one]
@@ -43,7 +44,7 @@ def probed(
     except Exception as error:  # noqa: BLE001  # whatever the model raises, it does not compute
         yield _impossible(f"the model raises {type(error).__name__}: {error}")
         return
-    device = live_probe.device()
+    device = backends.device(kerases.of(model))
     policy = model.dtype_policy
     accepted = tolerance(
         [told["compute_dtype"], str(getattr(policy, "compute_dtype", None) or "float32")],
@@ -51,7 +52,7 @@ def probed(
         quantised=told["quantised"],
     )
     outputs = [sampled(array) for array in recorded if array is not None]
-    causes = list(_causes(told, reading, decided, device))
+    causes = list(_causes(told, reading, decided, model, device))
     yield from probe(told, outputs, now.outputs, now.layers, accepted, causes)
 
 
@@ -77,7 +78,7 @@ def _impossible(why: str) -> Finding:
 
 
 def _causes(
-    told: Mapping[str, Any], reading: Reading, decided: RepairPlan, device: str
+    told: Mapping[str, Any], reading: Reading, decided: RepairPlan, model: Any, device: str
 ) -> Iterator[str]:
     """What is known to be different, the likeliest first."""
     for finding in decided.findings:
@@ -87,7 +88,7 @@ def _causes(
     if manifest is not None:
         from kerasguard.models import environment
 
-        for name, version in environment.versions().items():
+        for name, version in environment.versions(model).items():
             before = manifest.versions.get(name)
             if before not in (None, version):
                 yield f"{name} was {before} and is {version}"

@@ -25,6 +25,8 @@ def with_optimizers(
     from kerasguard.models import optimizer_configs, optimizers
 
     recorded = reading.manifest.optimizer if reading.manifest else {}
+    if reading.writer().get("keras", "").startswith("2."):
+        recorded = {k: v for k, v in recorded.items() if k == "class"}  # compile knows the rest
     if recorded.get("config") or recorded.get("others"):
         given = optimizer_configs.give_back(model, recorded, custom_objects, known)
     else:

@@ -46,12 +46,12 @@ __all__ = [
 _PUT_BACK = frozenset({"vocabulary", "idf_weights", "bin_boundaries"})
 
 
-def is_older(reading: Reading) -> bool:
-    """Whether another version of Keras wrote a file whose layers are spelled out."""
+def is_older(reading: Reading, model: Any = None) -> bool:
+    """Whether a file has its layers spelled out by another version of Keras than the model's."""
     from kerasguard.models import environment
 
     before = reading.writer().get("keras")
-    ours = environment.versions()["keras"]
+    ours = environment.versions(model)["keras"]
     return reading.traits.keys == "walk" and before not in (None, ours)
 
 
@@ -209,7 +209,9 @@ def unadapted(
     adapted = {k for k in adapted if k in other and other[k].config_digest}
     if not adapted:
         return expected, stored
-    told = None if is_older(reading) else reading.architecture()
+    told = (
+        None if is_older(reading, visits[0].object if visits else None) else reading.architecture()
+    )
     configs = {k: (cls, config) for k, cls, config in layer_configs(told or {})}
     live = {visit.path: visit.object for visit in visits}
     for key in adapted:

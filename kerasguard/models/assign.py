@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasguard.elements import Array
@@ -17,12 +16,14 @@ from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
 from kerasguard.models.hidden import Hidden
 from kerasguard.models.journal import UNCHANGED, Journal, transaction
+from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.listings import as_stored, listings
-from kerasguard.models.live_model import facts_of, places
+from kerasguard.models.live_model import Place, facts_of, places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.proof import proven
+from kerasguard.models.traced import derive, finalise, is_normalisation, retrace
 from kerasguard.models.unwritten import hidden_state, merged_parts
-from kerasguard.models.walk import Visit, walk
+from kerasguard.models.walk import Visit, habits_for, walk
 from kerasguard.planning.deferred import Deferred, specs_of
 from kerasguard.tensors import Table
 
@@ -30,21 +31,20 @@ __all__ = ["Sink"]
 
 # What a load that is short of memory keeps of the model's old values, to take them back.
 _ROOM = 32 << 20
-_TRACED = ("train_function", "test_function", "predict_function")
 
 
 class Sink:
     """A model to be filled.
 
     Args:
-        model: a built Keras 3 model; under a strategy, one built in its scope.
-        listed: whether the checkpoint has the variables that layers list, as legacy files do,
-            and not what they would store.
+        model: a built model; under a strategy, one built in its scope.
+        keys: of the checkpoint's format, as in `Traits.keys`. Where it is `order`, the checkpoint
+            has the variables that layers list, as legacy files do, not what they would store.
     """
 
-    def __init__(self, model: Any, *, listed: bool = False) -> None:
-        self.model = model
-        self.visits = tuple(walk(model))
+    def __init__(self, model: Any, *, keys: str = "walk") -> None:
+        self.model, listed = model, keys == "order"
+        self.visits = tuple(walk(model, habits_for(model, keys)))
         found, self._by_variable = as_stored(self.visits, places(self.visits), listed=listed)
         self.places = {place.record.key: place for place in found}
         self.listed = listings(self.visits, found) if listed else {}
@@ -83,13 +83,25 @@ class Sink:
 
     def holds(self, key: str) -> Array | None:
         """What the variable with this key holds now; None where there is none."""
-        place = self.places.get(key)
-        return None if place is None or place.variable is None else _to_array(place.variable)
+        variable = self.variable(key)
+        return None if variable is None else _to_array(variable)
+
+    def variable(self, key: str) -> Any:
+        """The variable with this key; None where there is none."""
+        if key in self.hidden:
+            return self.hidden[key].holder if self.hidden[key].is_variable else None
+        return self.places[key].variable if key in self.places else None
 
     @property
     def open_keys(self) -> frozenset[str]:
         """Keys of what may have any length: boundaries that `adapt` finds."""
-        return frozenset(key for key, held in self.hidden.items() if not held.is_variable)
+        hidden = (key for key, held in self.hidden.items() if not held.is_variable)
+        places = (key for key, place in self.places.items() if self._is_open(place))
+        return frozenset((*hidden, *places))
+
+    @staticmethod
+    def _is_open(place: Place) -> bool:
+        return None in tuple(getattr(place.variable, "shape", ()))
 
     def assign(
         self,
@@ -148,6 +160,7 @@ class Sink:
             self._load_assets(assets, journal)
 
     def _check(self, values: Mapping[str, Array]) -> None:
+        free_keys = self.open_keys
         unknown = [k for k in values if k not in self.places and k not in self.hidden]
         free = self.open_layers if unknown else frozenset()
         for key in unknown:
@@ -156,7 +169,7 @@ class Sink:
         for key, spec in specs_of(values).items():
             held = self.hidden.get(key)
             place = self.places.get(key) or held
-            if held is not None and not held.is_variable:
+            if key in free_keys:
                 continue  # of any length
             if place is not None and spec != place.record.spec:
                 raise RestoreError(
@@ -176,7 +189,7 @@ class Sink:
                 continue
             path, _, name = key.rpartition("vars/")
             by_path.setdefault(path.rstrip("/"), {})[name] = key
-        own = any(isinstance(held.layer, keras.layers.Normalization) for held in put_back)
+        own = any(is_normalisation(held.layer) for held in put_back)
         for visit in self.visits:
             keys = by_path.get(visit.path)
             if keys and self._is_plain(visit):
@@ -184,6 +197,7 @@ class Sink:
                     array = values[key]
                     self._write(visit.key(name), array, journal)
                     same |= at_once({key: array})
+                derive(self.model, visit.object, journal)
             elif keys:
                 own = True
                 arrays = {name: values[key] for name, key in keys.items()}
@@ -195,7 +209,7 @@ class Sink:
             same |= at_once({held.record.key: array})
         if own:
             inside = (held.layer for held in put_back)
-            self._finalise([*(visit.object for visit in self.visits), *inside], journal)
+            finalise(self.model, [*(visit.object for visit in self.visits), *inside], journal)
         return same
 
     def _proven(self, values: Mapping[str, Array]) -> frozenset[str]:
@@ -213,7 +227,7 @@ class Sink:
             journal.variable(held.holder)
         else:
             journal.layer(held.holder)
-            self._retrace(journal)
+            retrace(self.model, journal)
         with _named(held.record.label, "could not be assigned"):
             held.write(array)
 
@@ -225,24 +239,6 @@ class Sink:
         store = dict(sorted({**now, **given}.items()))
         with _named(_label(visit), f"load_own_variables failed with {', '.join(store)}"):
             visit.object.load_own_variables(store)
-
-    def _finalise(self, layers: Iterable[Any], journal: Journal) -> None:
-        """Let normalisations use the mean and variance they now have, wherever they lie.
-
-        Functions traced before hold tables and constants of before, so they are traced again.
-        """
-        for layer in layers:
-            if isinstance(layer, keras.layers.Normalization):
-                journal.layer(layer)
-                layer.finalize_state()
-        self._retrace(journal)
-
-    def _retrace(self, journal: Journal) -> None:
-        traced = {name: getattr(self.model, name, None) for name in _TRACED}
-        for name, function in traced.items():
-            if function is not None:
-                journal.attribute(self.model, name)
-                setattr(self.model, name, None)
 
     def _load_assets(self, assets: Mapping[str, bytes], journal: Journal) -> None:
         takers = [v for v in self.visits if hasattr(v.object, "load_assets")]
@@ -271,7 +267,7 @@ class Sink:
                 f"token with a line break?); {UNCHANGED}"
             )
         if assets:
-            self._retrace(journal)
+            retrace(self.model, journal)
 
     def _remember(self, visit: Visit, journal: Journal) -> None:
         """The object and everything inside it."""
@@ -281,7 +277,7 @@ class Sink:
 
 
 def _to_array(value: Any) -> Array:
-    array: Array = np.array(keras.ops.convert_to_numpy(value))
+    array: Array = np.array(to_numpy(value))
     return array
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import keras
-
 from kerasguard.layouts import Rows
-from kerasguard.models.shortcuts import made_by, object_type
+from kerasguard.models.kerases import is_layer, of
+from kerasguard.models.kerases.facts import Call
+from kerasguard.models.kerases.graphs import made_by
 from kerasguard.models.walk import Visit
 
 __all__ = ["rows_of"]
@@ -53,7 +53,7 @@ def rows_of(model: Any, visits: Sequence[Visit]) -> dict[str, Rows]:
     """The order of the inputs of every layer with weights behind an image that was flattened.
 
     Args:
-        model: of Keras 3; of one without a graph nothing is known.
+        model: of Keras; of one without a graph nothing is known.
         visits: of its walk.
     """
     keys = {id(visit.object): visit.path for visit in visits}
@@ -76,7 +76,7 @@ class _Reading:
 
     def model(self, model: Any, given: Sequence[_State]) -> list[_State]:
         """What is known of a graph's outputs, by what is known of its inputs."""
-        if object_type(model) == "Sequential":
+        if of(model).object_type(model) == "Sequential":
             model = getattr(model, "_functional", None) or model
         nodes = getattr(model, "_nodes_by_depth", None)
         if nodes is None or not hasattr(model, "outputs"):
@@ -86,27 +86,28 @@ class _Reading:
         }
         for depth in sorted(nodes, reverse=True):
             for node in nodes[depth]:
-                if not node.input_tensors:
+                call = of(model).call_of(node)
+                if not call.inputs:
                     continue
-                states = [known.get(id(tensor)) for tensor in node.input_tensors]
-                made = self.call(node.operation, states, node)
-                known.update((id(t), s) for t, s in zip(node.outputs, made, strict=False))
+                states = [known.get(id(tensor)) for tensor in call.inputs]
+                made = self.call(call.operation, states, call)
+                known.update((id(t), s) for t, s in zip(call.outputs, made, strict=False))
         return [known.get(id(tensor)) for tensor in model.outputs]
 
-    def call(self, operation: Any, states: Sequence[_State], node: Any) -> Sequence[_State]:
+    def call(self, operation: Any, states: Sequence[_State], node: Call) -> Sequence[_State]:
         """What is known of what an operation makes."""
-        if object_type(operation) in ("Functional", "Sequential"):
+        if of(operation).object_type(operation) in ("Functional", "Sequential"):
             return self.model(operation, states)
         inner = operation.layer if type(operation).__name__ == "TimeDistributed" else operation
         state = self.made(inner, operation, states, node)
         return [state] * len(node.outputs)
 
-    def made(self, layer: Any, outer: Any, states: Sequence[_State], node: Any) -> _State:
+    def made(self, layer: Any, outer: Any, states: Sequence[_State], node: Call) -> _State:
         kind, state, shape = type(layer).__name__, states[0], tuple(node.outputs[0].shape)
         image = _image(layer, shape)
         if image is not None:
             if not isinstance(state, _Image):
-                self.shaped(node.input_tensors[0])
+                self.shaped(node.inputs[0])
             return image
         if kind in _PASSING or (kind in _MERGES and len(set(states)) == 1):
             return state
@@ -115,7 +116,7 @@ class _Reading:
         if isinstance(state, _Image):
             return self.of_image(layer, outer, state)
         if any(isinstance(s, (_Image, Rows)) for s in states):
-            if not isinstance(layer, keras.Layer) or not layer.variables:
+            if not is_layer(layer) or not layer.variables:
                 return _UNKNOWN
             rows = state if isinstance(state, Rows) and len(states) == 1 else _UNKNOWN
             known = kind in _BY_ROWS or kind == "BatchNormalization"
@@ -134,7 +135,7 @@ class _Reading:
             elif kind not in _PASSING | _CHANNELWISE or not given:
                 break
             tensor = given[0]
-        if reshaped and isinstance(operation, keras.Layer) and operation.variables:
+        if reshaped and is_layer(operation) and operation.variables:
             self.found.setdefault(self.keys.get(id(operation), ""), _UNKNOWN)
 
     def of_image(self, layer: Any, outer: Any, image: _Image) -> _State:
@@ -155,7 +156,7 @@ class _Reading:
             return Rows((image.sizes,), first=image.first)
         if kind == "Reshape" and not image.first and layer.target_shape[-1] == image.sizes[-1]:
             return None  # a row of places, each with its channels: nothing was mixed
-        if isinstance(layer, keras.Layer) and layer.variables:
+        if is_layer(layer) and layer.variables:
             self.found[self.keys.get(id(outer), "")] = _UNKNOWN
             return None
         return _UNKNOWN

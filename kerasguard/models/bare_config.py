@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasguard.blueprint.architecture import counts
+from kerasguard.models.kerases import KERAS3, is_foreign, of
 from kerasguard.models.patches import Patch, PatchSet
 
 __all__ = ["bare_config"]
@@ -34,7 +35,7 @@ def bare_config(operation: Any) -> dict[str, Any]:
     Raises:
         NotImplementedError: the operation has no config.
     """
-    if type(operation).__module__.startswith("keras."):
+    if not is_foreign(operation) and of(operation) is KERAS3:
         told = _counted(_briefly(operation))
         if not _holds(told):
             return told

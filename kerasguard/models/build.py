@@ -12,10 +12,10 @@ import keras
 from kerasguard.blueprint.objects import copied
 from kerasguard.errors import ArchitectureError
 from kerasguard.models.fast_build import less_work
+from kerasguard.models.kerases import KERAS3
 from kerasguard.models.placeholders import Skipped, skip_initialisers, wait
-from kerasguard.models.shortcuts import sharing_scope
 
-__all__ = ["Built", "build", "compile_model"]
+__all__ = ["Built", "build", "compile_model", "deserialize"]
 
 
 class Built(NamedTuple):
@@ -57,11 +57,9 @@ def build(
         skipped = stack.enter_context(skip_initialisers(enabled=shortcuts))
         if shortcuts:
             stack.enter_context(less_work())
-        stack.enter_context(sharing_scope())
+        stack.enter_context(KERAS3.sharing_scope())
         try:
-            model = keras.saving.deserialize_keras_object(
-                config, custom_objects=dict(custom_objects or {}), safe_mode=True
-            )
+            model = deserialize(config, custom_objects or {})
         except Exception as error:
             name = architecture.get("class_name", "the model")
             raise ArchitectureError(
@@ -71,6 +69,13 @@ def build(
         skipped.drop_unreachable(_variables(model))
     wait(model, skipped)
     return Built(model, skipped)
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
+    """What Keras 3 makes of a config that holds nothing but what may be made."""
+    return keras.saving.deserialize_keras_object(
+        dict(config), custom_objects=dict(custom_objects), safe_mode=True
+    )
 
 
 def _remedy(error: Exception) -> str:

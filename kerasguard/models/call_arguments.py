@@ -12,12 +12,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import xxhash
 
 from kerasguard.elements import digest
-from kerasguard.models.shortcuts import Variable
+from kerasguard.models.kerases import dtype_name, is_layer, is_symbolic, present
+from kerasguard.models.kerases.backends import to_numpy
 
 __all__ = ["UnknownValueError", "call_text", "text_of"]
 
@@ -71,7 +71,7 @@ def _short(told: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """`value` as JSON."""
-    if isinstance(value, keras.KerasTensor):
+    if is_symbolic(value):
         return _TENSOR
     if value is None or isinstance(value, (str, bool, int)):
         return value
@@ -102,19 +102,19 @@ def _number(value: float) -> Any:
 
 def _object(value: Any) -> Any:
     """Arrays, tensors, variables, functions, and objects that tell their config."""
-    if isinstance(value, Variable):
-        return {"variable": [str(value.dtype), list(value.shape)]}
-    if isinstance(value, (np.ndarray, np.generic)) or keras.ops.is_tensor(value):
-        return _array(np.asarray(keras.ops.convert_to_numpy(value)))
+    if any(isinstance(value, keras.VARIABLE) for keras in present()):
+        return {"variable": [dtype_name(value.dtype), list(value.shape)]}
+    if isinstance(value, (np.ndarray, np.generic)) or any(k.is_tensor(value) for k in present()):
+        return _array(to_numpy(value))
     if inspect.isroutine(value) or isinstance(value, (type, np.ufunc)):
         return {"function": str(getattr(value, "__name__", type(value).__name__))}
-    if callable(getattr(value, "get_config", None)) and not isinstance(value, keras.Layer):
+    if callable(getattr(value, "get_config", None)) and not is_layer(value):
         try:
             return {type(value).__name__: _plain(_unnamed(value.get_config()))}
         except Exception as error:  # code of a user's own may raise anything
             raise UnknownValueError from error
     named = getattr(value, "name", None)  # a dtype, a member of an enumeration
-    if isinstance(named, str) and not isinstance(value, keras.Layer):
+    if isinstance(named, str) and not is_layer(value):
         return named
     raise UnknownValueError
 

@@ -11,8 +11,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
+
+from kerasguard.models.kerases import keras3
 
 __all__ = ["build_by_weights", "without_untaken_defaults"]
 
@@ -26,7 +27,7 @@ def without_untaken_defaults(
     if it is the policy in force.
     """
     classes = {name.rpartition(">")[2]: o for name, o in custom_objects.items()}
-    for name, item in keras.saving.get_custom_objects().items():
+    for name, item in keras3.custom_objects().items():
         classes.setdefault(name.rpartition(">")[2], item)
     return _rewritten(architecture, classes) if classes else architecture
 
@@ -69,7 +70,7 @@ def _rewritten(value: Any, classes: Mapping[str, Any]) -> Any:
 
 def _untaken(cls: type, name: str, value: Any) -> bool:
     redundant = (name == "trainable" and value is True) or (
-        name == "dtype" and _policy_name(value) == keras.config.dtype_policy().name
+        name == "dtype" and _policy_name(value) == keras3.dtype_policy()
     )
     if not redundant or "from_config" in vars(cls):
         return False

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
 from kerasguard.errors import ModelError
 from kerasguard.models import proof
-from kerasguard.models import variables as keras_variables
+from kerasguard.models.kerases import KERAS3, homes, of, variables_of
+from kerasguard.models.kerases.backends import components
 from kerasguard.models.unwritten import metric_state
 
 __all__ = [
@@ -22,17 +21,6 @@ __all__ = [
     "versions",
 ]
 
-_PARTS = (
-    keras.Operation,  # layers and models are
-    keras.constraints.Constraint,
-    keras.initializers.Initializer,
-    keras.losses.Loss,
-    keras.metrics.Metric,
-    keras.optimizers.Optimizer,
-    keras.optimizers.schedules.LearningRateSchedule,
-    keras.regularizers.Regularizer,
-    keras.DTypePolicy,
-)
 _MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 
 
@@ -42,9 +30,9 @@ def require_keras_3() -> None:
     Raises:
         ModelError: the Keras of this process is not 3 or later.
     """
-    if int(keras.__version__.partition(".")[0]) < 3:
+    if int(KERAS3.version().partition(".")[0]) < 3:
         raise ModelError(
-            f"Keras {keras.__version__} is imported, kerasguard needs Keras 3 or later; in a "
+            f"Keras {KERAS3.version()} is imported, kerasguard needs Keras 3 or later; in a "
             "process of Keras 2, build the model by its code and give it the arrays"
         )
 
@@ -55,29 +43,31 @@ def describe(model: Any) -> dict[str, Any]:
 
 
 def environment(model: Any) -> dict[str, Any]:
-    """Dtype policy, strategy, number of replicas and what they disagree on; no host, user, path."""
-    strategy = keras_variables.active_strategy()
-    variables = model.variables[:1]
-    replicas = 1
-    if keras.backend.backend() == "tensorflow" and variables:
-        replicas = len(keras_variables.components(variables[0]))
-    unequal = proof.replica_differences(model) if replicas > 1 else ()
+    """Dtype policy, what the model lives on, and what replicas disagree on; no host, user, path."""
+    strategy = homes.strategy_of(model)
+    if strategy is None and homes.mesh_of(model):
+        strategy = homes.active_distribution()
+    variables = variables_of(model)[:1]
+    replicas = len(components(variables[0])) if variables else 1
+    apart = proof.replica_differences(model) if replicas > 1 else {}
+    mesh = homes.mesh_of(model) if of(model).backend() == "jax" else ()
     return {
-        **({"unequal_replicas": list(unequal)} if unequal else {}),
+        **({"unequal_replicas": list(apart), "replicas_apart": apart} if apart else {}),
+        **({"mesh": [list(axis) for axis in mesh], "specs": homes.specs_of(model)} if mesh else {}),
         "dtype_policy": getattr(model.dtype_policy, "name", str(model.dtype_policy)),
         "strategy": type(strategy).__name__ if strategy is not None else None,
         "replicas": replicas,
     }
 
 
-def versions() -> dict[str, str]:
-    """Of what computes in this process."""
-    return {"keras": keras.__version__, "backend": keras.backend.backend()}
+def versions(model: Any = None) -> dict[str, str]:
+    """Of what computes a model; without one, of what would build it."""
+    return {"keras": of(model).version(), "backend": of(model).backend()}
 
 
 def layers_with_several_masks(model: Any) -> tuple[str, ...]:
     """Names of the layers that merge tensors with different masks, or with one and with none."""
-    merging = tuple(getattr(keras.layers, name) for name in _MERGING)
+    merging = tuple(of(model).layer_class(name) for name in _MERGING)
     found = []
     for layer in model._flatten_layers(include_self=False, recursive=True):  # noqa: SLF001
         for node in getattr(layer, "_inbound_nodes", ()) if isinstance(layer, merging) else ():
@@ -99,7 +89,7 @@ def _made_of(mask: Any) -> tuple[object, ...]:
 
 def layers_with_hard_sigmoid(model: Any) -> tuple[str, ...]:
     """Names of the layers that compute Keras 3's `hard_sigmoid`."""
-    function = keras.activations.hard_sigmoid
+    function = of(model).functions("activations").hard_sigmoid
     layers = model._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
     found = (
         layer.name
@@ -120,19 +110,17 @@ def registered_names() -> set[str]:
     A class of the same name in another package is another class: Keras would not find it, and it
     may compute something else.
     """
-    registered = keras.saving.get_custom_objects().items()
+    registered = KERAS3.custom_objects().items()
     return {*scoped_objects(), *(name for name, found in registered if _is_part(found))}
 
 
 def _is_part(found: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, _PARTS)
+    return isinstance(found, type) and issubclass(found, KERAS3.part_classes())
 
 
-def scoped_objects() -> dict[str, Any]:
-    """Classes and functions of the `keras.saving.custom_object_scope` that is open, by name."""
-    from keras.src.backend.common import global_state
-
-    return dict(global_state.get_global_attribute("custom_objects_scope_dict", {}) or {})
+def scoped_objects(model: Any = None) -> dict[str, Any]:
+    """Classes and functions of the custom object scope that is open, by name."""
+    return of(model).scoped_objects()
 
 
 def build_metrics(model: Any, wanted: set[str]) -> None:
@@ -145,15 +133,17 @@ def build_metrics(model: Any, wanted: set[str]) -> None:
         model: a compiled one, or any other.
         wanted: keys of the metric state that was kept.
     """
+    if of(model) is not KERAS3:
+        return  # it stores what its metrics hold, and takes it back once they exist
     container = next((m for m in getattr(model, "metrics", ()) if hasattr(m, "metrics")), None)
     outputs = getattr(model, "outputs", None)
     if not wanted or container is None or container.built or not outputs:
         return
     for like in (lambda shape: shape, lambda shape: (*shape[:-1], 1), lambda shape: shape[:-1]):
-        targets = [keras.KerasTensor(like(tuple(t.shape)), dtype=t.dtype) for t in outputs]
+        targets = [KERAS3.SYMBOLIC(like(tuple(t.shape)), dtype=t.dtype) for t in outputs]
         single = outputs[0] if len(outputs) == 1 else list(outputs)
         structure = getattr(model, "output", single)  # a Sequential has none of its own
-        container.build(keras.tree.pack_sequence_as(structure, targets), structure)
+        container.build(KERAS3.pack(structure, targets), structure)
         keys = {h.record.key for h in metric_state(model)}
         if wanted <= keys:
             return

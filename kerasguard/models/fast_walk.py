@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kerasguard.models.kerases.keras3 import attribute_skipset
 from kerasguard.models.patches import Patch, PatchSet
-from kerasguard.models.shortcuts import attribute_skipset
 from kerasguard.models.variables import in_place
 
 __all__ = ["fast_walk"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasguard.elements import Array
 from kerasguard.models import variables
-from kerasguard.models.shortcuts import Variable
+from kerasguard.models.kerases import is_layer
+from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["BOUNDARIES", "Hidden"]
@@ -38,7 +38,7 @@ class Hidden:
     @property
     def is_variable(self) -> bool:
         """Whether the holder is a variable."""
-        return not isinstance(self.holder, keras.Layer)
+        return not is_layer(self.holder)
 
     @property
     def known(self) -> bool:
@@ -48,14 +48,12 @@ class Hidden:
     def read(self) -> Array:
         """Its elements now."""
         if self.is_variable:
-            return np.array(keras.ops.convert_to_numpy(self.holder))
+            return np.array(to_numpy(self.holder))
         return np.asarray(getattr(self.holder, BOUNDARIES), np.float64)
 
     def write(self, array: Array) -> None:
         """Give it these elements; whoever may want them back remembers it first."""
         if not self.is_variable:
             setattr(self.holder, BOUNDARIES, [float(value) for value in array])
-        elif isinstance(self.holder, Variable):
-            variables.write(self.holder, array)
         else:
-            self.holder.assign(array)
+            variables.write(self.holder, array)

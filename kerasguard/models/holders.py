@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
-
 from kerasguard.blueprint.architecture import unique_name
-from kerasguard.models.shortcuts import Variable, own_state, sublayers
+from kerasguard.models.kerases import is_layer, is_variable, of
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import auto_named, snake_case
 
@@ -35,7 +33,7 @@ def held_at(wanted: Collection[int], visits: Sequence[Visit]) -> dict[int, tuple
     left, found = set(wanted), dict[int, tuple[str, str]]()
     visited = {id(visit.object) for visit in visits}
     for visit in visits if left else ():
-        if isinstance(visit.object, keras.Layer):
+        if is_layer(visit.object):
             for way, variable in _inside(visit.object, visited):
                 if id(variable) in left:
                     left.discard(id(variable))
@@ -48,28 +46,28 @@ def held_at(wanted: Collection[int], visits: Sequence[Visit]) -> dict[int, tuple
 
 def _inside(layer: Any, visited: set[int]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The variables of a layer and of the layers in it that Keras' saving passes by."""
-    _, states = own_state(layer)
+    _, states = of(layer).own_state(layer)
     own, seen = {id(state): state for state in states}, set[int]()
     for attribute, value in vars(layer).items():
         if attribute.startswith("_self_"):  # where TensorFlow lists what it tracks once more
             continue
-        for way, variable in _flat(value, (attribute.lstrip("_"),)):
+        for way, variable in _flat(value, (attribute.lstrip("_"),), layer):
             if id(variable) in own and id(variable) not in seen:
                 seen.add(id(variable))
                 yield way, variable
     for index, state in enumerate(states):
         if id(state) not in seen:
             yield (str(index),), state
-    inner = [one for one in sublayers(layer) if id(one) not in visited]
+    inner = [one for one in of(layer).sublayers(layer) if id(one) not in visited]
     for name, one in named_layers(inner):
         visited.add(id(one))
         for way, variable in _inside(one, visited):
             yield (name, *way), variable
 
 
-def _flat(value: Any, way: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _flat(value: Any, way: tuple[str, ...], owner: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The variables in an attribute, in lists and dicts too, but for those that list them all."""
-    if isinstance(value, Variable):
+    if is_variable(value, owner):
         yield way, value
     elif len(way) < _DEPTH and not way[0].endswith(("trainable_variables", "losses")):
         if isinstance(value, Mapping):
@@ -79,7 +77,7 @@ def _flat(value: Any, way: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], A
         else:
             return
         for name, item in items:
-            yield from _flat(item, (*way, name))
+            yield from _flat(item, (*way, name), owner)
 
 
 def named_layers(layers: Sequence[Any]) -> list[tuple[str, Any]]:

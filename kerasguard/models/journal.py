@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
-
 from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.models import variables
-from kerasguard.models.shortcuts import Variable
+from kerasguard.models.kerases import dtype_name, is_variable
+from kerasguard.models.kerases.backends import is_tensorflow_variable
 from kerasguard.tensors import TensorSpec
 
 __all__ = ["UNCHANGED", "Journal", "transaction"]
@@ -70,6 +69,8 @@ class Journal:
 
     def variable(self, variable: Any) -> None:
         """Remember a Keras or TensorFlow variable."""
+        if not hasattr(variable, "assign"):
+            return  # a table among the weights of a lookup
         if self._keep and id(variable) not in self._known:
             self._known.add(id(variable))
             if self._fits(variable):
@@ -80,8 +81,7 @@ class Journal:
     def _fits(self, variable: Any) -> bool:
         if self._room is None:
             return True
-        dtype = keras.backend.standardize_dtype(variable.dtype)
-        size = TensorSpec(tuple(variable.shape), dtype).nbytes
+        size = TensorSpec(tuple(variable.shape), dtype_name(variable.dtype)).nbytes
         if size > self._room:
             return False
         self._room -= size
@@ -101,7 +101,7 @@ class Journal:
         for variable in getattr(layer, "variables", ()):
             self.variable(variable)
         for value in attributes.values():
-            if isinstance(value, Variable) or variables.is_tensorflow_variable(value):
+            if is_variable(value, layer) or is_tensorflow_variable(value):
                 self.variable(value)
         contents = [(value, _content(value)) for value in attributes.values()]
         self._undo.append(lambda: _refill(layer, attributes, contents))

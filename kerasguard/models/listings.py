@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
+from kerasguard.models.kerases import is_layer, of
 from kerasguard.models.live_model import Place, weight_place
-from kerasguard.models.shortcuts import own_state
 from kerasguard.models.walk import Visit
 
 __all__ = ["as_stored", "listings"]
@@ -32,8 +30,11 @@ def as_stored(
         return found, set()
     kept = [p for p in found if p.visit.path not in made or p.record.role != "weight"]
     for visit in visits:
-        if visit.path in made and isinstance(visit.object, keras.Layer):
-            kept += [weight_place(visit, v.name, v, "") for v in own_state(visit.object)[1]]
+        if visit.path in made and is_layer(visit.object):
+            kept += [
+                weight_place(visit, of(v).leaf(v), v, "")
+                for v in of(visit.object).own_state(visit.object)[1]
+            ]
     return kept, made
 
 
@@ -54,7 +55,7 @@ def listings(visits: Sequence[Visit], found: Sequence[Place]) -> dict[str, tuple
     return {
         visit.path: tuple(keys[id(w)] for w in _weights(visit.object) if id(w) in keys)
         for visit in visits
-        if visit.path and isinstance(visit.object, keras.Layer)
+        if visit.path and is_layer(visit.object)
     }
 
 

@@ -6,16 +6,13 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
 from kerasguard.blueprint.architecture import unique_name
-from kerasguard.models.shortcuts import GraphCall, graph_calls, graph_ends, object_type
+from kerasguard.models.kerases import is_layer, is_model, of
+from kerasguard.models.kerases.graphs import GraphCall, graph_calls, graph_ends
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import Ends, snake_case
 
 __all__ = ["calls_of", "ends_of", "has_graph", "is_graph", "operation_keys", "operations_of"]
-
-_FUNCTIONAL_ARGUMENTS = ["self", "inputs", "outputs", "name"]
 
 
 def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
@@ -24,7 +21,7 @@ def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
     keys = {id(visit.object): visit.path for visit in visits}
     for visit in visits:
         model = visit.object
-        if has_graph(model) and object_type(model) != "Sequential":
+        if has_graph(model) and of(model).object_type(model) != "Sequential":
             here = keys | operation_keys(operations_of(model), visit.path)
             first, last = (
                 tuple((here[id(o)], i, j) for o, i, j in tensors) for tensors in graph_ends(model)
@@ -35,35 +32,40 @@ def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
 
 def is_graph(model: Any) -> bool:
     """Whether the model's config spells out its layers."""
-    if not isinstance(model, keras.Model):
+    if not is_model(model):
         return False
-    kind = object_type(model)
+    keras = of(model)
+    kind = keras.object_type(model)
     cls: Any = type(model)
     if kind == "Sequential":
-        return bool(cls.get_config is keras.Sequential.get_config)
+        return bool(cls.get_config is keras.SEQUENTIAL.get_config)
     stock = next((base for base in cls.__mro__ if base.__name__ == kind == "Functional"), None)
     if stock is None or cls.get_config is not stock.get_config:
         return False
     arguments = inspect.getfullargspec(cls.__init__)
     passes_all = arguments.varargs is not None and arguments.varkw is not None
-    return passes_all or arguments.args == _FUNCTIONAL_ARGUMENTS
+    return passes_all or tuple(arguments.args) == keras.FUNCTIONAL_ARGUMENTS
 
 
 def has_graph(model: Any) -> bool:
     """Whether a model is made of calls on symbolic tensors, whatever its config spells out."""
-    return isinstance(model, keras.Model) and object_type(model) in ("Functional", "Sequential")
+    return is_model(model) and of(model).object_type(model) in ("Functional", "Sequential")
 
 
 def operations_of(model: Any) -> list[Any]:
     """The layers and operations of a model that has a graph, in order."""
-    return list(model.layers if object_type(model) == "Sequential" else model.operations)
+    return list(
+        model.layers
+        if of(model).object_type(model) == "Sequential"
+        else of(model).operations(model)
+    )
 
 
 def operation_keys(operations: Sequence[Any], path: str) -> dict[int, str]:
     """The keys of those operations of a model that are no layers."""
     found, used = {}, dict[str, int]()
     for operation in operations:
-        if not isinstance(operation, keras.Layer):
+        if not is_layer(operation):
             name = unique_name(snake_case(type(operation).__name__), used)
             found[id(operation)] = f"{path}/operations/{name}" if path else f"operations/{name}"
     return found
@@ -76,7 +78,7 @@ def calls_of(model: Any, operations: Sequence[Any]) -> list[list[GraphCall]]:
         model: that has a graph.
         operations: its own.
     """
-    if object_type(model) != "Sequential":
+    if of(model).object_type(model) != "Sequential":
         return graph_calls(model)
     tensors = [[(before, 0, 0)] if before else [] for before in [None, *operations[:-1]]]
     return [[GraphCall(given, (), {})] for given in tensors]

@@ -11,12 +11,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import keras
-
 from kerasguard.blueprint.architecture import config_digest, graph_digest
 from kerasguard.models.bare_config import bare_config
 from kerasguard.models.call_arguments import call_text, text_of
 from kerasguard.models.fast_build import less_work
+from kerasguard.models.kerases import (
+    Keras,
+    is_foreign,
+    is_layer,
+    is_model,
+    is_optimizer,
+    of,
+    own_attributes,
+)
+from kerasguard.models.kerases.graphs import Tensor, graph_outputs
 from kerasguard.models.live_calls import (
     calls_of,
     has_graph,
@@ -24,14 +32,7 @@ from kerasguard.models.live_calls import (
     operation_keys,
     operations_of,
 )
-from kerasguard.models.live_use import Uses, is_foreign
-from kerasguard.models.shortcuts import (
-    Tensor,
-    attribute_skipset,
-    graph_outputs,
-    object_type,
-    own_attributes,
-)
+from kerasguard.models.live_use import Uses
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Node, Use
 
@@ -51,11 +52,11 @@ def records_of(
     """
     survey = _Survey(visits, axes or {})
     with less_work():
-        records = {v.path: survey.record(v) for v in visits if v.path and _is_layer(v.object)}
+        records = {v.path: survey.record(v) for v in visits if v.path and is_layer(v.object)}
     optimizers = {
-        v.path: LayerRecord(v.path, str(v.object.name), type(v.object).__name__)
+        v.path: LayerRecord(v.path, str(getattr(v.object, "name", "")), type(v.object).__name__)
         for v in visits
-        if isinstance(v.object, keras.optimizers.Optimizer)
+        if is_optimizer(v.object)
     }
     return {**records, **survey.operations, **optimizers}
 
@@ -83,10 +84,10 @@ def axis_spellings(layers: Iterable[Any], *, channels_first: bool) -> dict[tuple
         layers: of the model.
         channels_first: whether the writer's channels were axis 1; they are the last axis here.
     """
-    found = {}
+    found: dict[tuple[str, int], int] = {}
     for layer in layers:
         axis = getattr(layer, "axis", None)
-        if type(axis) is int and axis < 0 and isinstance(layer, keras.Layer) and layer.built:
+        if type(axis) is int and axis < 0 and is_layer(layer) and layer.built:
             shape = (layer.get_build_config() or {}).get("input_shape")
             if isinstance(shape, (list, tuple)):
                 found[type(layer).__name__, len(shape) + axis] = axis
@@ -133,7 +134,7 @@ class _Survey:
 
     def use(self, operation: Any, *, hidden: bool = False) -> Use:
         """What the model's code does with a layer or an operation."""
-        found = self.uses.of(operation, hidden=hidden) if _is_layer(operation) else _cast(operation)
+        found = self.uses.of(operation, hidden=hidden) if is_layer(operation) else _cast(operation)
         calls, graph = self.arguments.get(id(operation)), self.traced.get(id(operation))
         return replace(found, arguments=calls, graph=graph)
 
@@ -155,7 +156,7 @@ class _Survey:
                 self.traced.setdefault(id(operation), inbound)
             texts = tuple(call_text(call.args, call.kwargs) for call in calls)
             self.arguments.setdefault(id(operation), texts if any(texts) else ())
-            if not _is_layer(operation):
+            if not is_layer(operation):
                 self.record_operation(operation, inbound if spelled_out else None, position)
 
     def record_operation(
@@ -189,7 +190,7 @@ class _Survey:
             axis = config.get("axis")
             if isinstance(axis, int) and (kind, axis) in self.axes:
                 config = {**config, "axis": self.axes[kind, axis]}
-            return config_digest(kind, _serialised(config))
+            return config_digest(kind, _serialised(config, of(operation)))
         except Exception:  # noqa: BLE001  # get_config of somebody's own may raise anything
             return ""
 
@@ -205,7 +206,7 @@ class _Survey:
             (self.digest(operation), [ranked(call.tensors) for call in calls])
             for operation, calls in zip(operations, calls_of(model, operations), strict=True)
         ]
-        ends = [] if object_type(model) == "Sequential" else graph_outputs(model)
+        ends = [] if of(model).object_type(model) == "Sequential" else graph_outputs(model)
         return graph_digest(type(model).__name__, nodes, ranked(ends))
 
 
@@ -213,15 +214,16 @@ def _attributes(visits: Sequence[Visit]) -> dict[int, str]:
     """Where classes of the user's own hold their layers; those of lists have no name of a place."""
     found: dict[int, str] = {}
     for visit in visits:
-        if not _is_layer(visit.object) or not is_foreign(visit.object):
+        if not is_layer(visit.object) or not is_foreign(visit.object):
             continue
-        skipped = attribute_skipset(object_type(visit.object))
+        keras = of(visit.object)
+        skipped = keras.attribute_skipset(keras.object_type(visit.object))
         for name, value in own_attributes(visit.object).items():
             if name in skipped:
                 continue  # Keras' own, or TensorFlow's
             items = {f"[{k}]": v for k, v in value.items()} if isinstance(value, dict) else {}
             for key, item in (items or {"": value}).items():
-                if _is_layer(item):
+                if is_layer(item):
                     found.setdefault(id(item), f"{visit.path}.{name}{key}".lstrip("."))
     return found
 
@@ -232,24 +234,19 @@ def _cast(operation: Any) -> Use:
     return Use() if dtype is None else Use(settings={"dtype": text_of(dtype)})
 
 
-def _is_layer(item: Any) -> bool:
-    return isinstance(item, keras.Layer)
-
-
 def _is_opaque(item: Any) -> bool:
     """One of Keras' own layers: its config tells all about the layers inside it."""
-    own = type(item).__module__.startswith("keras.")
-    return own and _is_layer(item) and not isinstance(item, keras.Model)
+    return not is_foreign(item) and is_layer(item) and not is_model(item)
 
 
-def _serialised(value: Any) -> Any:
+def _serialised(value: Any, keras: Keras) -> Any:
     """`value` as Keras would write it to JSON."""
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, dict):
-        return {key: _serialised(item) for key, item in value.items()}
+        return {key: _serialised(item, keras) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_serialised(item) for item in value]
+        return [_serialised(item, keras) for item in value]
     if inspect.isfunction(value) and value.__name__ == "<lambda>":
         raise TypeError("a lambda has no digest")
-    return keras.saving.serialize_keras_object(value)
+    return keras.serialize(value)

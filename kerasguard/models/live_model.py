@@ -1,4 +1,4 @@
-"""A live Keras 3 model as a table: every variable that Keras would save, and the layers."""
+"""A live model as a table: every variable that Keras would save, and the layers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasguard.elements import digest
 from kerasguard.models.holders import held_at
+from kerasguard.models.kerases import KERAS3, dtype_name, is_optimizer, is_variable, of
+from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.live_calls import ends_of
 from kerasguard.models.live_graph import records_of
 from kerasguard.models.live_use import use_of_model, variable_places
-from kerasguard.models.shortcuts import Variable, sharing_scope
-from kerasguard.models.slots import Slot, is_optimizer, slots_of
-from kerasguard.models.walk import Visit, walk
+from kerasguard.models.slots import Slot, slots_of
+from kerasguard.models.walk import Visit, habits_for, walk
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 __all__ = [
@@ -68,13 +68,13 @@ class LiveModel:
     table: Table
 
     @staticmethod
-    def of(model: Any) -> LiveModel:
-        """Walk over a model; reads no tensor."""
-        visits = tuple(walk(model))
+    def of(model: Any, keys: str = "walk") -> LiveModel:
+        """Walk over a model, for a format with such keys; reads no tensor."""
+        visits = tuple(walk(model, habits_for(model, keys)))
         found = tuple(places(visits))
         facts = facts_of(model, visits)
         facts["layers"] |= {
-            visit.path: LayerRecord(visit.path, visit.object.name, type(visit.object).__name__)
+            visit.path: LayerRecord(visit.path, _name(visit.object), type(visit.object).__name__)
             for visit in visits
             if visit.path and is_optimizer(visit.object)
         }
@@ -88,7 +88,7 @@ class LiveModel:
             for place in self.places
             if place.variable is not None
             and place.record.role == "weight"
-            and digest(np.asarray(keras.ops.convert_to_numpy(place.variable))) not in digests
+            and digest(to_numpy(place.variable)) not in digests
         ]
 
 
@@ -101,7 +101,7 @@ def model_table(model: Any, *, optimizer: bool = True) -> Table:
     """The expected table of a model: its keys are those of the file that Keras would write.
 
     Args:
-        model: a Keras 3 model (or layer); built, else it has no variables yet.
+        model: a Keras model (or layer); built, else it has no variables yet.
         optimizer: whether the optimizer's variables belong to it.
     """
     found = LiveModel.of(model).table
@@ -109,6 +109,10 @@ def model_table(model: Any, *, optimizer: bool = True) -> Table:
         return found
     weights = (r for r in found.tensors.values() if r.role != "optimizer")
     return Table.of(weights, layers={k: v for k, v in found.layers.items() if k != "optimizer"})
+
+
+def _name(optimizer: Any) -> str:
+    return str(getattr(optimizer, "name", ""))  # one that scales losses has none in tf_keras
 
 
 def places(visits: Sequence[Visit]) -> list[Place]:
@@ -126,7 +130,8 @@ def places(visits: Sequence[Visit]) -> list[Place]:
             found.append(place)
             if place.variable is not None:
                 weights.setdefault(id(value), (place.record.key, place.record.name))
-    slots = [slots_of(visit.object) for _, visit, _ in optimizers]
+    among = [p.variable for p in found if p.variable is not None] if optimizers else []
+    slots = [slots_of(visit.object, among) for _, visit, _ in optimizers]
     known = {id(s.weight) for some in slots for s in some.values() if s.weight is not None}
     weights |= held_at(known - weights.keys(), visits)
     for (start, visit, values), some in zip(optimizers, slots, strict=True):
@@ -143,18 +148,28 @@ def weight_place(visit: Visit, store_key: str, value: Any, attribute: str) -> Pl
         value: a variable, or an array made on the spot.
         attribute: which holds the variable; empty where none does.
     """
-    is_variable = isinstance(value, Variable)
-    leaf = value.name if is_variable else store_key
+    keras = of(visit.object)
+    known = is_variable(value, visit.object)
+    leaf = keras.leaf(value) if known else store_key
     record = TensorRecord(
         visit.key(store_key),
         spec_of_value(value),
         name="/".join((*visit.names, leaf)),
-        variable=leaf if is_variable else "",
+        variable=leaf if known else "",
         layer=visit.path,
-        trainable=bool(value.trainable) if is_variable else None,
+        role="metric" if _is_compiled(visit) else "weight",
+        trainable=bool(value.trainable) if known else None,
         attribute=attribute,
     )
-    return Place(record, visit, store_key, value if is_variable else None, value)
+    return Place(record, visit, store_key, value if known else None, value)
+
+
+def _is_compiled(visit: Visit) -> bool:
+    """Whether it is a metric that a model was compiled with, which tf_keras stores with it.
+
+    A model has none before its first batch, and does without.
+    """
+    return visit.path.startswith("metrics/") and of(visit.object) is not KERAS3
 
 
 def _optimizer_places(
@@ -165,7 +180,8 @@ def _optimizer_places(
 ) -> Iterator[Place]:
     for store_key, value in values.items():
         slot = slots.get(id(value)) or Slot(getattr(value, "name", store_key))
-        key, named = weights.get(id(slot.weight), ("", getattr(slot.weight, "path", "")))
+        told = "" if slot.weight is None else of(visit.object).path(slot.weight)
+        key, named = weights.get(id(slot.weight), ("", told))
         # What a wrapped optimizer has is stored with the wrapper's, too.
         own = "/".join(filter(None, (slot.within, slot.name)))
         record = TensorRecord(
@@ -179,7 +195,7 @@ def _optimizer_places(
             slot=own,
             slot_of=key,
         )
-        variable = value if isinstance(value, Variable) else None
+        variable = value if is_variable(value, visit.object) else None
         yield Place(record, visit, store_key, variable, value)
 
 
@@ -189,8 +205,9 @@ def spec_of_value(value: Any) -> TensorSpec:
     if shape is None or dtype is None:
         array = np.asarray(value)
         shape, dtype = array.shape, array.dtype
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", str(dtype))
-    return TensorSpec(tuple(int(size) for size in shape), name)
+    if None in tuple(shape):  # of any length, which a variable of TensorFlow may have
+        shape = to_numpy(value).shape
+    return TensorSpec(tuple(int(size) for size in shape), dtype_name(dtype))
 
 
 def architecture(model: Any) -> dict[str, Any] | None:
@@ -200,8 +217,8 @@ def architecture(model: Any) -> dict[str, Any] | None:
     equal models have equal architectures.
     """
     try:
-        with sharing_scope():
-            serialised = keras.saving.serialize_keras_object(model)
+        with of(model).sharing_scope():
+            serialised = of(model).serialize(model)
         text = json.dumps(serialised)
     except Exception:  # noqa: BLE001  # get_config of somebody's own may raise anything
         return None

@@ -8,23 +8,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
-import keras
 import numpy as np
 
 from kerasguard.elements import Array
 from kerasguard.errors import ModelError
 from kerasguard.models.journal import Journal
+from kerasguard.models.kerases import is_layer, is_variable, of, present
+from kerasguard.models.kerases.backends import device, is_traced, several_workers, to_numpy
 from kerasguard.models.patches import Patch, PatchSet
 from kerasguard.models.probe_inputs import structured, told_of
-from kerasguard.models.shortcuts import Variable
-from kerasguard.models.tf_distribute import several_workers
 from kerasguard.models.unwritten import hidden_state
 from kerasguard.models.walk import walk
 from kerasguard.probe import compared, drawn, sampled, summary, tolerance
 
-__all__ = ["Answer", "Probe", "answer", "device", "make", "not_here"]
+__all__ = ["Answer", "Probe", "answer", "make", "not_here"]
 
 Probe = bool | Literal["layers"] | Any
 _SIZES = (16, 32, 64, 128, 224)
@@ -77,7 +77,7 @@ def make(model: Any, probe: Probe, *, seed: int = 1) -> tuple[dict[str, Any], di
     kept = {f"probe/output/{i}": output for i, output in enumerate(found.outputs)}
     kept |= {f"probe/input/{i}": x for i, x in enumerate(inputs) if "kept" in told["inputs"][i]}
     told["outputs"] = [f"probe/output/{i}" for i in range(len(found.outputs))]
-    told["device"] = device()
+    told["device"] = device(of(model))
     return {**told, **({"layers": found.layers} if layers else {})}, kept
 
 
@@ -117,25 +117,13 @@ def answer(
     made = list(inputs) or [drawn(one, told["seed"] + i) for i, one in enumerate(told["inputs"])]
     with _as_if_fresh(model), _listening(model, enabled=layers) as heard:
         result = model(structured(model, told, made), training=False)
-        outputs = [sampled(_array(tensor)) for tensor in keras.tree.flatten(result)]
+        outputs = [sampled(to_numpy(tensor)) for tensor in of(model).flatten(result)]
     return Answer(outputs, heard)
 
 
 def not_here(model: Any) -> str:
     """Why the model must not be asked in this process; empty where it may be."""
     return "several workers would have to compute it together" if several_workers(model) else ""
-
-
-def device() -> str:
-    """The kind of device that tensors lie on: `cpu`, `gpu`; with the backend, if not TensorFlow."""
-    backend = keras.backend.backend()
-    if backend == "torch":
-        return f"torch {keras.ops.zeros(()).device.type}"  # torch has no Keras distribution
-    if backend != "tensorflow":
-        return f"{backend} {keras.distribution.list_devices()[0]}"
-    import tensorflow as tf
-
-    return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
 
 
 @contextmanager
@@ -146,31 +134,13 @@ def _as_if_fresh(model: Any) -> Iterator[None]:
     for variable in model.variables:
         journal.variable(variable)
     for held in hidden_state(model, visits, ()):
-        if held.record.role in ("seed", "state") and isinstance(held.holder, Variable):
+        if held.record.role in ("seed", "state") and is_variable(held.holder, model):
             journal.variable(held.holder)
             held.holder.assign(np.zeros(held.record.spec.shape, held.record.spec.dtype))
     try:
         yield
     finally:
         journal.roll_back(RuntimeError("the probe is over"))
-
-
-def _array(tensor: Any) -> Array:
-    array: Array = np.asarray(keras.ops.convert_to_numpy(tensor))
-    return array
-
-
-def _is_traced(tensor: Any) -> bool:
-    """Whether a tensor stands for values that are computed later."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return isinstance(tensor, jax.core.Tracer)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return bool(tf.is_symbolic_tensor(tensor))
-    return False
 
 
 class _Heard(threading.local):
@@ -193,15 +163,16 @@ def _listening(model: Any, *, enabled: bool) -> Iterator[list[dict[str, Any]]]:
     _heard.keys = {
         id(v.object): (v.path, str(v.object.name))
         for v in walk(model)
-        if v.path and isinstance(v.object, keras.Layer)
+        if v.path and is_layer(v.object)
     }
-    installed = _patches.install()
+    patches = _listener(of(model).NAME)
+    installed = patches.install()
     try:
         if not installed:
             raise ModelError("per-layer probes are not supported with this version of Keras")
         yield _heard.layers
     finally:
-        _patches.remove()
+        patches.remove()
         _heard.keys = None
 
 
@@ -210,10 +181,10 @@ def _hearing(original: Callable[..., Any]) -> Callable[..., Any]:
         result = original(self, *args, **kwargs)
         place = _heard.keys.get(id(self)) if _heard.keys else None
         if place is not None:
-            found = [t for t in keras.tree.flatten(result) if t is not None]
-            if any(map(_is_traced, found)):
+            found = [t for t in of(self).flatten(result) if t is not None]
+            if any(map(is_traced, found)):
                 return result  # a step of a loop, which has no values yet
-            tensors = [_array(t) for t in found]
+            tensors = [to_numpy(t) for t in found]
             numbers = [summary(t) for t in tensors if t.dtype.kind not in "OSU"]
             _heard.layers.append({"key": place[0], "name": place[1], "outputs": numbers})
         return result
@@ -221,4 +192,7 @@ def _hearing(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_patches = PatchSet([Patch(keras.Layer, "__call__", _hearing)])
+@cache
+def _listener(name: str) -> PatchSet:
+    keras = next(keras for keras in present() if name == keras.NAME)
+    return PatchSet([Patch(keras.LAYER, "__call__", _hearing)])

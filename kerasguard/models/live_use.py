@@ -10,27 +10,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import keras
-
 from kerasguard.models.call_arguments import UnknownValueError, text_of
-from kerasguard.models.shortcuts import Variable, attribute_skipset, object_type, own_attributes
+from kerasguard.models.kerases import (
+    is_a,
+    is_foreign,
+    is_layer,
+    is_model,
+    is_variable,
+    of,
+    own_attributes,
+    stock_modules,
+)
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import Use
 
-__all__ = ["Uses", "is_foreign", "use_of_model", "variable_places", "waits_for_weights"]
+__all__ = ["Uses", "use_of_model", "variable_places", "waits_for_weights"]
 
 _DEPTH = 4  # of containers in containers
 _OF_EVERY_LAYER = frozenset({"self", "name", "dtype", "trainable", "autocast", "inputs", "outputs"})
 
 
-def is_foreign(item: Any) -> bool:
-    """Whether the class is a user's own, not one of Keras."""
-    return not type(item).__module__.startswith("keras.")
-
-
 def use_of_model(model: Any) -> Use | None:
     """What the code of a class of the user's own says of a whole model; None of Keras' own."""
-    if not isinstance(model, keras.Model) or not is_foreign(model):
+    if not is_model(model) or not is_foreign(model):
         return None
     return Use(policy=_policy(model), settings=_settings(model))
 
@@ -41,9 +43,9 @@ class Uses:
     def __init__(self, visits: Sequence[Visit]) -> None:
         self.held: dict[int, list[str]] = {}
         for visit in visits:
-            if isinstance(visit.object, keras.Layer) and is_foreign(visit.object):
+            if is_layer(visit.object) and is_foreign(visit.object):
                 for place, item in _held(visit.object):
-                    if isinstance(item, keras.Layer):
+                    if is_layer(item):
                         full = f"{visit.path}.{place}".lstrip(".")
                         self.held.setdefault(id(item), []).append(full)
 
@@ -66,11 +68,11 @@ class Uses:
 
 def variable_places(layer: Any) -> dict[int, str]:
     """Where a layer of the user's own holds its variables, by their ids; the plainest place."""
-    if not isinstance(layer, keras.Layer) or not is_foreign(layer):
+    if not is_layer(layer) or not is_foreign(layer):
         return {}
     found: dict[int, str] = {}
     for place, item in sorted(_held(layer), key=lambda one: ("[" in one[0], one[0])):
-        if isinstance(item, Variable):
+        if is_variable(item, layer):
             found.setdefault(id(item), place)
     return found
 
@@ -95,7 +97,7 @@ def _settings(layer: Any) -> dict[str, str]:
 
 def waits_for_weights(layer: Any) -> bool:
     """Whether nothing built the layer, so that it has no variables and would make some."""
-    if layer.built or layer.variables or type(layer).build is keras.Layer.build:
+    if layer.built or layer.variables or type(layer).build is of(layer).LAYER.build:
         return False
     if is_foreign(layer):
         return True
@@ -114,32 +116,33 @@ def _arguments(cls: Any) -> tuple[str, ...]:
 
 
 def _is_own_function(value: Any) -> bool:
-    return inspect.isfunction(value) and not str(value.__module__).startswith("keras.")
+    return inspect.isfunction(value) and not str(value.__module__).startswith(stock_modules)
 
 
 def _policy(layer: Any) -> str:
     """Name of the policy; empty where other layers' policies decide, or nothing is computed."""
     policy = layer.dtype_policy
-    kind = object_type(layer)
-    if kind in ("Functional", "Sequential") or isinstance(layer, keras.layers.InputLayer):
+    kind = of(layer).object_type(layer)
+    if kind in ("Functional", "Sequential") or is_a(layer, "InputLayer"):
         return ""
     return "" if type(policy).__name__ == "DTypePolicyMap" else str(policy.name)
 
 
 def _held(layer: Any) -> Iterator[tuple[str, Any]]:
     """Layers and variables under a layer's attributes, in lists, tuples and dicts, with places."""
-    skipped = attribute_skipset(object_type(layer))
+    keras = of(layer)
+    skipped = keras.attribute_skipset(keras.object_type(layer))
     for name, value in own_attributes(layer).items():
         if name not in skipped:
-            yield from _inside(name, value, 0)
+            yield from _inside(name, value, 0, layer)
 
 
-def _inside(place: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, (keras.Layer, Variable)):
+def _inside(place: str, value: Any, depth: int, owner: Any) -> Iterator[tuple[str, Any]]:
+    if is_layer(value) or is_variable(value, owner):
         yield place, value
     elif depth < _DEPTH and isinstance(value, Mapping):
         for key, item in list(value.items()):
-            yield from _inside(f"{place}[{key}]", item, depth + 1)
+            yield from _inside(f"{place}[{key}]", item, depth + 1, owner)
     elif depth < _DEPTH and isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            yield from _inside(f"{place}[{index}]", item, depth + 1)
+            yield from _inside(f"{place}[{index}]", item, depth + 1, owner)

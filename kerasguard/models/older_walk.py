@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kerasguard.models.kerases import Habits
 from kerasguard.models.live_model import Place, places
-from kerasguard.models.walk import Habits, walk
+from kerasguard.models.walk import walk
 
 __all__ = ["habits_of", "older_keys"]
 
@@ -34,7 +35,7 @@ def habits_of(version: str) -> Sequence[Habits]:
     """
     parts = [int(part) for part in re.findall(r"\d+", version)[:2]]
     if parts[:1] == [2]:
-        known = _KERAS_2.get(parts[1] if len(parts) > 1 else 0)
+        known = _KERAS_2.get(min(parts[1], 15) if len(parts) > 1 else 0)  # tf_keras goes on
         return (known,) if known else ()
     return (_BEFORE_3_14,) if parts else (_BEFORE_3_14, *reversed(_KERAS_2.values()))
 

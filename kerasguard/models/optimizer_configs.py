@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from kerasguard.blueprint.backend_classes import of_every_backend
 from kerasguard.blueprint.objects import copied
-from kerasguard.models.optimizers import outermost
-from kerasguard.models.shortcuts import compiled_with, set_compiled_optimizer
-from kerasguard.models.slots import is_optimizer, slots_of
+from kerasguard.models.build import deserialize
+from kerasguard.models.kerases import KERAS3, is_optimizer, of
+from kerasguard.models.kerases.backends import to_numpy
+from kerasguard.models.optimizers import outermost, set_compiled_optimizer
+from kerasguard.models.slots import slots_of
 from kerasguard.models.walk import walk
 
 __all__ = ["Given", "compile_arguments_kept", "describe_optimizers", "give_back", "give_class"]
@@ -48,7 +48,7 @@ def compile_arguments_kept(model: Any) -> Iterator[None]:
     Keras 3.15 takes the optimizer out of them when it writes a `.h5`; every later `.keras` file
     of the model would load with another.
     """
-    arguments = compiled_with(model)
+    arguments = of(model).compiled_with(model)
     before = dict(arguments) if arguments is not None else {}
     try:
         yield
@@ -70,7 +70,7 @@ def describe_optimizers(model: Any) -> dict[str, Any]:
         found = {
             "class": type(optimizer).__name__,
             "slots": sorted({slot.name for slot in slots_of(optimizer).values()}),
-            "iterations": int(keras.ops.convert_to_numpy(optimizer.iterations)),
+            "iterations": int(to_numpy(optimizer.iterations)),
         }
         config = _config(optimizer)
         found |= {"config": config} if config is not None else {}
@@ -109,9 +109,7 @@ def _held(holder: Any) -> Iterator[tuple[str, int | str | None, Any]]:
 def _config(optimizer: Any) -> dict[str, Any] | None:
     """As Keras serialises it; None where its own code cannot tell it."""
     try:
-        config: dict[str, Any] = json.loads(
-            json.dumps(keras.saving.serialize_keras_object(optimizer))
-        )
+        config: dict[str, Any] = json.loads(json.dumps(of(optimizer).serialize(optimizer)))
     except Exception:  # noqa: BLE001  # get_config of somebody's own may raise anything
         return None
     return dict(of_every_backend(config))
@@ -161,8 +159,8 @@ def give_class(model: Any, name: str) -> Given:
     """
     classes = {
         found.__name__.lower(): found
-        for found in vars(keras.optimizers).values()
-        if isinstance(found, type) and issubclass(found, keras.optimizers.Optimizer)
+        for found in vars(KERAS3.functions("optimizers")).values()
+        if isinstance(found, type) and issubclass(found, KERAS3.OPTIMIZER)
     }
     now = getattr(model, _MAIN, None)
     cls = classes.get(name.replace("_", "").lower())
@@ -189,9 +187,7 @@ def _made(
     if not _harmless(config, known):
         return None
     try:
-        made = keras.saving.deserialize_keras_object(
-            dict(config), custom_objects=dict(custom_objects), safe_mode=True
-        )
+        made = deserialize(config, custom_objects)
     except Exception:  # noqa: BLE001  # a class of somebody's own may raise anything
         return None
     return made if is_optimizer(made) else None

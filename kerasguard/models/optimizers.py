@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasguard.models.holders import held_at
-from kerasguard.models.shortcuts import Variable, set_compiled_optimizer
-from kerasguard.models.slots import is_optimizer
+from kerasguard.models.kerases import is_optimizer, is_variable, of
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["build_optimizers", "outermost"]
+__all__ = ["build_optimizers", "outermost", "set_compiled_optimizer"]
 
 _MAIN = "optimizer"
-_SCALARS = 2  # iteration and learning rate, which it has before it is built
+_SCALARS = 2  # iteration and, but for tf_keras, learning rate: it has them before it is built
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,11 @@ def build_optimizers(model: Any, stored: Table, *, own: bool = False) -> None:
     main: Any = getattr(model, _MAIN, None)
     told = _told(stored)
     if len(told) < 2 and _trains_all(stored, told.get(_MAIN)):
-        if main is not None and not main.built and _had_slots(told.get(_MAIN)):
+        if (
+            main is not None
+            and not of(main).optimizer_is_built(main)
+            and _had_slots(told.get(_MAIN))
+        ):
             _build(model, main, model.trainable_variables)
         if main is None or len(told) == (_MAIN in told):
             return
@@ -65,15 +68,23 @@ def build_optimizers(model: Any, stored: Table, *, own: bool = False) -> None:
     variables = _variables(model, visits)
     for visit in outermost(visits):
         replaceable = own and visit.object is main
-        if (visit.object.built and not replaceable) or not _had_slots(told.get(visit.path)):
+        built = of(visit.object).optimizer_is_built(visit.object)
+        if (built and not replaceable) or not _had_slots(told.get(visit.path)):
             continue
         chosen = _chosen(model, visit, told, variables, stored)
-        if chosen is not None and not visit.object.built:
+        if chosen is not None and not built:
             _build(model, visit.object, chosen)
         elif chosen is not None and not _built_for(visit.object, chosen):
             model.optimizer = type(main).from_config(main.get_config())
             set_compiled_optimizer(model, model.optimizer)
             _build(model, model.optimizer, chosen)
+
+
+def set_compiled_optimizer(model: Any, optimizer: Any) -> None:
+    """Let the compile arguments, where there are any, name the optimizer that the model has."""
+    config = of(model).compiled_with(model)
+    if config is not None:
+        config["optimizer"] = optimizer
 
 
 def _build(model: Any, optimizer: Any, variables: Sequence[Any]) -> None:
@@ -88,7 +99,7 @@ def _had_slots(told: Trained | None) -> bool:
 
 
 def _built_for(optimizer: Any, variables: Sequence[Any]) -> bool:
-    now = getattr(optimizer, "_trainable_variables", ())
+    now = of(optimizer).trained_by(optimizer, variables)
     return {id(variable) for variable in now} == {id(variable) for variable in variables}
 
 
@@ -105,11 +116,17 @@ def _told(stored: Table) -> dict[str, Trained]:
     return ({_MAIN: Trained((), ())} if unbuilt else {}) | {
         path: Trained(
             tuple(dict.fromkeys(r.slot_of for r in records if r.slot_of)),
-            tuple(r.spec.shape for r in records[_SCALARS:]),
+            tuple(r.spec.shape for r in records[_scalars(records) :]),
         )
         for path, records in groups.items()
         if any(r.role == "optimizer" for r in records)
     }
+
+
+def _scalars(records: Sequence[TensorRecord]) -> int:
+    """How many of the first ones are no slots."""
+    first = [r.spec.shape == () for r in records[:_SCALARS]]
+    return first.index(False) if False in first else len(first)
 
 
 def _trains_all(stored: Table, told: Trained | None) -> bool:
@@ -127,7 +144,7 @@ def _variables(model: Any, visits: Sequence[Visit]) -> dict[str, Any]:
         if is_optimizer(visit.object):
             continue
         for name, value in (visit.stored() or {}).items():
-            if isinstance(value, Variable) and id(value) not in seen:
+            if is_variable(value, visit.object) and id(value) not in seen:
                 seen.add(id(value))
                 found[visit.key(name)] = value
     left = {id(v): v for v in model.variables if id(v) not in seen}

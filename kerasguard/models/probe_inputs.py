@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasguard.elements import Array
 from kerasguard.errors import ModelError
-from kerasguard.models.shortcuts import graph_calls, object_type, sublayers
+from kerasguard.models.kerases import dtype_name, is_a, is_layer, is_model, of
+from kerasguard.models.kerases.graphs import graph_calls
 from kerasguard.probe import drawn
 
 __all__ = ["structured", "told_of"]
@@ -44,7 +44,7 @@ def told_of(
         "free": False,
     }
     if given is not None:
-        leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(given)]
+        leaves = [np.asarray(leaf) for leaf in of(model).flatten(given)]
         if any(leaf.dtype.kind not in "fiub" for leaf in leaves):
             raise ModelError("probe=x takes arrays of numbers; for text use probe=True")
         inputs: list[dict[str, Any]] = [
@@ -64,14 +64,13 @@ def told_of(
 
 def structured(model: Any, told: Mapping[str, Any], leaves: Sequence[Array]) -> Any:
     """The inputs as the model wants them: by themselves, in a list, by name."""
-    tensors = [
-        keras.ops.convert_to_tensor(x if x.dtype.kind != "O" else x.astype(str)) for x in leaves
-    ]
+    keras = of(model)
+    tensors = [keras.to_tensor(x if x.dtype.kind != "O" else x.astype(str)) for x in leaves]
     structure = told["structure"]
     if structure == "own" and getattr(model, "inputs", None):
         single = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
         own = getattr(model, "input", single)  # a Sequential has none of its own
-        return keras.tree.pack_sequence_as(own, tensors)
+        return keras.pack(own, tensors)
     if isinstance(structure, list):
         return dict(zip(structure, tensors, strict=True))
     return tensors if structure == "list" else tensors[0]
@@ -87,7 +86,7 @@ def _specs(model: Any) -> list[tuple[tuple[int | None, ...], str]]:
     """Shape and dtype of each input."""
     symbolic = getattr(model, "inputs", None)
     if symbolic:
-        return [(tuple(t.shape), keras.backend.standardize_dtype(t.dtype)) for t in symbolic]
+        return [(tuple(t.shape), dtype_name(t.dtype)) for t in symbolic]
     shape = _build_shape(model)
     if shape and all(isinstance(n, (int, type(None))) for n in shape):
         return [(tuple(shape), "float32")]
@@ -125,21 +124,21 @@ def _limits(
 
 
 def _embeddings(layer: Any) -> Iterator[int]:
-    if isinstance(layer, keras.layers.Embedding):
+    if is_a(layer, "Embedding"):
         yield int(layer.input_dim)
-    for one in sublayers(layer):
+    for one in of(layer).sublayers(layer):
         yield from _embeddings(one)
 
 
 def _consumer(model: Any, index: int) -> Any:
     """The layer that an input's values reach as they are, through layers that hand them on."""
-    kind = object_type(model)
+    kind = of(model).object_type(model)
     if kind == "Sequential":
         chain = [layer for layer in model.layers if type(layer).__name__ not in _PASSING]
         return _inside(chain[0], 0) if chain and not index else None
     if kind != "Functional":
         return None
-    calls = list(zip(model.operations, graph_calls(model), strict=True))
+    calls = list(zip(of(model).operations(model), graph_calls(model), strict=True))
     origin, _, output = model.inputs[index]._keras_history  # noqa: SLF001  # of its graph
     reached = {(id(origin), output)}
     for operation, given in calls:
@@ -156,9 +155,9 @@ def _consumer(model: Any, index: int) -> Any:
 def _inside(layer: Any, position: int) -> Any:
     """The layer itself, or what consumes its input inside it."""
     inner = getattr(layer, "layer", None)
-    if isinstance(inner, keras.Layer):
+    if is_layer(inner):
         return _inside(inner, position)
-    if isinstance(layer, keras.Model):
+    if is_model(layer):
         return _consumer(layer, position)
     telling = ("input_dim", "num_tokens", "get_vocabulary")
     return layer if any(hasattr(layer, name) for name in telling) else None

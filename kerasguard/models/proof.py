@@ -6,19 +6,20 @@ variable is read again. Where it lies over the array's own memory, that is all t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import RestoreError
-from kerasguard.models import variables
 from kerasguard.models.journal import UNCHANGED
+from kerasguard.models.kerases.backends import components, on_tensorflow, synchronization, to_numpy
+from kerasguard.models.kerases.homes import replicas_apart
 from kerasguard.models.live_model import Place, places
-from kerasguard.models.shortcuts import Variable
+from kerasguard.models.variables import same_on_replicas
 from kerasguard.models.walk import Visit, walk
 
 if TYPE_CHECKING:
@@ -73,18 +74,21 @@ def proven(
     return frozenset(same)
 
 
-def replica_differences(model: Any) -> tuple[str, ...]:
-    """Names of the tensors whose replicas do not hold the same bytes.
+def replica_differences(model: Any) -> dict[str, float | str]:
+    """By name, the tensors whose replicas do not hold the same bytes, and how far they are apart.
+
+    The largest difference of two elements, or `"nan"`.
 
     Variables that each replica keeps for itself by design (`synchronization="on_read"`) are
     left out. Empty without a strategy.
     """
     found = places(list(walk(model)))
-    return tuple(
-        place.record.label
+    apart = {
+        place.record.label: replicas_apart(place.variable)
         for place in found
-        if place.variable is not None and not variables.same_on_replicas(place.variable)
-    )
+        if place.variable is not None and not same_on_replicas(place.variable)
+    }
+    return {name: far if math.isfinite(far) else str(far) for name, far in apart.items()}
 
 
 def _now(place: Place, stored: dict[str, Mapping[str, Any]]) -> Any:
@@ -105,20 +109,15 @@ def same_bytes(value: Any, array: Array) -> bool:
     """Whether a variable (on every replica), a tensor or an array has exactly these bytes."""
     if value is None:
         return False
-    if keras.backend.backend() == "tensorflow" and not _summed(value):
-        parts = variables.components(value) if _is_variable(value) else (value,)
-        read = (part.read_value() if hasattr(part, "read_value") else part for part in parts)
-        return all(_equal(np.asarray(part), array) for part in read)
-    return _equal(np.asarray(keras.ops.convert_to_numpy(value)), array)
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable) or variables.is_tensorflow_variable(value)
+    if on_tensorflow() and not _summed(value):
+        read = (p.read_value() if hasattr(p, "read_value") else p for p in components(value))
+        return all(_equal(to_numpy(part), array) for part in read)
+    return _equal(to_numpy(value), array)
 
 
 def _summed(value: Any) -> bool:
     """Whether each replica has its own part, summed up or averaged when it is read."""
-    return getattr(value, "synchronization", "auto") == "on_read"
+    return synchronization(value) == "on_read"
 
 
 def _equal(found: Array, array: Array) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
-
+from kerasguard.models.kerases import Keras, is_optimizer, of, variables_of
 from kerasguard.tensors import auto_named
 
-__all__ = ["Slot", "is_optimizer", "slots_of"]
+__all__ = ["Slot", "slots_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +28,36 @@ class Slot:
     within: str = ""
 
 
-def is_optimizer(item: Any) -> bool:
-    """Whether it is one of Keras 3's optimizers, or of a class derived from them."""
-    return isinstance(item, keras.optimizers.Optimizer)
-
-
-def slots_of(optimizer: Any) -> dict[int, Slot]:
+def slots_of(optimizer: Any, among: Sequence[Any] = ()) -> dict[int, Slot]:
     """By the id of an optimizer's variable, what it is for.
 
     Optimizers keep a list per slot, in the order of the weights they were built for. Where
-    they keep none, a variable's name tells: it starts with the weight's path. One that belongs to
+    they keep none, a variable's name tells: it holds the weight's path. One that belongs to
     no weight and that Keras had to name is called as the attribute that holds it. An optimizer
     that wraps others lists their variables as its own; they stay what they are in the inner one.
+
+    Args:
+        optimizer: of either Keras.
+        among: variables of the model, which an optimizer of tf_keras does not hold itself.
     """
-    found: dict[int, Slot] = {}
+    keras, found = of(optimizer), dict[int, Slot]()
     for within, inner in _inner(optimizer):
-        for key, slot in slots_of(inner).items():
+        for key, slot in slots_of(inner, among).items():
             found[key] = replace(slot, within="/".join(filter(None, (within, slot.within))))
-    own = {id(v): v for v in optimizer.variables if id(v) not in found}
-    weights = list(getattr(optimizer, "_trainable_variables", ()))
+    own = {id(v): v for v in variables_of(optimizer) if id(v) not in found}
+    weights = keras.trained_by(optimizer, among)
     for attribute, value in vars(optimizer).items():
         if id(value) in own:
-            named = not auto_named(value.name, "variable")
-            found[id(value)] = Slot(value.name if named else attribute.strip("_"))
+            named = not auto_named(keras.leaf(value), "variable")
+            found[id(value)] = Slot(keras.leaf(value) if named else attribute.strip("_"))
         elif isinstance(value, list) and len(value) == len(weights) and value is not weights:
             for variable, weight in zip(value, weights, strict=True):
                 if id(variable) in own and id(variable) not in found:
-                    name = _added(variable, weight) or attribute.strip("_")
+                    name = keras.slot_name(variable, weight) or attribute.strip("_")
                     found[id(variable)] = Slot(name, weight)
     for key, variable in own.items():
         if key not in found:
-            found[key] = _by_name(variable, weights)
+            found[key] = _by_name(keras, variable, weights)
     return found
 
 
@@ -73,23 +71,14 @@ def _inner(optimizer: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}/{i}", one) for i, one in enumerate(value) if is_optimizer(one))
 
 
-def _added(variable: Any, weight: Any) -> str:
-    """What the variable's name adds to the weight's path; empty where it does not start so."""
-    prefix = _prefix(weight)
-    return variable.name[len(prefix) :] if variable.name.startswith(prefix) else ""
-
-
-def _prefix(weight: Any) -> str:
-    path = getattr(weight, "path", weight.name)
-    return str(path).replace("/", "_").replace(":", "_") + "_"
-
-
-def _by_name(variable: Any, weights: list[Any]) -> Slot:
-    """A slot of the weight with the longest path that the variable's name starts with.
+def _by_name(keras: Keras, variable: Any, weights: Sequence[Any]) -> Slot:
+    """A slot of the weight with the longest path that the variable's name holds.
 
     Where that is none, or several have the same path, it belongs to no weight that could be told.
     """
-    fitting = [w for w in weights if _added(variable, w)]
-    longest = max((len(_prefix(w)) for w in fitting), default=0)
-    best = [w for w in fitting if len(_prefix(w)) == longest]
-    return Slot(_added(variable, best[0]), best[0]) if len(best) == 1 else Slot(variable.name)
+    fitting = [w for w in weights if keras.slot_name(variable, w)]
+    longest = max((len(keras.path(w)) for w in fitting), default=0)
+    best = [w for w in fitting if len(keras.path(w)) == longest]
+    if len(best) != 1:
+        return Slot(keras.leaf(variable))
+    return Slot(keras.slot_name(variable, best[0]), best[0])

@@ -14,9 +14,10 @@ import keras
 import numpy as np
 
 from kerasguard.elements import Array
-from kerasguard.models import environment, variables
+from kerasguard.models import variables
+from kerasguard.models.kerases import KERAS3, is_variable, of
+from kerasguard.models.kerases.backends import components
 from kerasguard.models.live_model import LiveModel
-from kerasguard.models.shortcuts import Variable
 from kerasguard.models.unwritten import hidden_state
 from kerasguard.storage.arena import aligned
 
@@ -25,6 +26,8 @@ __all__ = ["Copies", "obstacle"]
 
 def obstacle(model: Any) -> str:
     """Why a model cannot be saved from another thread; empty where it can."""
+    if of(model) is not KERAS3:
+        return f"{of(model).NAME} cannot show another thread the values of a moment"
     live = LiveModel.of(model)
     for visit in live.visits:
         for name in ("save_own_variables", "save_assets"):
@@ -32,9 +35,9 @@ def obstacle(model: Any) -> str:
             if method is not None and method.__module__.split(".")[0] != "keras":
                 return f"{type(visit.object).__name__}.{name} may read what training changes"
     held = [*(p.value for p in live.places), *(h.holder for h in _hidden(live) if h.is_variable)]
-    if not all(isinstance(value, Variable) for value in held):
+    if not all(is_variable(value, model) for value in held):
         return "some of its state is in no Keras variable"
-    if any(len(variables.components(v)) > 1 for v in held) or not _is_local(model):
+    if any(len(components(v)) > 1 for v in held) or not _is_local(model):
         return "its variables are distributed"
     return ""
 
@@ -75,7 +78,7 @@ class Snapshot:
     def __init__(self, values: list[tuple[Any, Array]]) -> None:
         self._values = values
         self._policy = keras.config.dtype_policy()
-        self._custom_objects = environment.scoped_objects()
+        self._custom_objects = KERAS3.scoped_objects()
 
     @contextmanager
     def in_this_thread(self) -> Iterator[None]:

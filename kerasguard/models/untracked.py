@@ -6,17 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
-from kerasguard.models.shortcuts import Variable
-from kerasguard.models.variables import is_tensorflow_variable
+from kerasguard.models.kerases import is_layer, is_variable, of, stock_modules
+from kerasguard.models.kerases.backends import is_tensorflow_variable
 
 __all__ = ["untracked"]
 
 _DEPTH = 4
 _LISTS = (list, tuple, deque)
-_ELSEWHERE = ("keras.", "tensorflow.", "numpy.", "builtins", "torch.", "jax.", "threading")
+_ELSEWHERE = (*stock_modules, "tensorflow.", "numpy.", "builtins", "torch.", "jax.", "threading")
 
 
 def untracked(layer: Any, known: Callable[[int], bool]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -34,7 +33,7 @@ def untracked(layer: Any, known: Callable[[int], bool]) -> Iterator[tuple[tuple[
     """
     seen: set[int] = {id(layer)}
     for name, value in list(vars(layer).items()):
-        if not name.startswith("__"):
+        if not name.startswith("__") and name not in of(layer).INTERNAL:
             yield from _look(value, (name,), known, seen)
 
 
@@ -44,7 +43,7 @@ def _look(
     if isinstance(value, (str, int, float, type, type(None))) or id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, (keras.Layer, Variable)) or is_tensorflow_variable(value):
+    if is_layer(value) or is_variable(value, value) or is_tensorflow_variable(value):
         if not known(id(value)):
             yield names, value
         return

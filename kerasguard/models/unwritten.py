@@ -11,14 +11,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import keras
-
 from kerasguard.blueprint.architecture import unique_name
 from kerasguard.models.hidden import BOUNDARIES, Hidden
 from kerasguard.models.holders import named_layers
+from kerasguard.models.kerases import is_a, is_foreign, is_layer, is_optimizer, is_variable, of
 from kerasguard.models.live_model import Place, places, spec_of_value
-from kerasguard.models.shortcuts import Variable, own_state, sublayers
-from kerasguard.models.slots import is_optimizer
 from kerasguard.models.untracked import untracked
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import Role, TensorRecord, TensorSpec, snake_case
@@ -60,10 +57,10 @@ def hidden_state(
     for visit in visits:
         if is_optimizer(visit.object):
             search.optimizer(visit)
-        if isinstance(visit.object, keras.Layer):
+        if is_layer(visit.object):
             search.layer(visit.object, visit, ())
             search.outsiders(visit)
-            if boundaries and isinstance(visit.object, keras.layers.Discretization):
+            if boundaries and is_a(visit.object, "Discretization"):
                 search.boundaries(visit)
     search.metrics(model)
     return search.found
@@ -112,7 +109,7 @@ class _Search:
         self, layer: Any, visit: Visit, chain: tuple[str, ...], role: Role = "weight"
     ) -> None:
         """State of a layer itself, and of the layers in it that Keras' saving passes by."""
-        seeds, states = own_state(layer)
+        seeds, states = of(layer).own_state(layer)
         held = {id(s) for s in _states(layer)}
         if not chain and visit.path in self.closed:
             # It has a format of its own and decides what it stores of itself; Keras stores the sum
@@ -127,7 +124,7 @@ class _Search:
         roles += [(seed, "seed") for seed in seeds]
         for variable, what in roles:
             self.variable(variable, visit, chain, what, layer)
-        inner = [one for one in sublayers(layer) if id(one) not in self.visited]
+        inner = [one for one in of(layer).sublayers(layer) if id(one) not in self.visited]
         for name, one in named_layers(inner):
             self.visited.add(id(one))
             self.layer(one, visit, (*chain, name), role)
@@ -144,11 +141,15 @@ class _Search:
         """Variables that an optimizer does not list, as Nadam's product inside a wrapper."""
         listed = {id(variable) for variable in visit.object.variables}
         for attribute, value in vars(visit.object).items():
-            if isinstance(value, Variable) and id(value) not in listed:
-                name = f"{visit.path}/unwritten/{attribute.strip('_')}"
+            if is_variable(value, visit.object) and id(value) not in listed:
+                leaf = attribute.strip("_")
+                key = f"{visit.path}/unwritten/{leaf}"
+                # tf_keras does not store the rate, Keras 3 does, as one of its variables.
+                rate = leaf == "learning_rate"
                 record = TensorRecord(
-                    name, spec_of_value(value), name=name, variable=attribute.strip("_"),
-                    layer=visit.path, role="state", trainable=False,
+                    key, spec_of_value(value), name=f"{visit.path}/{leaf}" if rate else key,
+                    variable=leaf, layer=visit.path, role="optimizer" if rate else "state",
+                    trainable=False, slot=leaf if rate else "",
                 )  # fmt: skip
                 if id(value) not in self.reached:
                     self.add(record, value)
@@ -158,10 +159,10 @@ class _Search:
 
         Keras does not count them among the model's weights, so nobody misses them.
         """
-        if type(visit.object).__module__.startswith("keras."):
+        if not is_foreign(visit.object):
             return
         for names, item in untracked(visit.object, self.is_known):
-            if not isinstance(item, keras.Layer):
+            if not is_layer(item):
                 self.variable(item, visit, names[:-1], "state", visit.object)
             elif id(item) not in self.visited:
                 self.visited.add(id(item))
@@ -233,6 +234,6 @@ def _flat_metrics(model: Any) -> Iterator[Any]:
 
 def _states(layer: Any) -> list[Any]:
     """The states that a stateful RNN keeps between batches."""
-    if not isinstance(layer, keras.layers.RNN) or not layer.stateful:
+    if not is_a(layer, "RNN") or not layer.stateful:
         return []
-    return [s for s in keras.tree.flatten(layer.states) if isinstance(s, Variable)]
+    return [s for s in of(layer).flatten(layer.states) if is_variable(s, layer)]

@@ -7,23 +7,26 @@ so neither the array nor another variable over the same memory ever changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
 from kerasguard.elements import Array
-from kerasguard.models.shortcuts import Variable
+from kerasguard.models.kerases.backends import (
+    components,
+    inner,
+    is_resource,
+    on_tensorflow,
+    synchronization,
+    to_numpy,
+)
 
 __all__ = [
     "ALIGNMENT",
-    "active_strategy",
     "alias",
-    "components",
     "held",
     "in_place",
-    "is_tensorflow_variable",
     "same_on_replicas",
     "snapshot",
     "tensor_over",
@@ -55,7 +58,7 @@ def snapshot(variable: Any) -> Callable[[], None]:
     With TensorFlow this takes no memory until the variable is written: the snapshot keeps the
     old buffer.
     """
-    if keras.backend.backend() != "tensorflow":
+    if not on_tensorflow():
         array = np.array(variable)
         return lambda: variable.assign(array)
     parts = [(part, part.read_value()) for part in components(variable)]
@@ -67,23 +70,11 @@ def snapshot(variable: Any) -> Callable[[], None]:
     return restore
 
 
-def components(variable: Any) -> Sequence[Any]:
-    """What lies behind a Keras variable: one variable or tensor, or one per replica."""
-    if keras.backend.backend() != "tensorflow":
-        return (variable,)
-    import tensorflow as tf
-
-    value = variable.value if isinstance(variable, Variable) else variable
-    if isinstance(value, tf.distribute.DistributedValues):
-        return tuple(value.values)
-    return (value,)
-
-
 def same_on_replicas(variable: Any) -> bool:
     """Whether all replicas of a variable that is kept in step hold the same bytes."""
-    if keras.backend.backend() != "tensorflow":
+    if not on_tensorflow():
         return True
-    if getattr(variable, "synchronization", "auto") == "on_read":
+    if synchronization(variable) == "on_read":
         return True  # each replica has its own part, summed up or averaged when read
     first, *others = components(variable)
     if not others:
@@ -94,45 +85,22 @@ def same_on_replicas(variable: Any) -> bool:
 
 def in_place(value: Any) -> Any:
     """An array over the memory of a variable of TensorFlow that is one; else the value itself."""
-    if not isinstance(value, Variable):
+    if not is_resource(value):
         return value
-    inner = value.value
-    if type(inner).__name__ != "ResourceVariable":
-        return value
-    tensor = inner.read_value()
+    tensor = inner(value).read_value()
     return getattr(tensor, "_numpy", lambda: value)()
 
 
 def held(value: Any) -> Array:
     """The elements of a variable, a tensor or an array as they are now; not to be changed."""
     found = in_place(value)
-    if not isinstance(found, np.ndarray):
-        found = keras.ops.convert_to_numpy(found)
-    return np.asarray(found)
+    return to_numpy(found)
 
 
 def tensor_over(array: Array) -> Any:
     """A tensor with the array's elements, over its memory where that can be had."""
-    tensor = alias(array) if keras.backend.backend() == "tensorflow" else None
+    tensor = alias(array) if on_tensorflow() else None
     return array if tensor is None else tensor
-
-
-def is_tensorflow_variable(value: Any) -> bool:
-    """Whether it is a variable of TensorFlow's own, without Keras around it."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return isinstance(value, tf.Variable)
-
-
-def active_strategy() -> Any:
-    """The `tf.distribute.Strategy` whose scope is open; None where there is none."""
-    if keras.backend.backend() != "tensorflow":
-        return None
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
 
 
 def alias(array: Array) -> Any:
@@ -157,7 +125,7 @@ def _eager_tensor() -> Any:
 
     Not public; where it is not found, or no eager execution is on, nothing is aliased.
     """
-    if keras.backend.backend() != "tensorflow":
+    if not on_tensorflow():
         return None
     import tensorflow as tf
 
@@ -174,14 +142,12 @@ def _some_tensor() -> Any:
 
 
 def _plain_resource(variable: Any) -> Any:
-    """The resource variable behind a Keras variable on one CPU; None for every other kind."""
-    if keras.backend.backend() != "tensorflow":
+    """The resource variable behind a variable on one CPU; None for every other kind."""
+    if not is_resource(variable):
         return None
     import tensorflow as tf
 
-    value = variable.value
-    if type(value).__name__ != "ResourceVariable" or not isinstance(value, tf.Variable):
-        return None
+    value = inner(variable)
     if tf.inside_function():
         return None
     return value if value.device.endswith("CPU:0") else None

@@ -1,4 +1,4 @@
-"""The walk over a live Keras 3 model that Keras' saving makes, without writing anything.
+"""The walk over a live model that Keras' saving makes, without writing anything.
 
 Keras addresses a variable by the attributes that lead to it. `walk` visits the same objects in
 the same order under the same paths, so that the keys made of them equal the keys of the HDF5
@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-
-import keras
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kerasguard.blueprint.architecture import unique_name
-from kerasguard.models.shortcuts import (
-    attribute_skipset,
-    object_type,
-    own_attributes,
-    saveable_class,
-)
+from kerasguard.models.kerases import Habits, Keras, is_layer, of, own_attributes
 from kerasguard.tensors import snake_case
 
-__all__ = ["Habits", "Visit", "walk"]
+__all__ = ["Visit", "habits_for", "walk"]
 
 _CONTAINERS = (list, dict, tuple)
 _NO_STATE = (
@@ -64,18 +57,7 @@ class Visit:
         Keras variables as themselves where it stores them as such, arrays elsewhere. None where
         it cannot tell yet: a lookup that was never adapted has no weights to show.
         """
-        if not hasattr(self.object, "save_own_variables"):
-            return {}
-        if _saves_as_optimizers_do(self.object):
-            return {str(index): value for index, value in enumerate(self.object.variables)}
-        store: dict[str, Any] = {}
-        try:
-            self.object.save_own_variables(store)
-        except Exception:
-            if type(self.object).save_own_variables is keras.Layer.save_own_variables:
-                raise
-            return None
-        return store
+        return of(self.object).stored(self.object)
 
     @property
     def plain(self) -> bool:
@@ -84,56 +66,48 @@ class Visit:
         So it is where Keras' own code loads and nothing is quantised, provided that what is
         stored are variables; everything else gets its `load_own_variables` called.
         """
-        load = getattr(type(self.object), "load_own_variables", None)
-        if load is None or load is keras.Layer.load_own_variables or _is_optimizer(self.object):
-            return load is None or _is_stock(load)
-        flags = ("finalize_state", "quantization_mode", "lora_enabled")
-        return _is_stock(load) and not any(getattr(self.object, flag, None) for flag in flags)
+        return of(self.object).loads_plainly(self.object)
 
 
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """How a version of Keras walks.
+def habits_for(model: Any, keys: str) -> Habits:
+    """How to walk for a format: one with other keys than the walk's has what tf_keras passes by.
 
     Args:
-        nested: whether it looks into containers inside containers, as Keras does since 3.14.
-        order: in which it takes an object's attributes: a model's layers first, then the others
-            by name, private ones last; or, as Keras 2 did, by name either way.
-        recounts: whether items of a list that were met before count in the names of the others.
+        model: of Keras.
+        keys: of `Traits.keys`.
     """
-
-    nested: bool = True
-    order: Literal["layers first", "rising", "falling"] = "layers first"
-    recounts: bool = True
+    own = of(model).HABITS
+    return own if keys == "walk" else replace(own, nested=True)
 
 
-_TODAY = Habits()
-
-
-def walk(model: Any, habits: Habits = _TODAY) -> Iterator[Visit]:
+def walk(model: Any, habits: Habits | None = None) -> Iterator[Visit]:
     """Visit `model` and everything below it that Keras' saving would visit, in its order.
 
     Args:
         model: of Keras, or a layer.
-        habits: of the version that saves.
+        habits: of the version that saves; by default the model's own.
     """
-    yield from _Walk(habits).visit(model, "", ())
+    yield from _Walk(of(model), habits or of(model).HABITS).visit(model, "", ())
 
 
 class _Walk:
     """State of one walk: what was visited, and which attributes of a class may hold state."""
 
-    def __init__(self, habits: Habits) -> None:
-        self.habits = habits
+    def __init__(self, keras: Keras, habits: Habits) -> None:
+        self.keras, self.habits = keras, habits
+        self.own = (
+            habits.order == keras.HABITS.order
+        )  # else the lists are put in the order of another Keras
         self.visited: set[int] = set()
-        self.saveable = saveable_class()
+        self.saveable = keras.saveable_class()
+        self.containers = (*_CONTAINERS, set) if habits.sets else _CONTAINERS
         self.class_attributes: dict[type, tuple[frozenset[str], dict[str, bool]]] = {}
 
     def visit(self, item: Any, path: str, names: tuple[str, ...]) -> Iterator[Visit]:
         if id(item) in self.visited:
             return
         self.visited.add(id(item))
-        if path and isinstance(item, keras.Layer):
+        if path and is_layer(item):
             names = (*names, str(item.name))
         yield Visit(path, item, names)
         for attribute, child in self.children(item):
@@ -156,17 +130,17 @@ class _Walk:
                     continue
                 name = unique_name(snake_case(type(item).__name__), used)
                 yield from self.visit(item, f"{path}/{name}", names)
-            elif self.habits.nested and isinstance(item, _CONTAINERS):
+            elif self.habits.nested and isinstance(item, self.containers):
                 name = unique_name("container", used)
                 yield from self.container(item, f"{path}/{name}", names, seen)
 
     def children(self, item: Any) -> Iterator[tuple[str, Any]]:
-        kind = object_type(item)
+        kind = self.keras.object_type(item)
         skipped, from_class = self.attributes_of(type(item), kind)
         falling = self.habits.order == "falling"
         if kind in ("Sequential", "Functional") and not falling:
             yield "layers", item.layers
-        wanted = (self.saveable, *_CONTAINERS)
+        wanted = (self.saveable, *self.containers)
         own = own_attributes(item)
         candidates = [
             name
@@ -177,7 +151,7 @@ class _Walk:
             and not name.startswith("__")
         ]
         candidates += from_class
-        if kind in ("Sequential", "Functional") and falling:
+        if kind in ("Sequential", "Functional") and falling and not self.own:
             candidates.append("layers")
         by_name = None if self.habits.order != "layers first" else _private_last
         for name in sorted(candidates, key=by_name, reverse=falling):
@@ -185,7 +159,7 @@ class _Walk:
                 child = getattr(item, name)
             except Exception:  # noqa: BLE001, S112  # a property may raise anything; so Keras
                 continue
-            if name == "layers" and by_name is None:
+            if name == "layers" and by_name is None and not self.own:
                 child = _sorted_dicts(child, own)
             if isinstance(child, wanted):
                 yield name, child
@@ -194,7 +168,7 @@ class _Walk:
         """Names never followed, and the class' own names that may lead to state."""
         known = self.class_attributes.get(cls)
         if known is None:
-            skipped = attribute_skipset(kind)
+            skipped = self.keras.attribute_skipset(kind)
             names: dict[str, bool] = {}
             for name in dir(cls):
                 if not name.startswith("__") and name not in skipped and _may_hold_state(cls, name):
@@ -225,17 +199,3 @@ def _sorted_dicts(layers: list[Any], own: Mapping[str, Any]) -> list[Any]:
 
 def _private_last(name: str) -> str:
     return f"~{name}" if name.startswith("_") else name
-
-
-def _is_optimizer(item: Any) -> bool:
-    return isinstance(item, keras.optimizers.Optimizer)
-
-
-def _is_stock(method: Any) -> bool:
-    return str(getattr(method, "__module__", "")).startswith("keras.")
-
-
-def _saves_as_optimizers_do(item: Any) -> bool:
-    """Keras' own optimizers store a copy of each of their variables, in order."""
-    saving = keras.optimizers.Optimizer.save_own_variables
-    return _is_optimizer(item) and type(item).save_own_variables is saving

@@ -101,13 +101,20 @@ def _holder(key: str) -> str:
 
 def _by_value(model: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple[str, str]]:
     """What the file holds less often than the model, where its keys are not the model's."""
+    from kerasguard.models.kerases import KERAS3, of, variables_of
     from kerasguard.models.variables import held
 
     left = Counter(record.digest for record in stored.tensors.values())
-    for variable in (*model.weights, *(model.optimizer.variables if with_optimizer else ())):
+    own = {
+        id(v)
+        for metric in (model.metrics if of(model) is not KERAS3 else ())
+        for v in metric.variables
+    }
+    weights = [w for w in model.weights if hasattr(w, "assign") and id(w) not in own]
+    for variable in (*weights, *(variables_of(model.optimizer) if with_optimizer else ())):
         found = digest(held(variable))
         if left[found] < 1:
-            yield variable.path, found
+            yield of(model).path(variable), found
         left[found] -= 1
 
 

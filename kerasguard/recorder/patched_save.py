@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import inspect
 import os
 import threading
@@ -22,8 +21,7 @@ from typing import Any, Literal
 from kerasguard.errors import KerasguardError
 from kerasguard.recorder import elsewhere, notices, recording
 from kerasguard.recorder.background import Background
-from kerasguard.storage import durable
-from kerasguard.storage.commit import staged
+from kerasguard.storage.commit import signatures, staged
 from kerasguard.storage.remote import is_remote, local_path
 
 __all__ = ["Context", "recorded", "unrecorded"]
@@ -97,7 +95,9 @@ def recorded(
         if place is None:
             return original(*args, **kwargs)
         if not bound.arguments.get("overwrite", True) and place.exists():
-            if not _may_overwrite(bound.arguments["filepath"]):
+            from kerasguard.models import kerases
+
+            if not kerases.of(model).may_overwrite(bound.arguments["filepath"]):
                 return None
             bound.arguments["overwrite"] = True
         return _Save(original, bound, place, model, contexts).started()
@@ -152,12 +152,6 @@ def _saved_elsewhere(
     return result
 
 
-def _may_overwrite(filepath: Any) -> bool:
-    """Ask as Keras does; the staging folder that it writes to has nothing to ask about."""
-    prompts = importlib.import_module("keras.src.utils.io_utils")
-    return bool(prompts.ask_to_proceed_with_overwrite(filepath))
-
-
 class _Save:
     """A save that no other one contains."""
 
@@ -186,7 +180,7 @@ class _Save:
         walk = contextlib.nullcontext() if self.attempted else fast_walk()
         self.attempted = True
         # Of all that saves only `export` prints where to.
-        told = str(self.filepath) if "format" in self.bound.arguments else str(path)
+        told = str(self.filepath) if self.original.__name__ == "export" else str(path)
         with walk, compile_arguments_kept(self.model), notices.printed_as(told, str(path)):
             self.state = "writing"
             self.result = self.original(*self.bound.args, **self.bound.kwargs)
@@ -265,10 +259,10 @@ class _Save:
         told = dict(self.contexts[-1].training)
         iterations = getattr(getattr(self.model, "optimizer", None), "iterations", None)
         if told and iterations is not None:
-            ops = importlib.import_module("keras").ops
-            told["step"] = int(ops.convert_to_numpy(iterations)) - 1
+            from kerasguard.models.kerases import backends
+
+            told["step"] = int(backends.to_numpy(iterations)) - 1
         return told
 
     def _seen(self) -> tuple[object, ...]:
-        listing = self.place.with_suffix(".json")  # written instead where Keras is asked to shard
-        return durable.signature(self.place), durable.signature(listing)
+        return signatures(self.place)

@@ -1,8 +1,9 @@
 """Every public way to save or load a Keras model, seen once: `patch`, `unpatch`, `patched`.
 
-Wrapped are the methods of `keras.Model`, the functions of `keras.saving` and `keras.models`, and
-the functions that those call, for callers who imported `save_model` by name before. A save that
-runs inside another one is part of that one. Loads are wrapped where somebody wants them guarded.
+Wrapped are, of each Keras of the process, the methods of `Model`, the functions of its `saving`
+and `models`, and the functions that those call, for callers who imported `save_model` by name
+before. A save that runs inside another one is part of that one. Loads are wrapped where somebody
+wants them guarded.
 
 A callback records the saves of its own model only: `arm` keeps the wrappers in place as long as
 such a model lives. Keras is imported by the first `patch` or `arm`, not by this module.
@@ -28,16 +29,9 @@ from kerasguard.recorder.patched_save import Context, recorded
 
 __all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
 
-_METHODS = ("save", "save_weights", "export")
-_FUNCTIONS = ("save_model", "save_weights")
 _PATHS = {"filepath", "src"}  # what the wrappers look for among the arguments
 _LOADS = ("load_model", "load_weights")
 # Private: what the public functions call. Wrapped to see callers who hold those by name.
-_INNER = (
-    ("keras.src.saving.saving_lib", "save_model"),
-    ("keras.src.saving.saving_lib", "save_weights_only"),
-    ("keras.src.legacy.saving.legacy_h5_format", "save_model_to_hdf5"),
-)
 _INNER_LOADS = (
     ("keras.src.saving.saving_lib", "load_model"),
     ("keras.src.saving.saving_lib", "load_weights_only"),
@@ -244,20 +238,21 @@ def _install() -> None:
 
 def _targets() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
     """Each place to patch, and what makes the wrapper: of private ones for one module's calls."""
-    keras = importlib.import_module("keras")
-    places = (keras.saving, keras.models)
-    public = keras.saving.save_model.__module__
+    from kerasguard.models import kerases
+
     saves = partial(recorded, contexts_of=_contexts)
-    yield from ((keras.Model, name, saves) for name in _METHODS)
-    yield from ((m, name, saves) for m in places for name in _FUNCTIONS)
-    yield from _inner(_INNER, partial(saves, called_by=public))
+    for found in kerases.present(imported=False):
+        for owner, name, caller in found.save_targets():
+            yield owner, name, partial(saves, called_by=caller)
     copies = partial(copied_with_its_manifest, called_by=BACKUPS)
     yield from _inner((("keras.src.utils.file_utils", "copy"),), copies)
     if not (_state.armed or any(context.loads for context in _everyone())):
         return
+    keras = importlib.import_module("keras")
     loads = partial(guarded, wanted=_is_guarded)
     yield keras.Model, "load_weights", loads
-    yield from ((m, name, loads) for m in places for name in _LOADS)
+    yield from ((m, name, loads) for m in (keras.saving, keras.models) for name in _LOADS)
+    public = keras.saving.save_model.__module__
     yield from _inner(_INNER_LOADS, partial(loads, called_by=public))
 
 
@@ -284,7 +279,9 @@ def _remove() -> None:
 
 def _contexts(model: Any) -> list[Context]:
     """What a save of `model` is recorded with; nothing: it is not recorded."""
-    if not isinstance(model, importlib.import_module("keras").Model):
+    from kerasguard.models import kerases
+
+    if not kerases.is_model(model):
         return []
     return [*_everyone()[:1], *_armed(model)]
 

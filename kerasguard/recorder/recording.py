@@ -227,7 +227,7 @@ def _with_model(
     """Add what only the live model knows: names, graph, environment, what Keras did not write."""
     from kerasguard.models import environment, live_model, optimizer_configs
 
-    live = live_model.LiveModel.of(model)
+    live = live_model.LiveModel.of(model, checkpoint.traits.keys)
     known, table = live.table, manifest.table
     if saved:
         compare(live, checkpoint, table)
@@ -278,11 +278,14 @@ def _versions(told: Mapping[str, str], model: Any) -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    keras, version = sys.modules.get("keras"), told.get("keras", "")
-    mine = keras is not None and (not version or f"{keras.__version__}.".startswith(f"{version}."))
+    if "keras" not in sys.modules:
+        ours = {}
+    else:
+        from kerasguard.models import environment
+
+        ours = environment.versions(model)
+    version = told.get("keras", "")
+    mine = ours and (not version or f"{ours['keras']}.".startswith(f"{version}."))
     if told and not (mine and model is not None):
-        found = {n: v for n, v in found.items() if n in ("kerasguard", "python")} | dict(told)
-    elif keras is not None:
-        found["keras"] = keras.__version__
-        found["backend"] = keras.backend.backend()
-    return found
+        return {n: v for n, v in found.items() if n in ("kerasguard", "python")} | dict(told)
+    return found | ours

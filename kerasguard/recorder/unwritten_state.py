@@ -71,7 +71,7 @@ def keep(
         checkpoint_id: names the companion.
         more: what belongs to a probe, by key.
     """
-    from kerasguard.models import assets
+    from kerasguard.models import assets, kerases
     from kerasguard.models import unwritten as keras_unwritten
 
     hidden = keras_unwritten.hidden_state(
@@ -79,10 +79,11 @@ def keep(
         live.visits,
         live.places,
         written=_written(live, checkpoint, table),
-        boundaries=not checkpoint.traits.complete,
+        boundaries=not checkpoint.traits.complete or kerases.of(live.model) is not kerases.KERAS3,
     )
     legacy = {id(v) for v in live.model.weights} if checkpoint.traits.keys == "order" else set()
     hidden = [h for h in hidden if id(h.holder) not in legacy and h.known]
+    hidden = [h for h in hidden if _is_missing(h.record, table)]
     if checkpoint.traits.keys == "order":
         hidden = _in_files_terms(hidden, live, table)
     records = {item.record.key: item.record for item in hidden}
@@ -99,6 +100,13 @@ def keep(
         arrays[key] = array
         records[key] = TensorRecord(key, _spec(array), name=key, role="probe")
     return _packed(records, arrays, companion.name_of(checkpoint.path.name, checkpoint_id))
+
+
+def _is_missing(record: TensorRecord, table: Table) -> bool:
+    """Whether a file lacks it: TensorFlow's have what an optimizer of tf_keras does not list."""
+    own = (r for r in table.tensors.values() if r.role == "optimizer")
+    there = {(r.layer or r.key.rpartition("/")[0], r.slot) for r in own}
+    return record.role != "optimizer" or (bool(there) and (record.layer, record.slot) not in there)
 
 
 def _written(live: Any, checkpoint: Checkpoint, table: Table) -> Collection[str] | None:
@@ -125,10 +133,13 @@ def _in_files_terms(hidden: Sequence[Any], live: Any, table: Table) -> list[Any]
     their keys stay true. An optimizer is left out where the file does not have one of its weights
     under a key of its own.
     """
+    from kerasguard.models import kerases
+
     stored: dict[str, list[str]] = {}
     for key in table.tensors:  # `model_weights/<layer>/<path of the variable>`
         stored.setdefault(key.partition("/")[2].partition("/")[2], []).append(key)
-    paths = {p.record.key: str(p.variable.path) for p in live.places if p.variable is not None}
+    keras = kerases.of(live.model)
+    paths = {p.record.key: keras.path(p.variable) for p in live.places if p.variable is not None}
     known = {key: stored.get(path, []) for key, path in paths.items()}
     found, unknown = [], set()
     for held in hidden:

@@ -25,7 +25,13 @@ CODES = {"KG306": "replicas of a variable differed when it was saved"}
 def replicas(draft: Draft) -> Iterator[Finding]:
     """Yield one finding if the manifest tells of variables whose replicas differed."""
     environment = draft.manifest.environment if draft.manifest else {}
-    names = [str(name) for name in environment.get("unequal_replicas", ())]
+    apart = environment.get("replicas_apart", {})
+    names = [
+        f"{name} (apart by up to {apart[name]:.3g})"
+        if isinstance(apart.get(name), float)
+        else str(name)
+        for name in environment.get("unequal_replicas", ())
+    ]
     if names:
         yield Finding(
             "KG306",

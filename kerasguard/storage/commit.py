@@ -28,7 +28,7 @@ from kerasguard.manifest import Manifest
 from kerasguard.storage import companion, durable, owners, shards, sidecar
 from kerasguard.storage.staging import FORBIDDEN, Room, room_for
 
-__all__ = ["Stage", "staged"]
+__all__ = ["Stage", "signatures", "staged"]
 
 T = TypeVar("T")
 
@@ -81,9 +81,10 @@ class Stage:
         self._claim = room.claim
         self.path = given if room.folder is None else room.folder / "new" / given.name
         self.recorded = False
-        self._before = durable.signature(given)
+        self._index = Path(f"{self.path}.index")  # what decides of TensorFlow's checkpoints
+        self._before = durable.signature(given), durable.signature(Path(f"{given}.index"))
         self._write: Callable[[Path], object] = lambda path: None
-        self._settled = self._described = False
+        self._settled = self._described = self._indexed = False
         self._warnings: list[str] = []
         self._checkpoint: Path | None = None
         self._manifest: Manifest | None = None
@@ -97,7 +98,7 @@ class Stage:
             raise PermissionError(errno.EACCES, what, str(place))
         self._write = write
         result = write(self.path)
-        if self.folder is None and self._before is not None and self.checkpoint is not None:
+        if self.folder is None and any(self._before) and self.checkpoint is not None:
             self._warnings.append(_in_place(self.reason))
             self._warn()
         return result
@@ -126,14 +127,19 @@ class Stage:
     def _settle(self) -> Path | None:
         # Asked to shard `m.weights.h5`, Keras writes `m.weights.json` instead.
         listing = self.path.with_name(re.sub(r"\.weights\.h5$", ".weights.json", self.path.name))
-        main = next((p for p in (self.path, listing) if os.path.lexists(p)), None)
+        files = (self.path, listing, self._index)
+        main = next((p for p in files if os.path.lexists(p)), None)
         if main is None or (self.folder and main.is_dir() and not any(main.iterdir())):
             return None
+        self._indexed = main == self._index
+        if self._indexed:
+            changed = durable.signature(main) != self._before[1]
+            return self.path if self.folder is not None or changed else None
         if main != self.path:
             self.given = self.given.with_name(main.name)
             self.target = Path(os.path.realpath(self.given))
         if self.folder is None:
-            return main if durable.signature(main) != self._before else None
+            return main if durable.signature(main) != self._before[0] else None
         if main.suffix == ".json":
             shards.name_apart(main, self.target, owners.token_of(self.folder))
         return main
@@ -190,16 +196,21 @@ class Stage:
 
     def _place(self, checkpoint: Path, aside: Path) -> set[str]:
         """Put everything where it belongs, the checkpoint last; the shards that it supersedes."""
-        others = [path for path in checkpoint.parent.iterdir() if path != checkpoint]
+        last = self._last(checkpoint)
+        others = [path for path in checkpoint.parent.iterdir() if path != last]
         for path in others:
             self._put(path, self.target.with_name(path.name), aside)
         superseded: set[str] = set()
         if others:
             durable.sync(self.target.parent)
             superseded = shards.shards_of(self.target)
-        self._committing = durable.identity(checkpoint)
-        self._put(checkpoint, self.target, aside)
+        self._committing = durable.identity(last)
+        self._put(last, self._last(self.target), aside)
         return superseded
+
+    def _last(self, checkpoint: Path) -> Path:
+        """The file that decides, which is put into place after all others."""
+        return Path(f"{checkpoint}.index") if self._indexed else checkpoint
 
     def _put(self, source: Path, target: Path, aside: Path) -> None:
         reason = self._over
@@ -212,7 +223,7 @@ class Stage:
                     raise
                 reason = f"it cannot be renamed to ({error.strerror})"
         durable.copy_over(source, target)
-        if source == self.checkpoint:
+        if source in (self.checkpoint, self._index):
             self._committing = durable.identity(target)
             self._warnings.append(_in_place(reason))
 
@@ -259,10 +270,18 @@ class Stage:
         if self._committing is None or self._described:
             return
         with contextlib.suppress(OSError):
-            if (folder / "old").exists() and not self.target.exists():
-                (folder / "old").rename(self.target)
-            if durable.identity(self.target) == self._committing:
+            target = self._last(self.target)
+            if (folder / "old").exists() and not target.exists():
+                (folder / "old").rename(target)
+            if durable.identity(target) == self._committing:
                 self._describe()
+
+
+def signatures(path: Path) -> tuple[object, ...]:
+    """What tells whether a save to `path` has written anything there, under any of its names."""
+    listing = path.with_suffix(".json")  # written instead where Keras is asked to shard
+    index = Path(f"{path}.index")  # and of a checkpoint of TensorFlow's
+    return tuple(map(durable.signature, (path, listing, index)))
 
 
 def _in_place(reason: str) -> str:

@@ -1,0 +1,145 @@
+"""What lies under a Keras variable or tensor: TensorFlow's, JAX's or torch's own.
+
+No backend is imported for the sake of asking, only where Keras computes with it anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasguard.elements import Array
+from kerasguard.models.kerases import KERAS3, Keras, of, present
+
+__all__ = [
+    "active_strategy",
+    "components",
+    "device",
+    "inner",
+    "is_resource",
+    "is_tensorflow_variable",
+    "is_traced",
+    "on_tensorflow",
+    "several_workers",
+    "synchronization",
+    "to_numpy",
+]
+
+
+def on_tensorflow() -> bool:
+    """Whether some Keras of this process computes with TensorFlow."""
+    return any(keras.backend() == "tensorflow" for keras in present())
+
+
+def is_tensorflow_variable(value: Any) -> bool:
+    """Whether it is a variable of TensorFlow's own: tf_keras', or one without Keras around it."""
+    if not on_tensorflow():
+        return False
+    import tensorflow as tf
+
+    return isinstance(value, tf.Variable)
+
+
+def inner(variable: Any) -> Any:
+    """The backend's variable behind a Keras variable; any other value as it is."""
+    if isinstance(variable, KERAS3.VARIABLE):
+        return variable.value
+    if type(variable).__name__.startswith("AutoCast"):  # tf_keras', of a mixed precision policy
+        return variable._variable  # noqa: SLF001
+    return variable
+
+
+def components(variable: Any) -> Sequence[Any]:
+    """The backend's variables behind a variable: one, or one per replica of TensorFlow's."""
+    if not on_tensorflow():
+        return (variable,)
+    import tensorflow as tf
+
+    value = inner(variable)
+    if isinstance(value, tf.distribute.DistributedValues):
+        return tuple(value.values)
+    return (value,)
+
+
+def synchronization(variable: Any) -> str:
+    """How replicas are kept in step: `auto`, `on_write`, `on_read`: each has a part of its own."""
+    told = getattr(variable, "synchronization", "auto")
+    return str(getattr(told, "name", told)).lower()
+
+
+def is_resource(variable: Any) -> bool:
+    """Whether it is a variable of TensorFlow on one device, in memory that can be looked at."""
+    value = inner(variable)
+    return type(value).__name__ == "ResourceVariable" and is_tensorflow_variable(value)
+
+
+def to_numpy(value: Any) -> Array:
+    """The elements of a variable (over its replicas, as it is read), a tensor or an array."""
+    if isinstance(value, np.ndarray):
+        return value
+    if not isinstance(value, KERAS3.VARIABLE) and hasattr(value, "numpy") and on_tensorflow():
+        import tensorflow as tf
+
+        if isinstance(value, tf.Variable) or tf.is_tensor(value):
+            return np.asarray(value.numpy())
+    from kerasguard.models.kerases import keras3
+
+    array: Array = keras3.to_numpy(value)
+    return array
+
+
+def active_strategy() -> Any:
+    """The `tf.distribute.Strategy` whose scope is open; None where there is none."""
+    if not on_tensorflow():
+        return None
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+
+
+def several_workers(model: Any) -> bool:
+    """Whether other processes must take part in whatever the model computes."""
+    backend = of(model).backend()
+    if backend == "jax":
+        import jax
+
+        return bool(jax.process_count() > 1)
+    if backend == "torch":
+        from torch import distributed
+
+        ready = distributed.is_available() and distributed.is_initialized()
+        return bool(ready and distributed.get_world_size() > 1)
+    resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
+    if resolver is None:
+        return False
+    return sum(len(tasks) for tasks in resolver.cluster_spec().as_dict().values()) > 1
+
+
+def device(keras: Keras) -> str:
+    """The kind of device that tensors lie on: `cpu`, `gpu`; with the backend, if not TensorFlow."""
+    backend = keras.backend()
+    if backend == "torch":  # which has no Keras distribution
+        return f"torch {keras.to_tensor(0.0).device.type}"
+    if backend != "tensorflow":
+        from kerasguard.models.kerases import keras3
+
+        return f"{backend} {keras3.devices()[0]}"
+    import tensorflow as tf
+
+    return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
+
+
+def is_traced(tensor: Any) -> bool:
+    """Whether a tensor stands for values that are computed later."""
+    if KERAS3.backend() == "jax":
+        import jax
+
+        if isinstance(tensor, jax.core.Tracer):
+            return True
+    if not on_tensorflow():
+        return False
+    import tensorflow as tf
+
+    return bool(tf.is_symbolic_tensor(tensor))

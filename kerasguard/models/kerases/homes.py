@@ -1,0 +1,101 @@
+"""Where a model lives: the strategy of TensorFlow, or the mesh of devices, that it was built on."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from kerasguard.models.kerases import of, variables_of
+from kerasguard.models.kerases.backends import components, on_tensorflow
+
+__all__ = [
+    "active_distribution",
+    "is_distribution",
+    "mesh_of",
+    "replicas_apart",
+    "same_strategy",
+    "specs_of",
+    "strategy_of",
+]
+
+# Of Keras 3 and of tf_keras; their public property tells the active strategy where there is none.
+_NOTED = ("_distribute_strategy", "_distribution_strategy")
+
+
+def is_distribution(value: Any) -> bool:
+    """Whether it is one of `keras.distribution`, not of TensorFlow."""
+    module = sys.modules.get("keras.src.distribution.distribution_lib")
+    return module is not None and isinstance(value, module.Distribution)
+
+
+def active_distribution() -> Any:
+    """What `keras.distribution.set_distribution` was given; None where nothing."""
+    module = sys.modules.get("keras.src.distribution.distribution_lib")
+    return None if module is None else module.distribution()
+
+
+def strategy_of(model: Any) -> Any:
+    """The `tf.distribute` strategy that a model was created under; None where there was none.
+
+    The variables decide. A strategy that leaves them as they are is known by what the model notes.
+    """
+    if of(model).backend() != "tensorflow":
+        return None
+    variables = variables_of(model)
+    made = (getattr(part, "distribute_strategy", None) for part in variables[:1])
+    held = (getattr(getattr(v, "value", v), "distribute_strategy", None) for v in variables[:1])
+    noted = next((s for name in _NOTED if (s := getattr(model, name, None)) is not None), None)
+    found = next((s for s in (*made, *held) if s is not None), None)
+    if found is None and noted is not None and variables:
+        single = getattr(noted, "num_replicas_in_sync", 1) == 1
+        return noted if single or _is_served(noted) else None  # created in it, and built outside
+    return found if found is not None else noted
+
+
+def _is_served(strategy: Any) -> bool:
+    """Whether its variables lie on other machines, plain ones as they are."""
+    return "ParameterServer" in type(strategy).__name__
+
+
+def same_strategy(ours: Any, wanted: Any) -> bool:
+    """Whether both are one strategy, or two of a kind on the same devices."""
+    if ours is wanted or ours is None or wanted is None:
+        return ours is wanted
+    return type(ours) is type(wanted) and _devices(ours) == _devices(wanted)
+
+
+def _devices(strategy: Any) -> tuple[str, ...]:
+    return tuple(map(str, strategy.extended.worker_devices))
+
+
+def mesh_of(model: Any) -> tuple[tuple[str, int], ...]:
+    """Axes of the mesh that a model of JAX lives on, by name and size; empty on one device."""
+    for variable in variables_of(model)[:1]:
+        mesh = getattr(getattr(variable.value, "sharding", None), "mesh", None)
+        if mesh is not None:
+            return tuple((str(axis), int(size)) for axis, size in mesh.shape.items())
+    return ()
+
+
+def specs_of(model: Any) -> dict[str, list[Any]]:
+    """By path, the mesh's axis along each of a variable's; of those that are sharded at all."""
+    found: dict[str, list[Any]] = {}
+    for variable in variables_of(model) if mesh_of(model) else ():
+        spec = getattr(getattr(variable.value, "sharding", None), "spec", ())
+        if any(spec):
+            found[of(model).path(variable)] = [_axis(axis) for axis in spec]
+    return found
+
+
+def _axis(axis: Any) -> Any:
+    return list(axis) if isinstance(axis, tuple) else axis
+
+
+def replicas_apart(variable: Any) -> float:
+    """The largest difference between elements of a variable's replicas; NaN where one is NaN."""
+    if not on_tensorflow():
+        return 0.0
+    first, *others = (np.asarray(part.numpy(), np.float64) for part in components(variable))
+    return max((float(np.max(np.abs(first - o), initial=0.0)) for o in others), default=0.0)
