@@ -66,4 +66,6 @@ def _judged(report: Any, model: Any, arrays: Path) -> None:
     assert [str(f) for f in report.findings if f.severity is not Severity.INFO] == []
     with np.load(arrays) as saved:
         found = np.asarray(model(saved["x"]), "float32")
-        np.testing.assert_allclose(found, saved["y"], rtol=1e-5, atol=1e-5)
+        # Processors add up bfloat16 in other orders: two units in its last place.
+        close = 2**-6 if "bfloat16" in str(model.layers[-1].compute_dtype) else 1e-5
+        np.testing.assert_allclose(found, saved["y"], rtol=close, atol=close)
