@@ -115,8 +115,9 @@ _OPTIONAL: tuple[tuple[str, Any], ...] = (
     ("slot", ""),
     ("slot_of", ""),
     ("attribute", ""),
+    ("stored_as", ""),
 )
-_TEXTS = ("name", "variable", "layer", "slot", "slot_of", "attribute")
+_TEXTS = ("name", "variable", "layer", "slot", "slot_of", "attribute", "stored_as")
 _KNOWN_OF_MEMBERS = frozenset(_MEMBER_FIELDS)
 _KNOWN_OF_FILES = frozenset({*_FILE_FIELDS, "members"})
 _KNOWN_OF_TENSORS = frozenset(

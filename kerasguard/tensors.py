@@ -110,6 +110,7 @@ class TensorRecord:
             it, `parts[0]` or `parts[query]`; empty where unknown.
         data: the bytes themselves, where the manifest holds them: small state that Keras did not
             write.
+        stored_as: how the checkpoint itself calls it, where that is not `key`.
         extra: fields of a manifest that this version does not know; kept.
     """
 
@@ -127,7 +128,13 @@ class TensorRecord:
     slot_of: str = ""
     attribute: str = ""
     data: bytes | None = field(default=None, repr=False)
+    stored_as: str = ""
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def own_key(self) -> str:
+        """What the checkpoint itself calls it."""
+        return self.stored_as or self.key
 
     @property
     def label(self) -> str:

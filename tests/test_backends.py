@@ -14,7 +14,7 @@ import pytest
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 
 # Without TensorFlow and MLflow. PyTorch's usual wheel brings five gigabytes of CUDA.
-PACKAGES = {"jax": ("jax",), "torch": ("torch==2.13.0+cpu",)}
+PACKAGES = {"jax": ("jax", "orbax-checkpoint"), "torch": ("torch==2.13.0+cpu",)}
 BASE = ("keras==3.15.1", "numpy", "h5py", "ml_dtypes", "xxhash", "google-crc32c", "rich", "jinja2")
 JOB = Path(__file__).parent / "support" / "backend_job.py"
 FILES, JOBS = 12, 7
@@ -67,3 +67,31 @@ def test_files_go_from_backend_to_backend_and_each_does_every_job(
         before = name
     if missing:
         pytest.skip(f"the others passed; not to be had here: {'; '.join(missing)}")
+
+
+def test_checkpoints_go_from_mesh_to_mesh_and_onto_one_device(
+    interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
+) -> None:
+    try:
+        python = interpreter("jax")
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"not to be had here: {error}")
+    told = []
+    eight = "--xla_force_host_platform_device_count=8"
+    for parts, flags in ((("files", "orbax"), eight), (("one",), "")):
+        done = subprocess.run(
+            [python, JOB.with_name("mesh_job.py"), tmp_path, *parts],
+            env={**os.environ, "PYTHONPATH": str(repository), "XLA_FLAGS": flags},
+            capture_output=True, text=True, check=False, timeout=400,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
+        told += done.stdout.split("\n")
+    shown = subprocess.run(
+        [python, repository / "examples" / "model_parallel.py", tmp_path / "example"],
+        env={**os.environ, "PYTHONPATH": str(repository), "XLA_FLAGS": eight},
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr[-2000:]
+    assert "mesh none: on 1 device(s), bit for bit: True" in shown.stdout
+    assert "one flipped bit: refused" in shown.stdout
+    assert list(filter(None, told)) == ["files: 90 of 90", "orbax: 90 of 90", "one: 18 of 18"]

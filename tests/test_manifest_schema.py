@@ -28,6 +28,7 @@ FULL = Manifest(
                 "layers/dense/vars/0", TensorSpec((3, 4), "float32"), name="head/kernel",
                 variable="kernel", layer="layers/dense", trainable=True, digest="xxh3:" + "2" * 32,
                 nonfinite=0, extent=Extent("größe.keras", 64, 48), attribute="parts[0]",
+                stored_as="tree/kernel",
             ),
             "optimizer/vars/1": TensorRecord(
                 "optimizer/vars/1", TensorSpec((), "bfloat16"), role="optimizer", slot="momentum",

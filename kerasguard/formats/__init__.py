@@ -16,6 +16,7 @@ from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
 from kerasguard.formats.npz import Npz
+from kerasguard.formats.orbax import OrbaxStep
 from kerasguard.formats.safetensors import SafetensorsWeights
 from kerasguard.formats.saved_model import SavedModel
 from kerasguard.formats.sharded_h5 import ShardedH5
@@ -36,13 +37,14 @@ FORMATS: tuple[type[Checkpoint], ...] = (
     ShardedH5,
     SafetensorsWeights,
     Npz,
+    OrbaxStep,
     SavedModel,
     TFCheckpoint,
 )
 
 _KNOWN = (
     "Formats: .keras (file or folder), .weights.h5, .weights.json with shards, .h5, .safetensors, "
-    ".npz, TF checkpoint, SavedModel."
+    ".npz, Orbax step, TF checkpoint, SavedModel."
 )
 _LOOKS = (
     (b"\x89PNG", "PNG"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec
+from kerasguard.tensors import Extent, LayerRecord, Role, Table, TensorRecord, TensorSpec
 
-__all__ = ["table_of"]
+__all__ = ["state_table", "table_of"]
+
+_ROLES: Mapping[str, Role] = {"optimizer_variables": "optimizer", "metrics_variables": "metric"}
 
 
 def table_of(specs: Mapping[str, TensorSpec], extents: Mapping[str, Extent]) -> Table:
@@ -30,3 +33,37 @@ def _levels(path: str) -> tuple[str, str]:
     """All levels but the last, and the last."""
     outer, _, last = path.rpartition("/" if "/" in path else ".")
     return outer, last
+
+
+def state_table(specs: Mapping[str, TensorSpec]) -> Table:
+    """A table of the state tree of a Keras 3 model: variables' paths below what they are for.
+
+    Args:
+        specs: by place in the tree: `trainable_variables/head/kernel`.
+    """
+    records = {key: _state(key, spec) for key, spec in specs.items()}
+    weights = {
+        record.name.replace("/", "_") + "_": key
+        for key, record in records.items()
+        if record.role == "weight"
+    }
+    longest = sorted(weights, key=len, reverse=True)
+    layers: dict[str, LayerRecord] = {}
+    for key, record in records.items():
+        if record.role == "weight":
+            layers[record.layer] = LayerRecord(record.layer, _levels(record.layer)[1])
+        elif record.role == "optimizer":
+            owner, name = _levels(record.name)
+            layers.setdefault("optimizer", LayerRecord("optimizer", owner))
+            start = next((w for w in longest if name.startswith(w)), "")
+            slot, of = name[len(start) :], weights.get(start, "")
+            records[key] = replace(record, layer="", variable=slot, slot=slot, slot_of=of)
+    return Table(records, layers, "name")
+
+
+def _state(key: str, spec: TensorSpec) -> TensorRecord:
+    group, _, path = key.partition("/")
+    layer, variable = _levels(path)
+    role = _ROLES.get(group, "seed" if variable == "seed_generator_state" else "weight")
+    trainable = group == "trainable_variables"
+    return TensorRecord(key, spec, path, variable, layer or path, role, trainable)

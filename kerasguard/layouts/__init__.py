@@ -13,11 +13,13 @@ from kerasguard.layouts.local_layers import as_dense
 from kerasguard.layouts.older_paths import restore_older_paths
 from kerasguard.layouts.pairing import opened_groups
 from kerasguard.layouts.restore import CODES, restore_table
+from kerasguard.layouts.state_tree import as_walked
 
 __all__ = [
     "CODES",
     "Rows",
     "as_dense",
+    "as_walked",
     "changed_defaults",
     "in_model_order",
     "legacy_steps",

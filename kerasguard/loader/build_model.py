@@ -125,9 +125,10 @@ def _program(reading: Reading, reason: str) -> Prepared:
 
 
 def _metrics(reading: Reading) -> set[str]:
-    """Keys of the metric state that was kept."""
+    """Keys of the metric state that was kept, or that the format holds."""
+    found = reading.manifest.recorded if reading.manifest else {}
     kept = reading.manifest.kept if reading.manifest else {}
-    return {key for key, record in kept.items() if record.role == "metric"}
+    return {k for k, r in found.items() if r.role == "metric" and (k in kept or r.stored_as)}
 
 
 @dataclass(frozen=True)

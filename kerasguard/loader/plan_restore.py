@@ -19,6 +19,7 @@ from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
 from kerasguard.loader.selection import Selection
+from kerasguard.loader.state_paths import walked
 from kerasguard.loader.stored_configs import stored_ends, unadapted
 from kerasguard.loader.ways import addressing
 from kerasguard.planning.left_out import NOTHING, LeftOut
@@ -46,7 +47,7 @@ def plan_restore(
     way = addressing(prepared, reading, renames)
     stored = without(reading.finish(), prepared.taken)
     expected = _expected(prepared, stored)
-    stored, first = way.dense(stored, expected)  # first: it goes by old classes
+    stored, first = way.dense(walked(stored, expected, prepared, reading), expected)
     layers = dict(way.layers(stored))
     ends = {} if prepared.built else stored_ends(layers, reading)
     stored = replace(stored, layers=layers, ends=ends)
@@ -133,7 +134,7 @@ def _settled(plan: RepairPlan, prepared: Prepared, reading: Reading, rate: Rate)
     Where both rates are the same there is nothing to choose, nor where a program is run as it is
     stored.
     """
-    if prepared.as_stored:
+    if prepared.as_stored or reading.unread:
         return plan
     wanted = prepared.target.table.tensors
     rates = {key for key, record in wanted.items() if record.variable == "learning_rate"}

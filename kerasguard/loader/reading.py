@@ -19,14 +19,14 @@ from kerasguard.errors import (
 from kerasguard.formats import open_checkpoint
 from kerasguard.loader.given_config import GivenConfig
 from kerasguard.loader.kept_state import KeptState
-from kerasguard.loader.recorded import enriched, manifest_of
+from kerasguard.loader.recorded import enriched, manifest_of, problems_of
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.deferred import Deferred
 from kerasguard.planning.operations import Step
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint, Traits
-from kerasguard.storage.file_survey import sha256_differences, skeleton_differences
+from kerasguard.storage.file_survey import sha256_differences
 from kerasguard.storage.pair import undisturbed
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
@@ -67,7 +67,7 @@ class Reading:
                 self.checkpoint.close()
                 raise
         try:
-            self.problems = (*self._problems(), *self._state.problems)
+            self.problems = (*problems_of(self.checkpoint, self.manifest), *self._state.problems)
             self.table = self._table()
             if at_once:
                 self._start()
@@ -102,19 +102,13 @@ class Reading:
         kept = {key: record for key, record in known.items() if self._state.holds(record)}
         return replace(self.table, tensors={**self.table.tensors, **kept})
 
-    def _problems(self) -> tuple[str, ...]:
-        """Damage outside the tensors: against the manifest, else what the container tells."""
-        if self.manifest is None:
-            return tuple(self.checkpoint.verify_container())
-        return tuple(
-            f"{name}: bytes outside the tensors differ from the manifest; the file changed after "
-            "it was recorded: take it from a copy, or load what is there by "
-            'manifest="ignore"'
-            for name in skeleton_differences(self.checkpoint.files(), self.manifest)
-        )
+    @property
+    def unread(self) -> bool:
+        """Whether no tensor is read, since files that hold pieces of all are not as recorded."""
+        return self.recorded and bool(self.problems) and self.traits.scattered
 
     def _table(self) -> Table:
-        if self.manifest is not None and not self.problems:
+        if self.manifest is not None and (not self.problems or self.traits.scattered):
             return self.manifest.table
         stored = self.checkpoint.table()
         if self.manifest is None:
@@ -138,11 +132,15 @@ class Reading:
 
     def finish(self) -> Table:
         """Wait for the last byte; the table with digests of what was read."""
+        if self.unread:
+            tensors = {**self.table.tensors, **dict(self._kept())}
+            self.table = replace(self.table, tensors=tensors)
+            return self.table
         loads = self._arena.wait()
         seen: dict[str, TensorRecord] = {}
         for key, record in self.table.tensors.items():
             if key not in loads:
-                seen[key] = self._surveyed(record, self.checkpoint.read(key))
+                seen[key] = self._surveyed(record, self.checkpoint.read(record.own_key))
                 continue
             found = loads[key]
             if found.array is not None:
@@ -154,6 +152,13 @@ class Reading:
         seen.update(self._kept())
         self.table = replace(self.table, tensors=seen)
         return self.table
+
+    def call(self, table: Table) -> None:
+        """Have the tensors under the keys of another table, whose `stored_as` tells these keys."""
+        if self._values:
+            records = table.tensors.values()
+            self._values = {r.key: self._values[r.own_key] for r in records}
+        self.table = table
 
     def _surveyed(self, record: TensorRecord, array: Array) -> TensorRecord:
         if self._keep:
@@ -192,7 +197,7 @@ class Reading:
                 raise CorruptCheckpointError(self.path, f"{record.label}: its companion is missing")
             array = found
         elif record.extent is None:
-            array = self.checkpoint.read(record.key)
+            array = self.checkpoint.read(record.own_key)
         else:
             arena = Arena(self.checkpoint.files(), [record], count_nonfinite=False)
             load = arena.read()[record.key]

@@ -8,10 +8,12 @@ from pathlib import Path
 from kerasguard.errors import ManifestMissingError
 from kerasguard.manifest import Manifest
 from kerasguard.storage import sidecar
+from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.storage.file_survey import skeleton_differences
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import TensorRecord
 
-__all__ = ["enriched", "manifest_of"]
+__all__ = ["enriched", "manifest_of", "problems_of"]
 
 
 def manifest_of(path: Path, policy: ManifestPolicy | Manifest) -> Manifest | None:
@@ -39,3 +41,15 @@ def enriched(stored: TensorRecord, known: TensorRecord | None) -> TensorRecord:
     if known is None or known.spec != stored.spec:
         return stored
     return replace(known, digest=None, nonfinite=None, extent=stored.extent)
+
+
+def problems_of(checkpoint: Checkpoint, manifest: Manifest | None) -> tuple[str, ...]:
+    """Damage outside the tensors: against the manifest, else what the container tells."""
+    if manifest is None:
+        return tuple(checkpoint.verify_container())
+    return tuple(
+        f"{name}: bytes outside the tensors differ from the manifest; the file changed after "
+        "it was recorded: take it from a copy, or load what is there by "
+        'manifest="ignore"'
+        for name in skeleton_differences(checkpoint.files(), manifest)
+    )

@@ -42,6 +42,7 @@ _WAYS: Mapping[str, type[Addressing]] = {
     "objects": ByObjects,
     "variables": Addressing,
     "listed": ByList,
+    "paths": Addressing,
 }
 
 

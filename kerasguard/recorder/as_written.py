@@ -67,7 +67,7 @@ def compare(live: Any, checkpoint: Checkpoint, stored: Table) -> None:
 def _differing(live: Any, checkpoint: Checkpoint, stored: Table) -> dict[str, str]:
     """By label, the digests of what a model holds and its checkpoint does not."""
     with_optimizer = any(record.role == "optimizer" for record in stored.tensors.values())
-    if checkpoint.traits.keys == "walk":
+    if checkpoint.traits.keys in ("walk", "paths"):
         return dict(_by_key(live, stored, with_optimizer=with_optimizer))
     if checkpoint.traits.keys == "order":
         return dict(_by_value(live.model, stored, with_optimizer=with_optimizer))

@@ -24,7 +24,7 @@ from kerasguard.recorder.background import Background
 from kerasguard.storage.commit import signatures, staged
 from kerasguard.storage.remote import is_remote, local_path
 
-__all__ = ["Context", "recorded", "unrecorded"]
+__all__ = ["Context", "recorded", "told_of", "unrecorded"]
 
 _thread = threading.local()
 
@@ -256,13 +256,18 @@ class _Save:
 
     def training(self) -> Mapping[str, Any]:
         """Epoch and metrics of the callback that was armed last, and the optimizer's step."""
-        told = dict(self.contexts[-1].training)
-        iterations = getattr(getattr(self.model, "optimizer", None), "iterations", None)
-        if told and iterations is not None:
-            from kerasguard.models.kerases import backends
-
-            told["step"] = int(backends.to_numpy(iterations)) - 1
-        return told
+        return told_of(self.model, self.contexts)
 
     def _seen(self) -> tuple[object, ...]:
         return signatures(self.place)
+
+
+def told_of(model: Any, contexts: list[Context]) -> Mapping[str, Any]:
+    """Epoch and metrics of the callback that was armed last, and the optimizer's step."""
+    told = dict(contexts[-1].training)
+    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
+    if told and iterations is not None:
+        from kerasguard.models.kerases import backends
+
+        told["step"] = int(backends.to_numpy(iterations)) - 1
+    return told

@@ -25,11 +25,12 @@ from kerasguard.arguments import check_flag, check_probe
 from kerasguard.errors import PatchError
 from kerasguard.recorder.background import Background
 from kerasguard.recorder.guarded_load import BACKUPS, copied_with_its_manifest, guarded
+from kerasguard.recorder.orbax_steps import recorded_steps, saving_method
 from kerasguard.recorder.patched_save import Context, recorded
 
 __all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
 
-_PATHS = {"filepath", "src"}  # what the wrappers look for among the arguments
+_PATHS = {"filepath", "src", "step"}  # what the wrappers look for among the arguments
 _LOADS = ("load_model", "load_weights")
 # Private: what the public functions call. Wrapped to see callers who hold those by name.
 _INNER_LOADS = (
@@ -244,6 +245,8 @@ def _targets() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
     for found in kerases.present(imported=False):
         for owner, name, caller in found.save_targets():
             yield owner, name, partial(saves, called_by=caller)
+    steps = partial(recorded_steps, contexts_of=_contexts)
+    yield (*saving_method(importlib.import_module("keras")), steps)
     copies = partial(copied_with_its_manifest, called_by=BACKUPS)
     yield from _inner((("keras.src.utils.file_utils", "copy"),), copies)
     if not (_state.armed or any(context.loads for context in _everyone())):

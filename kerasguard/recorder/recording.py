@@ -225,10 +225,12 @@ def _with_model(
     saved: bool,
 ) -> tuple[Manifest, bytes]:
     """Add what only the live model knows: names, graph, environment, what Keras did not write."""
-    from kerasguard.models import environment, live_model, optimizer_configs
+    from kerasguard.models import environment, live_model, optimizer_configs, variable_paths
 
     live = live_model.LiveModel.of(model, checkpoint.traits.keys)
     known, table = live.table, manifest.table
+    if checkpoint.traits.keys == "paths":
+        table = variable_paths.walked(table, live)
     if saved:
         compare(live, checkpoint, table)
     told, more = probe.made(live, table, saved=saved)
@@ -259,6 +261,7 @@ def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:
         digest=stored.digest,
         nonfinite=stored.nonfinite,
         extent=stored.extent,
+        stored_as=stored.stored_as,
     )
 
 

@@ -103,7 +103,12 @@ def keep(
 
 
 def _is_missing(record: TensorRecord, table: Table) -> bool:
-    """Whether a file lacks it: TensorFlow's have what an optimizer of tf_keras does not list."""
+    """Whether a file lacks it.
+
+    TensorFlow's have what an optimizer of tf_keras does not list, Orbax' have seeds and metrics.
+    """
+    if record.key in table.tensors:
+        return False
     own = (r for r in table.tensors.values() if r.role == "optimizer")
     there = {(r.layer or r.key.rpartition("/")[0], r.slot) for r in own}
     return record.role != "optimizer" or (bool(there) and (record.layer, record.slot) not in there)
@@ -114,7 +119,7 @@ def _written(live: Any, checkpoint: Checkpoint, table: Table) -> Collection[str]
 
     A legacy HDF5 file has other keys, and holds the state of the compiled optimizer only.
     """
-    if checkpoint.traits.keys == "walk":
+    if checkpoint.traits.keys in ("walk", "paths"):
         return table.tensors
     if checkpoint.traits.keys != "order":
         return None

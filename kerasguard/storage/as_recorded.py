@@ -49,8 +49,9 @@ def as_recorded(
 ) -> bool:
     """Whether every file, and every digest in the manifest, is that of the bytes that are there.
 
-    False also where the manifest alone cannot tell: a tensor that lies in pieces or compressed, a
-    file that was renamed together with others.
+    False also where the manifest alone cannot tell: a file that was renamed together with others.
+    Bytes that are in no tensor's extent are in the files' skeletons, so a tensor that lies in
+    pieces or compressed is as recorded where these are.
 
     Args:
         files: of the checkpoint, as `opened`.
@@ -65,7 +66,9 @@ def as_recorded(
                 return False
             continue
         extent = tensor.extent
-        if extent is None or extent.file not in tensors or extent.length != tensor.spec.nbytes:
+        if extent is None:
+            continue
+        if extent.file not in tensors or extent.length != tensor.spec.nbytes:
             return False
         tensors[extent.file].append(tensor)
     return len(files) > 0 and all(

@@ -31,20 +31,24 @@ class Traits:
         keys: what a tensor's key is: `walk`, the path by which Keras 3 walks a model
             (`layers/dense/vars/0`); `order`, a place among layers in the order that they were
             created in; `objects`, the attributes that lead to it; `variables`, a variable's path;
-            `listed`, a place in the list of a model's weights.
+            `listed`, a place in the list of a model's weights;
+            `paths`, the same below what the variable is for (`trainable_variables/head/kernel`).
         config: the form of an architecture in it: `keras3`, with modules; `legacy`, as in HDF5
             files; `tensorflow`, as in object graphs; empty where it holds weights only.
         complete: whether Keras writes into it what layers keep beside their weights: vocabularies,
             boundaries and other assets.
         program: whether it is a program that can be run where it has no usable config.
+        scattered: whether tensors lie in pieces all over its files, so that a file that is not as
+            recorded leaves none of them to be read.
         folder: whether it is a whole folder, with nothing below that is a checkpoint of its own.
         suffixes: endings that its writers give to its name.
     """
 
-    keys: Literal["walk", "order", "objects", "variables", "listed"]
+    keys: Literal["walk", "order", "objects", "variables", "listed", "paths"]
     config: Literal["", "keras3", "legacy", "tensorflow"] = ""
     complete: bool = False
     program: bool = False
+    scattered: bool = False
     folder: bool = False
     suffixes: tuple[str, ...] = ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -104,7 +105,10 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     arrays = {variable.path: variable.numpy() for variable in model.weights}
     safetensors.numpy.save_file(arrays, folder / "m.safetensors", metadata={"format": "np"})
     np.savez(folder / "m.npz", **arrays)
+    # Orbax needs JAX, and nothing else here does.
+    shutil.copytree(Path(__file__).parents[1] / "golden" / "orbax", folder / "orbax")
     return {
+        "orbax": folder / "orbax" / "0",
         "keras_zip": folder / "m.keras",
         "legacy_h5": folder / "m.h5",
         "weights_h5": folder / "m.weights.h5",

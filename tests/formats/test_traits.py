@@ -56,7 +56,8 @@ def test_marks_of_formats_are_known_to_formats_and_storage_only(repository: Path
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_says_what_it_is(kind: type) -> None:
-    assert kind.traits.keys in ("walk", "order", "objects", "variables", "listed")  # type: ignore[attr-defined]
+    known = ("walk", "order", "objects", "variables", "listed", "paths")
+    assert kind.traits.keys in known  # type: ignore[attr-defined]
     assert kind.parts([]).get("x", set()) == set()  # type: ignore[attr-defined]
 
 
