@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from kerasguard.arguments import (
@@ -17,7 +17,7 @@ from kerasguard.arguments import (
     check_text,
 )
 from kerasguard.errors import ArgumentError
-from kerasguard.models.kerases import KERAS3, Keras, of, present
+from kerasguard.models.kerases import Keras, of, present
 from kerasguard.models.kerases.callback import Callback
 from kerasguard.models.monitored import directions
 from kerasguard.recorder.background import Background
@@ -115,7 +115,7 @@ class WeightManifestCallback(Callback):
         self._recording = Context(strict=strict, probe=probe)
         self._retention = None if keep is None else Retention(keep, monitor)
         self._monitored, self._fitting, self._batch = (monitor, mode), False, -1
-        self._saver = None if filepath is None else _saver(KERAS3, os.fspath(filepath), options)
+        self._saver = None if filepath is None else _saver(present(), os.fspath(filepath), options)
         # Else Keras waits for every batch's result.
         self.async_safe = self._saver is None or save_freq == "epoch"
 
@@ -128,11 +128,13 @@ class WeightManifestCallback(Callback):
     def set_model(self, model: Any) -> None:
         """Keras tells which model; its saves are recorded from now on."""
         super().set_model(model)
+        filepath, options = self._given
+        if filepath is not None and model is not None:
+            own = of(model)  # the saver stays where it is its own, and with it what was best so far
+            if not isinstance(self._saver, own.functions("callbacks").ModelCheckpoint):
+                self._saver = _saver((own,), os.fspath(filepath), options)
         if model is not None:
             arm(model, self._recording)
-        filepath, options = self._given
-        if filepath is not None and of(model) is not KERAS3:
-            self._saver = _saver(of(model), os.fspath(filepath), options)
         if self._saver is not None:
             self._saver.set_model(model)
 
@@ -260,10 +262,12 @@ def _check_saver(options: dict[str, Any], filepath: object, *, with_best: bool) 
             )
 
 
-def _saver(keras: Keras, filepath: str, options: dict[str, Any]) -> Any:
-    try:
-        return keras.functions("callbacks").ModelCheckpoint(filepath, **options)
-    except ValueError as error:  # Keras' answer to a suffix that it does not write
-        if keras is KERAS3 and len(present()) > 1:
-            return _saver(present()[1], filepath, options)  # for a model of tf_keras, maybe
-        raise ArgumentError(f"filepath={filepath!r}: {error}") from error
+def _saver(kerases: Sequence[Keras], filepath: str, options: dict[str, Any]) -> Any:
+    """`ModelCheckpoint` of the first Keras that writes a file of this name."""
+    refused: ValueError | None = None
+    for keras in kerases:
+        try:
+            return keras.functions("callbacks").ModelCheckpoint(filepath, **options)
+        except ValueError as error:  # Keras' answer to a suffix that it does not write
+            refused = refused or error
+    raise ArgumentError(f"filepath={filepath!r}: {refused}") from refused

@@ -94,6 +94,7 @@ def nested() -> tuple[Any, Any]:
     return keras.Model(inputs, L.Dense(3, name="head")(tower(inputs))), tower
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_04_a_backbone_out_of_the_whole_and_back(tmp_path: Path, name: str) -> None:
     (old, old_tower), (_, tower) = nested(), nested()
@@ -106,6 +107,7 @@ def test_04_a_backbone_out_of_the_whole_and_back(tmp_path: Path, name: str) -> N
     assert bytes_of(again.get_layer("tower")) == bytes_of(old_tower)
 
 
+@pytest.mark.slow
 def test_05_a_decoder_out_of_an_autoencoder(tmp_path: Path) -> None:
     old = dense("encoder", "decoder")
     path = save(old, tmp_path / "m.keras")
@@ -145,6 +147,7 @@ def test_08_lora(tmp_path: Path) -> None:
     assert state[0] == state[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_09_a_layer_that_a_model_and_a_model_inside_share(tmp_path: Path, name: str) -> None:
     def build() -> Any:
@@ -170,6 +173,7 @@ def test_10_tied_weights(tmp_path: Path) -> None:
     assert len(new.weights) == len(old.weights) == 3
 
 
+@pytest.mark.slow
 def test_11_unfrozen_for_the_second_stage(tmp_path: Path) -> None:
     old = dense("a", "b", "head")
     old.get_layer("a").trainable = False
@@ -214,6 +218,7 @@ def test_19_the_best_weights_into_a_model_that_was_never_built(tmp_path: Path) -
     assert bytes_of(new) == bytes_of(old)
 
 
+@pytest.mark.slow
 def test_20_threads_load_one_file(tmp_path: Path) -> None:
     old = dense("a", "head")
     path, found = save(old, tmp_path / "m.keras"), []
@@ -225,6 +230,7 @@ def test_20_threads_load_one_file(tmp_path: Path) -> None:
     assert [bytes_of(model) for model in found] == [bytes_of(old)] * 4
 
 
+@pytest.mark.slow
 def test_22_another_input_size(tmp_path: Path) -> None:
     old, new = dense("a", "head"), dense("a", "head", inputs=9)
     path = save(old, tmp_path / "m.keras")

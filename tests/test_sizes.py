@@ -55,7 +55,7 @@ def attributes_over_64_kib() -> Any:
     ("make", "name"),
     [
         *itertools.product((long_names, odd_shapes), ("m.keras", "m.h5", "m.weights.h5")),
-        (attributes_over_64_kib, "m.h5"),
+        pytest.param(attributes_over_64_kib, "m.h5", marks=pytest.mark.slow),
     ],
 )
 def test_an_odd_model_comes_back_as_it_was(

@@ -85,6 +85,7 @@ def run(repository: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_what_a_model_lives_on_is_asked_of_the_model(repository: Path) -> None:
     assert "all well" in run(repository, "-c", TRIALS)
 

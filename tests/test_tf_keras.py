@@ -130,6 +130,7 @@ def test_the_callback_saves_as_the_models_own_keras_does(tmp_path: Path) -> None
     assert manifest_of(tmp_path / "1.h5").versions["keras"] == tf_keras.__version__
 
 
+@pytest.mark.slow
 def test_a_save_in_the_background_says_why_it_is_none(tmp_path: Path) -> None:
     model = trained("sequential")
     with kg.patched(background=True), pytest.warns(UserWarning, match="while training waits"):
@@ -185,6 +186,7 @@ def test_a_changed_bit_is_found_and_the_model_stays_as_it_was(tmp_path: Path) ->
         assert same(state(other), before), name
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_configured_otherwise_is_told(tmp_path: Path) -> None:
     def net(activation: str) -> Any:
         inputs = tf_keras.Input((4,))
@@ -202,7 +204,9 @@ def test_a_layer_that_is_configured_otherwise_is_told(tmp_path: Path) -> None:
             policy: Any = "auto" if recorded else "ignore"
             same_net = kg.restore(tmp_path / name, net("relu"), manifest=policy)
             assert "KG107" not in codes(same_net), (name, recorded)
-            if name != "ckpt" and (recorded or name != "m.weights.h5"):  # these hold no config
+            if name in ("ckpt", "saved_model"):
+                continue  # no config of tf_keras in it is compared
+            if recorded or name != "m.weights.h5":  # which holds no config
                 other = kg.restore(tmp_path / name, net("tanh"), manifest=policy)
                 assert any("one" in str(f) for f in other.report.findings if f.code == "KG107"), (
                     name,
@@ -210,6 +214,7 @@ def test_a_layer_that_is_configured_otherwise_is_told(tmp_path: Path) -> None:
                 )
 
 
+@pytest.mark.slow
 def test_adapted_layers_come_back_with_what_tf_keras_forgets(tmp_path: Path) -> None:
     def net(*, adapt: bool) -> Any:
         cut, text = layers.Discretization(num_bins=3), layers.TextVectorization()
@@ -230,6 +235,7 @@ def test_adapted_layers_come_back_with_what_tf_keras_forgets(tmp_path: Path) -> 
             np.testing.assert_array_equal(a, b, err_msg=name)
 
 
+@pytest.mark.slow
 def test_metrics_that_are_stored_stand_in_nobodys_way(tmp_path: Path) -> None:
     model = made("sequential")
     model.fit(X, Y, verbose=0)
@@ -240,6 +246,7 @@ def test_metrics_that_are_stored_stand_in_nobodys_way(tmp_path: Path) -> None:
     assert not kg.restore(tmp_path / "m.keras", made("sequential")).report.findings
 
 
+@pytest.mark.slow
 def test_what_the_model_computes_is_compared(tmp_path: Path) -> None:
     model = trained("functional")
     model.save(tmp_path / "m.keras")
@@ -249,6 +256,7 @@ def test_what_the_model_computes_is_compared(tmp_path: Path) -> None:
     assert not plan.unresolved
 
 
+@pytest.mark.slow
 def test_optimizers_of_before_keras_2_11_do_not_end_a_save_or_a_load(tmp_path: Path) -> None:
     def net() -> Any:
         model = tf_keras.Sequential([tf_keras.Input((4,)), layers.Dense(1)])
@@ -265,6 +273,7 @@ def test_optimizers_of_before_keras_2_11_do_not_end_a_save_or_a_load(tmp_path: P
         assert "KG108" in codes(restored), name  # its state is not restored, and that is told
 
 
+@pytest.mark.slow
 def test_an_overwritten_checkpoint_of_tensorflow_has_the_new_manifest(tmp_path: Path) -> None:
     first, second = trained("sequential"), made("sequential")
     with kg.patched(strict=True), warnings.catch_warnings():

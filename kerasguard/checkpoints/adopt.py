@@ -11,7 +11,7 @@ from typing import Any, Literal
 from kerasguard.checkpoints import inspect
 from kerasguard.checkpoints.scan import places
 from kerasguard.errors import CheckpointNotFoundError, KerasguardError
-from kerasguard.formats import recognised
+from kerasguard.formats import met, recognised
 from kerasguard.recorder.recording import record
 from kerasguard.storage import sidecar
 
@@ -60,7 +60,7 @@ def adopt(path: str | os.PathLike[str], *, dry_run: bool = False) -> Iterator[Ad
         inspect.inspect(place)  # raises, and says what it is instead
         raise CheckpointNotFoundError(place, "no such file; check the path")
     for found, _ in places(place):
-        if recognised(found) is not None:
+        if met(found) is not None:
             yield _adopted(found, dry_run=dry_run)
 
 

@@ -19,7 +19,7 @@ from kerasguard.errors import (
     KerasguardError,
     ManifestMissingError,
 )
-from kerasguard.formats import FORMATS, recognised
+from kerasguard.formats import FORMATS, met
 from kerasguard.formats.tf_checkpoint import index_of
 from kerasguard.manifest import Manifest
 from kerasguard.storage import durable, sidecar
@@ -149,7 +149,7 @@ def _age(place: Path) -> tuple[int, list[int], str]:
 
 def _looked_at(place: Path, *, unrecorded: bool) -> tuple[str, Manifest | None] | PassedOver | None:
     """Format and manifest of one that verifies, or why it does not; None for foreign files."""
-    kind = recognised(place)
+    kind = met(place)
     try:
         manifest = sidecar.read(place)
         if kind is None and manifest is None and not place.name.endswith(_SUFFIXES):

@@ -15,7 +15,7 @@ from kerasguard.arguments import check_flag, check_path
 from kerasguard.blueprint.references import Doubt, doubts
 from kerasguard.checkpoints import inspect
 from kerasguard.errors import ArgumentError, KerasguardError, UnknownFormatError
-from kerasguard.formats import candidates, open_checkpoint, recognised
+from kerasguard.formats import candidates, met, open_checkpoint, recognised
 from kerasguard.storage import sidecar
 from kerasguard.storage.pair import undisturbed
 from kerasguard.storage.remote import is_remote, local_path
@@ -145,7 +145,7 @@ def places(root: Path, skip: Container[str] = frozenset()) -> Iterator[tuple[Pat
 
 def _candidates(root: Path, skip: Container[str]) -> Iterator[tuple[Path, str]]:
     for place, _ in places(root, skip):
-        if kind := recognised(place):
+        if kind := met(place):
             yield place, kind.name
 
 

@@ -27,7 +27,7 @@ from kerasguard.storage import companion, sidecar
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 
-__all__ = ["FORMATS", "candidates", "open_checkpoint", "parts_of", "recognised"]
+__all__ = ["FORMATS", "candidates", "met", "open_checkpoint", "parts_of", "recognised"]
 
 FORMATS: tuple[type[Checkpoint], ...] = (
     KerasZip,
@@ -93,6 +93,13 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def recognised(path: Path) -> type[Checkpoint] | None:
     """The format of what lies at `path`; None where it is no checkpoint or cannot be read."""
     return next((kind for kind in FORMATS if kind.recognises(path)), None)
+
+
+def met(path: Path) -> type[Checkpoint] | None:
+    """The format of what counts as a checkpoint where a folder is searched; None of all else."""
+    kind = recognised(path)
+    data = kind is not None and kind.traits.general and not sidecar.place_of(path).exists()
+    return None if data else kind
 
 
 def candidates(names: Collection[str]) -> list[str]:

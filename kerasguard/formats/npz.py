@@ -53,7 +53,7 @@ class Npz(Checkpoint):
     """
 
     name: ClassVar[str] = "npz"
-    traits: ClassVar[Traits] = Traits("variables", suffixes=(".npz",))
+    traits: ClassVar[Traits] = Traits("variables", general=True, suffixes=(".npz",))
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -68,7 +68,7 @@ class Npz(Checkpoint):
             raise
         if self._headers and all(map(_LISTED.fullmatch, self._headers)):
             self._headers = dict(sorted(self._headers.items(), key=lambda item: int(item[0][4:])))
-            self.traits = Traits("listed", suffixes=(".npz",))  # type: ignore[misc]
+            self.traits = Traits("listed", general=True, suffixes=(".npz",))  # type: ignore[misc]
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -40,6 +40,8 @@ class Traits:
         program: whether it is a program that can be run where it has no usable config.
         scattered: whether tensors lie in pieces all over its files, so that a file that is not as
             recorded leaves none of them to be read.
+        general: whether a file of this format may be anybody's data, so that one in a folder that
+            is searched counts as a checkpoint only where somebody recorded it.
         folder: whether it is a whole folder, with nothing below that is a checkpoint of its own.
         suffixes: endings that its writers give to its name.
     """
@@ -49,6 +51,7 @@ class Traits:
     complete: bool = False
     program: bool = False
     scattered: bool = False
+    general: bool = False
     folder: bool = False
     suffixes: tuple[str, ...] = ()
 

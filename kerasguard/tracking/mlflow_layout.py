@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
-from kerasguard.formats import FORMATS, candidates, parts_of, recognised
+from kerasguard.formats import FORMATS, candidates, met, parts_of, recognised
 from kerasguard.storage import companion
 from kerasguard.storage.sidecar import SUFFIX
 
@@ -147,12 +147,12 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
     inside = sorted(folder.iterdir())
     for path in inside:
         if path.is_dir():
-            if recognised(path):
+            if met(path):
                 yield path
             else:
                 yield from _checkpoints(path)
     for name in candidates([path.name for path in inside if not path.is_dir()]):
-        if recognised(folder / name):
+        if met(folder / name):
             yield folder / name
 
 

@@ -285,6 +285,7 @@ def test_an_archive_of_any_size_is_read(
         assert record.extent.offset < 10_000
 
 
+@pytest.mark.slow
 def test_the_crc_of_a_large_archive_is_checked(tmp_path: Path, members: dict[str, bytes]) -> None:
     path = _large(tmp_path, members, 2 * GIB)
     with open_checkpoint(path) as opened:
@@ -298,6 +299,7 @@ def test_the_crc_of_a_large_archive_is_checked(tmp_path: Path, members: dict[str
         assert "CRC-32" in " ".join(opened.verify_container())
 
 
+@pytest.mark.slow
 def test_an_archive_of_more_than_65_535_members_is_read(
     tmp_path: Path, members: dict[str, bytes]
 ) -> None:

@@ -21,7 +21,7 @@ from kerasguard.errors import ArgumentError, UnrepairableError
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.keras
 FORMATS = (".keras", ".weights.h5", ".h5", "ckpt", "export", ".safetensors")
-COUNT, SAMPLE = 200, 12
+COUNT, SAMPLE = 200, 6
 
 
 class Tied(keras.layers.Layer):

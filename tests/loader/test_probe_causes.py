@@ -94,11 +94,11 @@ def test_another_device_may_round_otherwise(
 ) -> None:
     path, model = tmp_path / "m.weights.h5", scaled(1.0)
     model.save_weights(path)
-    monkeypatch.setattr(live_probe, "device", lambda: recorded_on)
+    monkeypatch.setattr(live_probe, "device", lambda _: recorded_on)
     manifest = kg.record(path, model, probe="layers")
     assert manifest.probe is not None
     assert manifest.probe["device"] == recorded_on
-    monkeypatch.setattr(live_probe, "device", lambda: "cpu")
+    monkeypatch.setattr(live_probe, "device", lambda _: "cpu")
     if found:
         with pytest.raises(kg.UnrepairableError, match="first layer that differs is second"):
             kg.load(path, scaled(1.0005))

@@ -31,7 +31,7 @@ def test_keras_3_answers_every_question() -> None:
         item = getattr(keras3, name)
         if parameters is not None:
             assert list(inspect.signature(item).parameters) == parameters, name
-    assert len(questions()) == 40
+    assert len(questions()) >= 40
 
 
 def test_objects_of_keras_3_are_told_apart() -> None:
