@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from kerasguard.errors import ArgumentError
@@ -23,6 +23,7 @@ __all__ = [
     "check_flag",
     "check_mapping",
     "check_model",
+    "check_observers",
     "check_path",
     "check_patterns",
     "check_place",
@@ -159,14 +160,15 @@ def check_mapping(name: str, value: object, example: str, *, texts: bool = False
         name: the argument's.
         value: what the caller gave; None is no mapping and allowed.
         example: how it looks.
-        texts: whether the values are texts too.
+        texts: whether the values are texts too; else they are classes, functions or objects.
     """
     if value is None:
         return
     if not isinstance(value, Mapping):
         raise ArgumentError(f"{_shown(name, value)} is no mapping; pass {name}={example}")
     for key, item in value.items():
-        if not isinstance(key, str) or (texts and not isinstance(item, str)) or key == "":
+        plain = item is None or isinstance(item, _PLAIN)
+        if not isinstance(key, str) or key == "" or (not isinstance(item, str) if texts else plain):
             pair = f"{{{key!r:.40}: {item!r:.40}}}"
             raise ArgumentError(f"{name}={pair} is not understood; pass {name}={example}")
 
@@ -231,6 +233,17 @@ def check_probe(value: object, *, inputs: bool) -> None:
     """
     if isinstance(value, (str, bytes, int, float)) or value is None or not inputs:
         check_choice("probe", value, (True, False, "layers"))
+
+
+def check_observers(value: object) -> tuple[Callable[[Any], object], ...]:
+    """The functions that are called after a save; refuses what cannot be called."""
+    items = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else [*value]
+    if items is None or not all(callable(item) for item in items):
+        raise ArgumentError(
+            f"{_shown('observers', value)} is no list of functions; pass observers=[function], "
+            "each called with the event of a save"
+        )
+    return tuple(items)
 
 
 def nearest(text: str, known: Iterable[str]) -> str:

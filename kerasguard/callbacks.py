@@ -12,6 +12,7 @@ from kerasguard.arguments import (
     check_choice,
     check_count,
     check_flag,
+    check_observers,
     check_path,
     check_probe,
     check_text,
@@ -111,7 +112,7 @@ class WeightManifestCallback(Callback):
         super().__init__()
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow, self.background = log_to_mlflow, background
-        self._observers, self._given = tuple(observers), (filepath, options)
+        self._observers, self._given = check_observers(observers), (filepath, options)
         self._recording = Context(strict=strict, probe=probe)
         self._retention = None if keep is None else Retention(keep, monitor)
         self._monitored, self._fitting, self._batch = (monitor, mode), False, -1

@@ -88,10 +88,11 @@ def asked(ours: Names, theirs: Names, renames: Mapping[str, str]) -> dict[str, s
 
     Raises:
         ArgumentError: an entry matches no stored layer, or no layer of the model has its new name,
-            or several do; or two stored layers are to be the same one.
+            or several do; or two stored layers are to be the same one, or one is to be two.
     """
     places = _by_name(ours)
     pairs: dict[str, str] = {}
+    given: dict[str, tuple[str, str, str]] = {}
     for old, new in renames.items():
         targets = {s: _new_name(name, s, old, new) for s, name in theirs.items()}
         wanted = {s: target for s, target in targets.items() if target is not None}
@@ -105,6 +106,12 @@ def asked(ours: Names, theirs: Names, renames: Mapping[str, str]) -> dict[str, s
                 raise _several(old, new, keys)
             if pairs.setdefault(keys[0], s) != s:
                 raise _contested(old, new, ours[keys[0]] or keys[0], (pairs[keys[0]], s))
+            first = given.setdefault(s, (keys[0], old, new))
+            if first[0] != keys[0]:
+                raise ArgumentError(
+                    f"renames={{{first[1]!r}: {first[2]!r}, {old!r}: {new!r}}} gives the stored "
+                    f"{theirs[s] or s} to two layers of the model; leave one of them out"
+                )
     return pairs
 
 

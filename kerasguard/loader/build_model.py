@@ -71,6 +71,7 @@ def _taken(reading: Reading, request: Request) -> Prepared:
     findings = (
         *other_function(environment.layers_with_hard_sigmoid(model), writer),
         *other_masks(environment.layers_with_several_masks(model), writer),
+        *(_stateless(model, reading) if request.compile else ()),
     )
     return Prepared(
         assign.Sink(model, keys=reading.traits.keys),
@@ -78,6 +79,22 @@ def _taken(reading: Reading, request: Request) -> Prepared:
         unbuilt=unbuilt.unbuilt(model),
         custom_objects=request.custom_objects or {},
     )
+
+
+def _stateless(model: Any, reading: Reading) -> Iterator[Finding]:
+    """An optimizer that saves no state of its own, as those of before Keras 2.11 in tf_keras."""
+    from kerasguard.models.kerases import is_optimizer
+
+    optimizer = getattr(model, "optimizer", None)
+    held = any(record.role == "optimizer" for record in reading.table.tensors.values())
+    if optimizer is not None and not is_optimizer(optimizer) and not held:
+        yield Finding(
+            "KG108",
+            "optimizer",
+            f"optimizer: the state of a {type(optimizer).__name__} of {type(optimizer).__module__} "
+            "is in no file of this format; training starts with fresh state",
+            Severity.WARNING,
+        )
 
 
 def _shapes(stored: Table) -> list[tuple[int, ...]]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from kerasguard.arguments import check_flag, check_probe
+from kerasguard.arguments import check_flag, check_observers, check_probe
 from kerasguard.errors import PatchError
 from kerasguard.recorder.background import Background
 from kerasguard.recorder.guarded_load import BACKUPS, copied_with_its_manifest, guarded
@@ -212,9 +212,10 @@ def _context(
     check_flag("background", background)
     check_flag("loads", loads)
     check_probe(probe, inputs=False)
+    functions = check_observers(observers)
     observer = observer_for(log_to_mlflow)
     told: list[Callable[[Any], object]] = [] if observer is None else [observer]
-    told += observers
+    told += functions
     worker = Background() if background else None
     return Context(
         strict=strict, observers=tuple(told), probe=probe, background=worker, loads=loads

@@ -41,3 +41,10 @@ def test_an_entry_that_cannot_be_obeyed_is_an_error_that_names_the_nearest(
 def test_a_name_that_several_layers_of_the_model_have_asks_for_the_key() -> None:
     with pytest.raises(ArgumentError, match="by its key: 'x/dense', 'y/dense'"):
         asked({"x/dense": "dense", "y/dense": "dense"}, STORED, {"left": "dense"})
+
+
+def test_a_stored_layer_goes_to_one_layer_of_the_model() -> None:
+    ours, theirs = {"layers/x": "b1", "layers/y": "c"}, {"layers/a": "a1"}
+    with pytest.raises(ArgumentError, match="gives the stored a1 to two layers"):
+        asked(ours, theirs, {"a*": "b*", "a1": "c"})
+    assert asked(ours, theirs, {"a*": "b*", "a1": "b1"}) == {"layers/x": "layers/a"}
