@@ -76,13 +76,7 @@ def _matched(first: Arrays, weights: Mapping[str, TensorRecord], other: Arrays) 
     elif weights.keys() == theirs.keys():
         pairs = {name: name for name in weights}
     else:
-        left, right = sorted(weights.keys() - theirs), sorted(theirs.keys() - weights)
-        sides = [
-            f"{listed(names)} only in {where}"
-            for names, where in ((left, "the first"), (right, "this one"))
-            if names
-        ]
-        raise _unlike(first, other, "; ".join(sides) or "the same tensors under other keys")
+        raise _unlike(first, other, _only(weights, theirs))
     for name, match in pairs.items():
         mine, its = weights[name], theirs[match]
         if mine.spec != its.spec:
@@ -91,6 +85,14 @@ def _matched(first: Arrays, weights: Mapping[str, TensorRecord], other: Arrays) 
         if told[0] and told[1] and _differ(told[0], told[1]):
             raise _unlike(first, other, f"{told[1].name} is another class or configured otherwise")
     return {weights[name].key: match for name, match in pairs.items()}
+
+
+def _only(weights: Mapping[str, object], theirs: Mapping[str, object]) -> str:
+    """What only one of two files has, in a line."""
+    left, right = sorted(weights.keys() - theirs), sorted(theirs.keys() - weights)
+    sides = ((left, "the first"), (right, "this one"))
+    told = "; ".join(f"{listed(names)} only in {where}" for names, where in sides if names)
+    return told or "the same tensors under other keys"
 
 
 def _differ(one: LayerRecord, other: LayerRecord) -> bool:

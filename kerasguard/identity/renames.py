@@ -46,6 +46,13 @@ def spelt_out(renames: Renames | None, stored: Table, expected: Table) -> dict[s
                 raise _unmatched(old.pattern, new, old.pattern, "the checkpoint", texts)
             found |= matched
         return found
+    return _by_function(renames, texts, expected)
+
+
+def _by_function(
+    renames: Callable[[str], str | None], texts: Names, expected: Table
+) -> dict[str, str]:
+    """What a function gives for each stored layer, where the model has it."""
     layers = expected.layers
     known = {layer.name for layer in layers.values()} | set(layers)
     given = {key: renames(text) for key, text in texts.items()}

@@ -199,13 +199,8 @@ class Report:
         lines += [f"  {o.target}: {o.note}" for o in self.outcomes if o.note]
         lines += [f"  {reason}" for reason in (*self.blocked, self.caveat) if reason]
         lines += [f"  {code} is exact: {text}" for code, text in self.evidence.items()]
-        if self.written is not None and self.written.proof:
-            alone = " with Keras alone" if self.written.reader == "keras" else ""
-            lines.append(f"  read back{alone}: {self.written.proof}")
         if self.written is not None:
-            lines += [f"  not in the file: {what}" for what in self.written.lacks]
-        if self.written is not None and self.ok:
-            lines.append(f"  to load it: {self.written.call}")
+            lines += _told_of(self.written, ok=self.ok)
         return printable("\n".join(lines))
 
     def __str__(self) -> str:
@@ -259,3 +254,13 @@ class Report:
 def counted(number: int, noun: str) -> str:
     """`1 place`, `2 places`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _told_of(written: Written, *, ok: bool) -> list[str]:
+    """Lines on the file that a repair wrote."""
+    alone = " with Keras alone" if written.reader == "keras" else ""
+    return [
+        *([f"  read back{alone}: {written.proof}"] if written.proof else []),
+        *(f"  not in the file: {what}" for what in written.lacks),
+        *([f"  to load it: {written.call}"] if ok else []),
+    ]

@@ -15,7 +15,7 @@ When the repair is exact: there is none; load the whole model from the checkpoin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 
 from kerasguard.identity.counterparts import comparable, counterparts
 from kerasguard.identity.evidence import IDLE, placed, weightless
@@ -113,17 +113,8 @@ def _without_weights(expected: Table, stored: Table) -> Iterator[Finding]:
         {k: r for k, r in side.items() if r.class_name not in skip and not _only_rounds(r)}
         for side in (ours, theirs)
     )
-    # A layer whose weights another holds too has none of its own on one side, and may on the other.
-    same = _counts(expected).items() & _counts(stored).items()
-    balanced = {like for like, _ in same}
-    came, gone = (
-        {
-            k: r
-            for k, r in _beyond(*sides).items()
-            if (r.class_name, r.config_digest) not in balanced
-        }
-        for sides in ((mine, other), (other, mine))
-    )
+    as_many = _as_many(expected, stored)
+    came, gone = _beyond(mine, other, as_many), _beyond(other, mine, as_many)
     for key in [k for k in came if k in gone and came[k].class_name == gone[k].class_name]:
         layer, before = came.pop(key), gone.pop(key)
         yield Finding(
@@ -140,6 +131,14 @@ def _without_weights(expected: Table, stored: Table) -> Iterator[Finding]:
     if told:
         message = f"the model {' and '.join(told)}; no weights are concerned, predictions may be"
         yield Finding("KG107", "", message, Severity.WARNING)
+
+
+def _as_many(expected: Table, stored: Table) -> set[tuple[str, str]]:
+    """Kinds of which both graphs have as many layers.
+
+    A layer whose weights another holds too has none of its own on one side, and may on the other.
+    """
+    return {kind for kind, _ in _counts(expected).items() & _counts(stored).items()}
 
 
 def _counts(table: Table) -> Counter[tuple[str, str]]:
@@ -164,7 +163,9 @@ def _vague(layers: Mapping[str, LayerRecord]) -> set[str]:
 
 
 def _beyond(
-    some: Mapping[str, LayerRecord], others: Mapping[str, LayerRecord]
+    some: Mapping[str, LayerRecord],
+    others: Mapping[str, LayerRecord],
+    as_many: Container[tuple[str, str]],
 ) -> dict[str, LayerRecord]:
     """Those for which the others have no like, each like taken once; the same key first."""
     likes: dict[tuple[str, str], list[str]] = {}
@@ -177,7 +178,7 @@ def _beyond(
             free.remove(key)
         elif free:
             free.pop()
-        else:
+        elif (r.class_name, r.config_digest) not in as_many:
             left[key] = r
     return left
 
