@@ -90,7 +90,7 @@ def test_what_a_model_lives_on_is_asked_of_the_model(repository: Path) -> None:
     assert "all well" in run(repository, "-c", TRIALS)
 
 
-@pytest.mark.slow
+@pytest.mark.grid  # many minutes
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])
 def test_every_strategy_restores_what_every_other_saved(
     tmp_path: Path, repository: Path, name: str
