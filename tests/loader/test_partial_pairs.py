@@ -224,6 +224,6 @@ def test_what_was_asked_for_is_loaded_and_nothing_else_changes(tmp_path: Path) -
     judged(range(SAMPLE), tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.grid  # many minutes
 def test_two_hundred_pairs(tmp_path: Path) -> None:
     judged(range(SAMPLE, COUNT), tmp_path)
