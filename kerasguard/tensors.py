@@ -11,7 +11,7 @@ import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 __all__ = [
@@ -140,6 +140,17 @@ class TensorRecord:
     def label(self) -> str:
         """What messages call the tensor: its name, else its key."""
         return self.name or self.key
+
+    def holding(self, stored: TensorRecord, stored_as: str) -> TensorRecord:
+        """This record with the bytes of another one, and the key that the file has them under."""
+        return replace(
+            self,
+            spec=stored.spec,
+            digest=stored.digest,
+            nonfinite=stored.nonfinite,
+            extent=stored.extent,
+            stored_as=stored_as,
+        )
 
 
 Node = tuple[tuple[str, int, int], ...]

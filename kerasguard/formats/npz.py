@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -68,7 +69,7 @@ class Npz(Checkpoint):
             raise
         if self._headers and all(map(_LISTED.fullmatch, self._headers)):
             self._headers = dict(sorted(self._headers.items(), key=lambda item: int(item[0][4:])))
-            self.traits = Traits("listed", general=True, suffixes=(".npz",))  # type: ignore[misc]
+            self.traits = replace(self.traits, keys="listed")  # type: ignore[misc]
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kerasguard.tensors import LayerRecord, TensorRecord, snake_case
 
-__all__ = ["optimizer_layer", "with_slots"]
+__all__ = ["optimizer_layer", "path_in", "with_slots"]
 
 # What Keras 2 called what Keras 3 calls otherwise; the quantities are the same.
 _TODAY = {
@@ -30,6 +30,11 @@ _SETTINGS = frozenset(
     {"beta", "beta_1", "beta_2", "decay", "epsilon", "initial_accumulator_value", "momentum"}
     | {"l1_regularization_strength", "l2_regularization_strength", "learning_rate_power", "rho"}
 )
+
+
+def path_in(key: str) -> str:
+    """The variable's path in a legacy file's key, `model_weights/<layer>/<path>`."""
+    return key.partition("/")[2].partition("/")[2]
 
 
 def with_slots(records: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:

@@ -40,7 +40,7 @@ def as_walked(stored: Table, paths: Paths, *, same: bool) -> Table | None:
         for name, path in pairs.items():
             record = theirs[name]
             for mine in ours[path]:
-                found[mine.key] = _under(mine, record)
+                found[mine.key] = mine.holding(record, record.key)
             walked[record.key] = ours[path][0].key
     missing = [r for r in stored.tensors.values() if r.role == "weight" and r.key not in walked]
     if missing:
@@ -50,17 +50,6 @@ def as_walked(stored: Table, paths: Paths, *, same: bool) -> Table | None:
             of = walked.get(record.slot_of, "") if record.slot_of else ""
             found[key] = replace(record, slot_of=of)
     return replace(stored, tensors=found, addressing="key")
-
-
-def _under(mine: TensorRecord, stored: TensorRecord) -> TensorRecord:
-    return replace(
-        mine,
-        spec=stored.spec,
-        digest=stored.digest,
-        nonfinite=stored.nonfinite,
-        extent=stored.extent,
-        stored_as=stored.key,
-    )
 
 
 def _kind(record: TensorRecord) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kerasguard.formats.optimizer_slots import path_in
 from kerasguard.models.holders import held_at
 from kerasguard.models.kerases import is_optimizer, is_variable, of
 from kerasguard.models.walk import Visit, walk
@@ -202,7 +203,7 @@ def _by_path(variables: Iterable[Any], keys: Sequence[str]) -> list[Any]:
         path = str(variable.path)
         for told in {path, path.partition("/")[2]}:
             found.setdefault(told, []).append(variable)
-    paths = [key.partition("/")[2].partition("/")[2] for key in keys]
+    paths = [path_in(key) for key in keys]
     named = [found.get(path) or found.get(path.partition("/")[2], []) for path in paths]
     return [some[0] for some in named if len(some) == 1]
 

@@ -255,14 +255,7 @@ def _with_model(
 def _named(stored: TensorRecord, live: TensorRecord | None) -> TensorRecord:
     if live is None or live.spec.shape != stored.spec.shape:
         return stored
-    return replace(
-        live,
-        spec=stored.spec,
-        digest=stored.digest,
-        nonfinite=stored.nonfinite,
-        extent=stored.extent,
-        stored_as=stored.stored_as,
-    )
+    return live.holding(stored, stored.stored_as)
 
 
 def _previous_id(path: Path) -> str | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from kerasguard.elements import Array, bytes_of, count_nonfinite, digest
 from kerasguard.errors import ModelError
+from kerasguard.formats.optimizer_slots import path_in
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.storage import companion, safetensors
 from kerasguard.storage.checkpoint import Checkpoint
@@ -142,7 +143,7 @@ def _in_files_terms(hidden: Sequence[Any], live: Any, table: Table) -> list[Any]
 
     stored: dict[str, list[str]] = {}
     for key in table.tensors:  # `model_weights/<layer>/<path of the variable>`
-        stored.setdefault(key.partition("/")[2].partition("/")[2], []).append(key)
+        stored.setdefault(path_in(key), []).append(key)
     keras = kerases.of(live.model)
     paths = {p.record.key: keras.path(p.variable) for p in live.places if p.variable is not None}
     known = {key: stored.get(path, []) for key, path in paths.items()}
