@@ -20,6 +20,7 @@ from kerasguard.arguments import (
 from kerasguard.errors import ArgumentError
 from kerasguard.models.kerases import Keras, of, present
 from kerasguard.models.kerases.callback import Callback
+from kerasguard.models.kerases.workers import is_chief, saves_together
 from kerasguard.models.monitored import directions
 from kerasguard.recorder.background import Background
 from kerasguard.recorder.patching import Context, arm
@@ -73,7 +74,8 @@ class WeightManifestCallback(Callback):
         observers: called after each save with an event whose `path` and `manifest` tell what was
             recorded.
 
-    Under a multi-worker strategy only the chief saves to `filepath` and logs to MLflow.
+    Under a strategy of several workers each of them needs the callback; what the chief saves is
+    recorded and logged to MLflow, and nobody else writes to its path.
 
     Raises:
         ArgumentError: an argument is not understood, or would count with `filepath` only.
@@ -145,10 +147,10 @@ class WeightManifestCallback(Callback):
         self._recording.background = Background() if self.background else None
         self._recording.saves = 0
         self._recording.training = {}
-        observer = observer_for(self.log_to_mlflow) if _is_chief(self.model) else None
+        observer = observer_for(self.log_to_mlflow) if is_chief(self.model) else None
         told: list[Any] = [] if observer is None else [observer]
         told += self._observers
-        if self._retention is not None and _is_chief(self.model):
+        if self._retention is not None and is_chief(self.model):
             self._retention.begin(logged=observer is not None)
             told.append(self._retention)  # last: what MLflow has not got yet stays
         self._recording.observers = tuple(told)
@@ -171,7 +173,7 @@ class WeightManifestCallback(Callback):
                 self._retention.directions = directions(self.model, *self._monitored)
             self._batch = batch
             self._note(logs, _is_last(batch, self.params))
-        if self._saver is not None and _is_chief(self.model):
+        if self._saver is not None and self._saves_here:
             self._saver.on_train_batch_end(batch, logs)
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -183,7 +185,7 @@ class WeightManifestCallback(Callback):
         """The epoch's metrics as every callback gets them."""
         metrics = dict(logs or {})
         self._recording.training = {"epoch": epoch, "metrics": metrics, "complete": True}
-        if self._saver is not None and _is_chief(self.model):
+        if self._saver is not None and self._saves_here:
             self._saver.on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -209,6 +211,11 @@ class WeightManifestCallback(Callback):
                 "saved of this model from now on is recorded."
             )
 
+    @property
+    def _saves_here(self) -> bool:
+        """Whether this worker calls Keras' save; tf_keras keeps what it writes out of the way."""
+        return is_chief(self.model) or saves_together(self.model)
+
     def _note(self, logs: dict[str, Any] | None, complete: bool | None) -> None:
         # A new dict each time: the save that reads it may run in another thread.
         training = self._recording.training
@@ -222,18 +229,6 @@ def _is_last(batch: int, params: dict[str, Any] | None) -> bool | None:
     """Whether a batch ends its epoch; None where Keras does not know how many there are."""
     steps = (params or {}).get("steps")
     return batch + 1 >= steps if isinstance(steps, int) else None
-
-
-def _is_chief(model: Any) -> bool:
-    """Whether this process is the only worker, or the one that writes for all."""
-    resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
-    kind = getattr(resolver, "task_type", None)
-    if resolver is None or not kind:
-        return True
-    jobs = resolver.cluster_spec().as_dict()
-    if kind == "worker" and not (jobs.get("chief") or jobs.get("master")):
-        return bool(resolver.task_id == 0)
-    return kind in ("chief", "master")
 
 
 def _check(**flags: bool) -> None:

@@ -17,6 +17,7 @@ stops the work.
     ├── ArchitectureError           the stored config cannot be built; nothing was built
     ├── ModelError                  the caller's model cannot take part (never built, ...)
     ├── UnrepairableError           some tensors have no allowed step; see `.report`
+    ├── WorkersError                of several workers one cannot go on, so none does
     ├── OutputError                 what a repair would write is in the way of something
     ├── RestoreError                assigning failed; the model was rolled back
     ├── PatchError                  somebody else patched the same method meanwhile
@@ -50,6 +51,7 @@ __all__ = [
     "UnknownFormatError",
     "UnrepairableError",
     "UnsupportedManifestError",
+    "WorkersError",
 ]
 
 
@@ -158,6 +160,20 @@ class UnrepairableError(KerasguardError):
     def __init__(self, message: str, report: Any) -> None:
         super().__init__(message)
         self.report = report
+
+
+class WorkersError(KerasguardError):
+    """Of the workers that load a checkpoint together one cannot go on, so none of them does.
+
+    Args:
+        name: of the checkpoint; starts the message.
+        message: which workers, why, what to do.
+        reasons: by a worker's rank, why it cannot go on; empty where they lost each other.
+    """
+
+    def __init__(self, name: str, message: str, reasons: Mapping[int, str] | None = None) -> None:
+        super().__init__(f"{name}: {message}")
+        self.reasons = dict(reasons or {})
 
 
 class OutputError(KerasguardError):

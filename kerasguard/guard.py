@@ -122,7 +122,9 @@ def restore(
             Where the checkpoint tells an architecture itself, the model that `config` describes
             is compared with it, as one of yours is.
         strategy: a `tf.distribute` strategy or a `keras.distribution` to create the model under; by
-            default the active one. A model of yours has to live on it already.
+            default the active one. A model of yours has to live on it already. Under one of several
+            workers all of them make the same call, each with a file of its own: all load the same
+            checkpoint, or none does.
         custom_objects: classes and functions that the stored config names.
         compile: restore optimizer, loss and metrics too.
         skip: patterns of paths of the model's variables and layers that keep their values, and
@@ -164,6 +166,7 @@ def restore(
         UnrepairableError: some tensor has no step that `repair` allows; nothing was assigned.
         RestoreError: assigning failed; the model holds what it held before, unless the message
             says otherwise (`memory="low"`).
+        WorkersError: one of several workers cannot go on; all of them raise it.
     """
     with attempt(Request.of(locals())) as found:
         return found.run()

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
 from kerasguard.loader.given_config import given_config
+from kerasguard.loader.peers import Peers, failing, peers_of, planned
 from kerasguard.loader.pinned import check_files, check_weights
 from kerasguard.loader.probe_check import not_compared, probed
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
 from kerasguard.loader.selection import Selection, select
-from kerasguard.loader.sources import at_hand, named, report_of
+from kerasguard.loader.sources import named, report_of
+from kerasguard.loader.together import opened, opened_together
+from kerasguard.planning.agreement import Statement
 from kerasguard.planning.findings import Finding, skipping
 from kerasguard.planning.gc_pause import uncollected
 from kerasguard.planning.plan import RepairPlan
@@ -70,6 +73,7 @@ class Attempt:
         prepared: the model to restore into.
         decided: the plan.
         selection: what keeps its values.
+        peers: the other workers that do the same; None where there are none.
     """
 
     request: Request
@@ -77,6 +81,7 @@ class Attempt:
     prepared: Prepared
     decided: RepairPlan
     selection: Selection
+    peers: Peers | None = None
 
     def report(self, **more: Any) -> Report:
         """What is known before anything was assigned."""
@@ -104,6 +109,13 @@ class Attempt:
             table = self.prepared.target.table
             raise UnrepairableError(_refusal(self.request, decided, table, taken_back), report)
 
+    def _checked(self, report: Report | None) -> None:
+        """With everything assigned: what the model computes, and whether every worker is as far."""
+        if report is not None:
+            self._probe(report)
+        if self.peers is not None:
+            self.peers.agree(Statement("done"), "model")
+
     def run(self, **more: Any) -> Restored:
         """Assign everything; raises as `restore`."""
         from kerasguard.models import placement
@@ -114,12 +126,15 @@ class Attempt:
             raise UnrepairableError(_refusal(self.request, decided, target.table), report)
         skipped = not_compared(target.model, decided.skipped) if self._told else ()
         report = replace(report, findings=(*report.findings, *skipped))
-        probe = None if skipped else partial(self._probe, report)
-        with uncollected():
+        checks = partial(self._checked, None if skipped else report)
+        with uncollected(), failing(self.peers, "model"):
             values = reading.values(decided.steps)
             assets = self.selection.assets(reading.assets(), target)
-            proven = target.assign(values, assets, probe)
+            proven = target.assign(values, assets, checks)
+        with uncollected():
             self.prepared.finish(values)
+            if self.peers is not None:
+                self.peers.share(self.prepared.initialised)
         report = replace(
             report,
             outcomes=tuple(_outcomes(reading, decided, values, proven)),
@@ -141,20 +156,24 @@ def attempt(request: Request) -> Iterator[Attempt]:
     scoped = {**environment.scoped_objects(), **(request.custom_objects or {})}
     request = replace(request, custom_objects=scoped)
     given = None if request.config is None else given_config(request.config)
+    peers = peers_of(request.strategy, request.model, named(request.path))
     with (
-        at_hand(request.path, request.manifest) as (local, found),
-        Reading(local, found, keep=request.in_one_pass) as reading,
+        opened(request) if peers is None else opened_together(request, peers) as (reading, found),
         placement.scope(request.strategy, request.model),
     ):
-        if request.digest is not None:
-            check_files(reading, request.digest, own_model=request.own_model)
-        with uncollected():
-            prepared = prepare(reading, request, given)
-            selection = select(prepared, request)
-            decided = plan_restore(prepared, reading, request, selection)
-        if request.digest is not None:
-            check_weights(reading, request.digest)
-        yield Attempt(request, reading, prepared, decided, selection)
+        with failing(peers, "plan"):
+            if request.digest is not None:
+                check_files(reading, request.digest, own_model=request.own_model)
+            with uncollected():
+                prepared = prepare(reading, request, given)
+                prepared = replace(prepared, findings=(*found, *prepared.findings))
+                selection = select(prepared, request)
+                decided = plan_restore(prepared, reading, request, selection)
+            if request.digest is not None:
+                check_weights(reading, request.digest)
+        if peers is not None:
+            peers.agree(planned(decided), "plan")
+        yield Attempt(request, reading, prepared, decided, selection, peers)
 
 
 def _outcomes(

@@ -41,3 +41,8 @@ class Prepared:
         """Give their initial values to variables that no step filled."""
         if self.built is not None:
             self.built.skipped.fill(except_variables=self.target.filled_by(values))
+
+    @property
+    def initialised(self) -> list[Any]:
+        """The model's variables that got what their initialisers make, since no step fills them."""
+        return [] if self.built is None else self.built.initialised

@@ -56,6 +56,7 @@ class Reading:
     ) -> None:
         self._keep = keep
         self._values: dict[str, Array] = {}
+        self._finished = False
         self.config: GivenConfig | None = None  # what a caller gave in the place of a stored one
         self.path = source if isinstance(source, Path) else source.path
         with undisturbed(self.path):
@@ -131,7 +132,10 @@ class Reading:
         self._arena.start()
 
     def finish(self) -> Table:
-        """Wait for the last byte; the table with digests of what was read."""
+        """Wait for the last byte, once; the table with digests of what was read."""
+        if self._finished:
+            return self.table
+        self._finished = True
         if self.unread:
             tensors = {**self.table.tensors, **dict(self._kept())}
             self.table = replace(self.table, tensors=tensors)

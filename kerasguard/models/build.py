@@ -13,6 +13,7 @@ from kerasguard.blueprint.objects import copied
 from kerasguard.errors import ArchitectureError
 from kerasguard.models.fast_build import less_work
 from kerasguard.models.kerases import KERAS3
+from kerasguard.models.kerases.backends import is_read_together
 from kerasguard.models.placeholders import Skipped, skip_initialisers, wait
 
 __all__ = ["Built", "build", "compile_model", "deserialize"]
@@ -30,6 +31,15 @@ class Built(NamedTuple):
 
     model: Any
     skipped: Skipped
+
+    @property
+    def initialised(self) -> list[Any]:
+        """The model's variables that got what their initialisers make, in order.
+
+        What each replica keeps for itself is not among them.
+        """
+        found = self.skipped.initialised
+        return [v for v in _variables(self.model) if id(v) in found and not is_read_together(v)]
 
 
 def build(

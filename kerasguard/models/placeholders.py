@@ -45,9 +45,13 @@ that were built and dropped on the way."""
 
 
 class Skipped:
-    """The variables that hold a placeholder, and the initialisers that they did not run."""
+    """The variables that hold a placeholder, and the initialisers that they did not run.
+
+    `initialised` has the ids of those that `fill` has given what their initialisers make.
+    """
 
     def __init__(self) -> None:
+        self.initialised: set[int] = set()
         self._pending: dict[int, weakref.ref[Any]] = {}
         self._zeros: Array = np.zeros(0, np.uint8)
         self._tensors: dict[tuple[tuple[int, ...], str], Any] = {}
@@ -85,6 +89,7 @@ class Skipped:
             initialiser = self.settle(variable)
             if initialiser is not None:
                 variable.assign(initialiser())
+                self.initialised.add(id(variable))
         self._pending.clear()
         self._tensors.clear()
 

@@ -16,7 +16,14 @@ import numpy as np
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import RestoreError
 from kerasguard.models.journal import UNCHANGED
-from kerasguard.models.kerases.backends import components, on_tensorflow, synchronization, to_numpy
+from kerasguard.models.kerases.backends import (
+    components,
+    inner,
+    is_read_together,
+    on_tensorflow,
+    synchronization,
+    to_numpy,
+)
 from kerasguard.models.kerases.homes import replicas_apart
 from kerasguard.models.live_model import Place, places
 from kerasguard.models.variables import same_on_replicas
@@ -109,6 +116,9 @@ def same_bytes(value: Any, array: Array) -> bool:
     """Whether a variable (on every replica), a tensor or an array has exactly these bytes."""
     if value is None:
         return False
+    if is_read_together(value):
+        share = _share(value, array)
+        return share is not None and all(_equal(to_numpy(p), share) for p in components(value))
     if on_tensorflow() and not _summed(value):
         read = (p.read_value() if hasattr(p, "read_value") else p for p in components(value))
         return all(_equal(to_numpy(part), array) for part in read)
@@ -118,6 +128,19 @@ def same_bytes(value: Any, array: Array) -> bool:
 def _summed(value: Any) -> bool:
     """Whether each replica has its own part, summed up or averaged when it is read."""
     return synchronization(value) == "on_read"
+
+
+def _share(variable: Any, array: Array) -> Array | None:
+    """What every replica has of a value that several workers would have to read together.
+
+    Asked of this worker's replicas alone: another one may have failed. None where the parts do
+    not make up the value.
+    """
+    if "SUM" not in str(getattr(variable, "aggregation", "")).upper():
+        return array
+    count = inner(variable).distribute_strategy.num_replicas_in_sync
+    share = np.asarray(array / count, array.dtype)
+    return share if np.array_equal(share * count, array) else None
 
 
 def _equal(found: Array, array: Array) -> bool:

@@ -78,8 +78,10 @@ def _by_key(live: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple
     """What has another value under its key, or is not there.
 
     A layer of which nothing was written was left out by whoever saved (`objects_to_skip` of
-    Keras); the manifest does not have it either, and a load names it.
+    Keras); the manifest does not have it either, and a load names it. What several workers would
+    have to read together is not compared: this one records alone.
     """
+    from kerasguard.models.kerases.backends import is_read_together
     from kerasguard.models.variables import held
 
     written = {_holder(key) for key in stored.tensors}
@@ -88,6 +90,8 @@ def _by_key(live: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple
             continue
         found = stored.tensors.get(place.record.key)
         if found is None and _holder(place.record.key) not in written:
+            continue
+        if found is not None and is_read_together(place.value):
             continue
         mine = _digest_as(found, held(place.value))
         if found is None or mine != found.digest:
@@ -102,6 +106,7 @@ def _holder(key: str) -> str:
 def _by_value(model: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple[str, str]]:
     """What the file holds less often than the model, where its keys are not the model's."""
     from kerasguard.models.kerases import KERAS3, of, variables_of
+    from kerasguard.models.kerases.backends import is_read_together
     from kerasguard.models.variables import held
 
     left = Counter(record.digest for record in stored.tensors.values())
@@ -112,6 +117,8 @@ def _by_value(model: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tu
     }
     weights = [w for w in model.weights if hasattr(w, "assign") and id(w) not in own]
     for variable in (*weights, *(variables_of(model.optimizer) if with_optimizer else ())):
+        if is_read_together(variable):
+            continue
         found = digest(held(variable))
         if left[found] < 1:
             yield of(model).path(variable), found

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kerasguard.errors import KerasguardError
-from kerasguard.recorder import elsewhere, notices, recording
+from kerasguard.recorder import elsewhere, notices, recording, workers
 from kerasguard.recorder.background import Background
 from kerasguard.storage.commit import signatures, staged
 from kerasguard.storage.remote import is_remote, local_path
@@ -189,17 +189,22 @@ class _Save:
 
     def started(self) -> Any:
         """Save in the background where that was asked for and can be done, else here and now."""
+        from kerasguard.models.kerases import workers as processes
+
+        if not processes.is_chief(self.model):
+            return self.beside_the_chiefs()
+        workers.announce(self.model, self.place)
         observers = tuple(dict.fromkeys(o for c in self.contexts for o in c.observers))
-        workers = [c.background for c in self.contexts if c.background is not None]
-        if workers:
+        threads = [c.background for c in self.contexts if c.background is not None]
+        if threads:
             told = self.training()
 
             def save(observer: recording.Observer) -> None:
                 self.run((observer,), lambda: told)
 
-            workers[-1].wait()
+            threads[-1].wait()
             apart = "format" not in self.bound.arguments and self._probe() is False
-            if apart and workers[-1].start(self.model, save, observers):
+            if apart and threads[-1].start(self.model, save, observers):
                 return None
         return self.run(observers, self.training)
 
@@ -247,6 +252,16 @@ class _Save:
         """What the latest of the contexts wants that want any."""
         wanted = [c.probe for c in self.contexts if c.probe is not None and c.probe is not False]
         return wanted[-1] if wanted else False
+
+    def beside_the_chiefs(self) -> Any:
+        """The save of a worker that is not the chief: Keras' own, and never over the chief's."""
+        with unrecorded(), staged(self.place) as stage:
+            stage.write(self.write)
+            if stage.checkpoint is not None and not workers.is_chiefs(self.model, self.place):
+                stage.commit(None)
+        for context in self.contexts:
+            context.saves += 1
+        return self.result
 
     def without_manifest(self) -> None:
         """The save alone; an older manifest would call it a forgery."""

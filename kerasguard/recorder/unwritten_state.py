@@ -74,6 +74,7 @@ def keep(
     """
     from kerasguard.models import assets, kerases
     from kerasguard.models import unwritten as keras_unwritten
+    from kerasguard.models.kerases.backends import is_read_together
 
     hidden = keras_unwritten.hidden_state(
         live.model,
@@ -84,6 +85,7 @@ def keep(
     )
     legacy = {id(v) for v in live.model.weights} if checkpoint.traits.keys == "order" else set()
     hidden = [h for h in hidden if id(h.holder) not in legacy and h.known]
+    hidden = [h for h in hidden if not is_read_together(h.holder)]  # this worker records alone
     hidden = [h for h in hidden if _is_missing(h.record, table)]
     if checkpoint.traits.keys == "order":
         hidden = _in_files_terms(hidden, live, table)

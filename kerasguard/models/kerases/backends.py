@@ -18,10 +18,12 @@ __all__ = [
     "components",
     "device",
     "inner",
+    "is_read_together",
     "is_resource",
     "is_tensorflow_variable",
     "is_traced",
     "on_tensorflow",
+    "several_processes",
     "several_workers",
     "synchronization",
     "to_numpy",
@@ -67,6 +69,22 @@ def synchronization(variable: Any) -> str:
     """How replicas are kept in step: `auto`, `on_write`, `on_read`: each has a part of its own."""
     told = getattr(variable, "synchronization", "auto")
     return str(getattr(told, "name", told)).lower()
+
+
+def is_read_together(variable: Any) -> bool:
+    """Whether reading it is a collective: every replica has its part, and several workers do."""
+    if synchronization(variable) != "on_read":
+        return False
+    strategy = getattr(inner(variable), "distribute_strategy", None)
+    return several_processes(getattr(strategy, "extended", None))
+
+
+def several_processes(extended: Any) -> bool:
+    """Whether a strategy of TensorFlow's runs in several processes that do the same.
+
+    A coordinator of parameter servers has workers too, and does what is to be done alone.
+    """
+    return hasattr(extended, "_id_in_cluster") and int(getattr(extended, "_num_workers", 1)) > 1
 
 
 def is_resource(variable: Any) -> bool:

@@ -1,0 +1,196 @@
+"""The workers that load a checkpoint together: each says how far it is, and all do the same.
+
+Worker 0 decides. It waits for what the others say and tells all of them what follows, so that a
+worker that comes too late is told that it does. Before anybody has agreed no worker begins what it
+cannot do alone: under a strategy of several workers creating a variable is such a thing.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasguard.errors import ArgumentError, WorkersError
+from kerasguard.planning.agreement import Statement, Verdict, on_results
+from kerasguard.planning.plan import RepairPlan
+
+if TYPE_CHECKING:
+    from kerasguard.models.kerases.workers import Channel
+
+__all__ = ["LIMIT", "Decide", "Peers", "failing", "peers_of", "planned"]
+
+LIMIT = "KERASGUARD_WORKERS_TIMEOUT"
+"""The environment variable that says how many seconds a worker waits for another one."""
+_USUAL = 300.0
+_loads = itertools.count()
+
+Decide = Callable[[Sequence[Statement | None]], Verdict]
+
+
+def peers_of(strategy: Any, model: Any, name: str) -> Peers | None:
+    """The workers that take part in a load; None where this process does it alone.
+
+    Args:
+        strategy: that the caller gave; None for what is active.
+        model: of the caller's, if there is one.
+        name: what messages call the checkpoint.
+
+    Raises:
+        ArgumentError: the limit is no number of seconds.
+    """
+    from kerasguard.models.kerases import workers
+
+    channel = workers.channel(strategy, model)
+    return None if channel is None else Peers(channel, name, limit())
+
+
+def limit() -> float:
+    """How many seconds a worker waits for another one."""
+    told = os.environ.get(LIMIT, "")
+    with contextlib.suppress(ValueError):
+        if not told or 0 < float(told) < float("inf"):
+            return float(told or _USUAL)
+    raise ArgumentError(f"{LIMIT}={told!r:.40} in the environment is no number of seconds")
+
+
+def planned(decided: RepairPlan) -> Statement:
+    """What a worker says of its plan. Messages name files, which lie elsewhere on each."""
+    steps = [step.to_dict() for step in decided.steps]
+    told = json.dumps([steps, [(f.code, f.key) for f in decided.unresolved]], sort_keys=True)
+    return Statement("done", content=hashlib.sha256(told.encode()).hexdigest())
+
+
+def failing(peers: Peers | None, what: str) -> contextlib.AbstractContextManager[None]:
+    """`Peers.failing` where there are any."""
+    return contextlib.nullcontext() if peers is None else peers.failing(what)
+
+
+class Peers:
+    """All workers of one load, this one included.
+
+    Args:
+        channel: how they reach each other.
+        name: what messages call the checkpoint.
+        seconds: that one waits for another at most.
+    """
+
+    def __init__(self, channel: Channel, name: str, seconds: float) -> None:
+        self.channel, self.name, self.seconds = channel, name, seconds
+        # Every worker makes the same calls, so that the n-th one is the same on all.
+        self.room = f"kerasguard/{next(_loads)}"
+        self._stages = itertools.count()
+        self.rank = channel.rank
+
+    @property
+    def silence(self) -> str:
+        """What is said of a worker that said nothing."""
+        return (
+            f"said nothing for {self.seconds:g} s ({LIMIT} in the environment); every worker has "
+            "to make the same call"
+        )
+
+    def settle(self, mine: Statement, decide: Decide) -> Verdict:
+        """What all workers do, after each has said what it found.
+
+        Raises:
+            WorkersError: the workers no longer reach each other.
+        """
+        place = f"{self.room}/{next(self._stages)}"
+        try:
+            return self._led(place, mine, decide) if self.rank == 0 else self._told(place, mine)
+        except WorkersError:
+            raise
+        except Exception as error:  # of the engine, when a worker has died
+            reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            raise WorkersError(self.name, f"the workers lost each other: {reason}") from error
+
+    def _led(self, place: str, mine: Statement, decide: Decide) -> Verdict:
+        said: list[Statement | None] = [mine]
+        for rank in range(1, self.channel.count):
+            text = self.channel.get(f"{place}/{rank}", self.seconds)
+            said.append(None if text is None else Statement.from_text(text))
+        verdict = decide(said)
+        self.channel.put(f"{place}/verdict", verdict.to_text())
+        for rank, one in enumerate(said):
+            if rank and one is not None:
+                self.channel.drop(f"{place}/{rank}")
+        return verdict
+
+    def _told(self, place: str, mine: Statement) -> Verdict:
+        self.channel.put(f"{place}/{self.rank}", mine.to_text())
+        # Worker 0 waits for each of the others.
+        told = self.channel.get(f"{place}/verdict", self.seconds * self.channel.count)
+        return Verdict({0: self.silence}) if told is None else Verdict.from_text(told)
+
+    def agree(self, mine: Statement, what: str) -> None:
+        """Go on only if all workers do, with the same.
+
+        Raises:
+            WorkersError: one of them does not.
+        """
+        self.check(self.settle(mine, lambda said: on_results(said, what, self.silence)))
+
+    def share(self, variables: Sequence[Any]) -> None:
+        """Give variables that every worker has initialised by itself the values of worker 0.
+
+        Raises:
+            WorkersError: they do not arrive.
+        """
+        from kerasguard.models.kerases.backends import to_numpy
+
+        for number, variable in enumerate(variables):
+            key, own = f"{self.room}/initial/{number}", to_numpy(variable)
+            if self.rank == 0:
+                self.channel.put(key, base64.b64encode(own.tobytes()).decode())
+                continue
+            text = self.channel.get(key, self.seconds)
+            if text is None:
+                raise WorkersError(self.name, f"worker 0 {self.silence}")
+            told = np.frombuffer(base64.b64decode(text), own.dtype).reshape(own.shape)
+            variable.assign(told)
+
+    @contextlib.contextmanager
+    def failing(self, what: str) -> Iterator[None]:
+        """If the block raises before the workers agree, all of them are told why.
+
+        Where every worker fails with the same kind of error, each raises its own.
+        """
+        try:
+            yield
+        except WorkersError:
+            raise  # which all of them got
+        except Exception as error:
+            mine = Statement("failed", content=type(error).__name__, reason=str(error))
+            verdict = self.settle(mine, lambda said: on_results(said, what, self.silence))
+            if verdict.alike:
+                raise
+            raise self.error(verdict) from error
+
+    def check(self, verdict: Verdict) -> None:
+        """Raise what a verdict says.
+
+        Raises:
+            WorkersError: it names a worker that cannot go on.
+        """
+        if verdict.reasons:
+            raise self.error(verdict)
+
+    def error(self, verdict: Verdict) -> WorkersError:
+        """The error that every worker raises."""
+        lines = [f"  worker {rank}: {reason}" for rank, reason in verdict.reasons.items()]
+        hint = f"\n{verdict.hint}" if verdict.hint else ""
+        return WorkersError(
+            self.name,
+            f"not loaded by any of the {self.channel.count} workers, and no model was changed:\n"
+            + "\n".join(lines)
+            + hint,
+            verdict.reasons,
+        )
