@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 import kerasguard as kg
-from kerasguard.callbacks import WeightManifestCallback, _is_chief
+from kerasguard.callbacks import WeightManifestCallback
 from kerasguard.manifest import Manifest
+from kerasguard.models.kerases.workers import leads
 from kerasguard.storage import sidecar
 
 pytestmark = pytest.mark.keras
@@ -260,14 +261,14 @@ def cluster(kind: str, number: int, **jobs: list[str]) -> Any:
     resolver = SimpleNamespace(
         task_type=kind, task_id=number, cluster_spec=lambda: SimpleNamespace(as_dict=lambda: jobs)
     )
-    return SimpleNamespace(distribute_strategy=SimpleNamespace(cluster_resolver=resolver))
+    return SimpleNamespace(cluster_resolver=resolver)
 
 
 @pytest.mark.parametrize(
-    ("model", "chief"),
+    ("strategy", "chief"),
     [
-        (SimpleNamespace(), True),
-        (SimpleNamespace(distribute_strategy=SimpleNamespace(cluster_resolver=None)), True),
+        (None, True),
+        (SimpleNamespace(cluster_resolver=None), True),
         (cluster("", 0), True),
         (cluster("worker", 0, worker=["a", "b"]), True),
         (cluster("worker", 1, worker=["a", "b"]), False),
@@ -276,14 +277,14 @@ def cluster(kind: str, number: int, **jobs: list[str]) -> Any:
         (cluster("evaluator", 0, chief=["c"], evaluator=["e"]), False),
     ],
 )
-def test_one_worker_is_the_chief(model: Any, chief: bool) -> None:
-    assert _is_chief(model) is chief
+def test_one_worker_is_the_chief(strategy: Any, chief: bool) -> None:
+    assert leads(strategy) is chief
 
 
 def test_only_the_chief_saves_to_the_filepath(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kerasguard.callbacks._is_chief", lambda _: False)
+    monkeypatch.setattr("kerasguard.callbacks.is_chief", lambda _: False)
     fit(new_model(), WeightManifestCallback(tmp_path / "own.keras"), checkpoints(tmp_path))
     assert not (tmp_path / "own.keras").exists()
     manifest_of(tmp_path / "2.keras")

@@ -14,7 +14,7 @@ HOMES = {
     "fsspec": {"kerasguard/storage/fsspec_files.py"},
     "h5py": {"kerasguard/formats/"},
     "keras": {"kerasguard/models/"},
-    "jax": {"kerasguard/models/kerases/backends.py"},
+    "jax": {"kerasguard/models/kerases/backends.py", "kerasguard/models/kerases/workers.py"},
     "tf_keras": {"kerasguard/models/kerases/legacy.py"},
     "torch": {"kerasguard/models/kerases/backends.py"},
     "mlflow": {"kerasguard/tracking/mlflow_tracking.py"},

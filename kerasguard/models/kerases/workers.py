@@ -16,7 +16,7 @@ from kerasguard.models.kerases import of, variables_of
 from kerasguard.models.kerases.backends import active_strategy, several_processes
 from kerasguard.models.kerases.homes import active_distribution, is_distribution, strategy_of
 
-__all__ = ["Channel", "channel", "is_chief", "saves_together"]
+__all__ = ["Channel", "channel", "is_chief", "leads", "saves_together"]
 
 _SLICE = 1.0
 """Seconds of one wait, so that an interrupt is noticed."""
@@ -65,7 +65,12 @@ def is_chief(model: Any) -> bool:
     if of(model).backend() == "jax":
         found = _of_jax(None, model)
         return found is None or found.rank == 0
-    resolver = getattr(strategy_of(model), "cluster_resolver", None)
+    return leads(strategy_of(model))
+
+
+def leads(strategy: Any) -> bool:
+    """Whether this process is the one that writes under a strategy of TensorFlow's."""
+    resolver = getattr(strategy, "cluster_resolver", None)
     kind = getattr(resolver, "task_type", None)
     if resolver is None or not kind:
         return True
@@ -88,7 +93,8 @@ class _Coordination:
 
     def __init__(self, context: Any, timed_out: Sequence[type[Exception]], extended: Any) -> None:
         self._context, self._timed_out = context, tuple(timed_out)
-        self.rank, self.count = int(extended._id_in_cluster), int(extended._num_workers)  # noqa: SLF001
+        self.rank = int(extended._id_in_cluster)  # noqa: SLF001  # nothing public tells either
+        self.count = int(extended._num_workers)  # noqa: SLF001
 
     def put(self, key: str, text: str) -> None:
         self._context.set_config_key_value(key, text)
