@@ -12,7 +12,7 @@ from kerasguard.identity.reduced import reduced, without_tail
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.gc_pause import uncollected
 from kerasguard.planning.left_out import NOTHING, LeftOut, outside, partial
 from kerasguard.planning.operations import Step
@@ -69,6 +69,8 @@ def diagnose(
         draft = replace(draft, absent=tuple(absent))
         layouts = [f for f in given or () if isinstance(f, Finding) and f.key not in out.layers]
         layouts = [f for f in layouts if f.key not in out.keys]
+        told = frozenset(f.key for f in layouts if f.severity is Severity.ERROR and f.key)
+        draft = replace(draft, told=told)
         prior = [f for f in prior if f.key not in out.layers]
         chosen = all_rules() if rules is None else rules
         return fold((lambda _: iter(layouts), *chosen), draft, prior, repair)

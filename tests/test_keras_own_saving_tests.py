@@ -14,6 +14,8 @@ pytestmark = [pytest.mark.keras, pytest.mark.slow]
 PATIENCE = float(os.environ.get("KERASGUARD_PATIENCE", "600"))
 """Seconds for each of the two runs; set KERASGUARD_PATIENCE for a slower machine."""
 
+# They write into a file that was recorded, and look for what Keras says of it: the guard is first.
+TAMPERING = ("test_load_weights_rejects_shape_bomb",)
 # A test that counts the files in a folder would count the manifests, which is what they are for.
 PLUGIN = """
 import os
@@ -80,5 +82,6 @@ def test_keras_own_saving_tests_have_the_same_outcomes_with_the_patch_on(tmp_pat
         name: f"{stock[name] or 'passes'} -> {result or 'passes'}"
         for name, result in patched.items()
         if bool(result) != bool(stock[name])
+        and not (name.endswith(TAMPERING) and "GuardError" in result)
     }
     assert not different

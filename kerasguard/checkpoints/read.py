@@ -5,22 +5,30 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import get_args
+from typing import Literal, get_args
 
-from kerasguard.arguments import check_choice, check_flag, check_place, check_source
-from kerasguard.errors import CorruptCheckpointError
+from kerasguard.arguments import check_choice, check_flag, check_source
+from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats.stored_variables import with_names
 from kerasguard.layouts.names import split_weight_name
 from kerasguard.loader.arrays import Arrays
 from kerasguard.loader.reading import Reading
-from kerasguard.loader.sources import Place, Source, at_hand
+from kerasguard.loader.sources import Source, at_hand
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["arrays_of", "read"]
+__all__ = ["Layout", "arrays_of", "read"]
+
+Layout = Literal["torch"]
 
 
-def read(path: Place, *, manifest: ManifestPolicy = "auto", optimizer: bool = False) -> Arrays:
+def read(
+    path: Source,
+    *,
+    manifest: ManifestPolicy = "auto",
+    optimizer: bool = False,
+    layout: Layout | None = None,
+) -> Arrays:
     """The arrays of a checkpoint of any format, each read and verified when it is asked for.
 
     Imports no framework. What lies outside the tensors is verified now; a tensor, against the
@@ -29,9 +37,13 @@ def read(path: Place, *, manifest: ManifestPolicy = "auto", optimizer: bool = Fa
     of a TensorFlow checkpoint; HDF5 and safetensors have none.
 
     Args:
-        path: of the checkpoint, an address in MLflow or elsewhere (`s3://...`), or its bytes.
+        path: of the checkpoint, an address in MLflow or elsewhere (`s3://...`), its bytes, or
+            arrays in memory by name.
         manifest: `auto`, `require`, or `ignore` to read what is there.
         optimizer: whether to give the optimizer's state, too.
+        layout: whose the arrays are, if not Keras': `torch` for a PyTorch state dict, in `.npz`,
+            `.safetensors` or memory. They keep their names and axes here; `kerasguard.load(arrays,
+            model)` gives each the axes of the layer that it goes to.
 
     Returns:
         A mapping by the path of the variable (`encoder/hidden/kernel`) where the file or its
@@ -48,10 +60,12 @@ def read(path: Place, *, manifest: ManifestPolicy = "auto", optimizer: bool = Fa
         >>> kerasguard.read("run/07.keras")["head/kernel"].shape  # doctest: +SKIP
         (16, 2)
     """
-    check_place("path", path)
+    check_source(path)
     check_choice("manifest", manifest, get_args(ManifestPolicy))
+    check_choice("layout", layout, (None, *get_args(Layout)))
     check_flag("optimizer", optimizer)
-    return _opened(path, manifest, ("weight", "optimizer") if optimizer else ("weight",))
+    roles = ("weight", "optimizer") if optimizer else ("weight",)
+    return _opened(path, manifest, roles, modules=layout == "torch")
 
 
 def arrays_of(source: Source, stack: contextlib.ExitStack) -> Arrays:
@@ -70,12 +84,16 @@ def arrays_of(source: Source, stack: contextlib.ExitStack) -> Arrays:
     return stack.enter_context(_opened(source, "auto", ("weight",)))
 
 
-def _opened(source: Source, manifest: ManifestPolicy, roles: tuple[str, ...]) -> Arrays:
+def _opened(
+    source: Source, manifest: ManifestPolicy, roles: tuple[str, ...], *, modules: bool = False
+) -> Arrays:
     with contextlib.ExitStack() as stack:
         local, found = stack.enter_context(at_hand(source, manifest))
         reading = stack.enter_context(Reading(local, found, at_once=False))
         if reading.problems:
             raise CorruptCheckpointError(reading.path, "; ".join(reading.problems))
+        if modules:
+            return _modules(reading, stack)
         kept = reading.manifest.kept if reading.manifest else {}
         tensors = {**reading.table.tensors, **kept}
         told = reading.architecture()
@@ -89,6 +107,17 @@ def _opened(source: Source, manifest: ManifestPolicy, roles: tuple[str, ...]) ->
         given = {name: tensors[key] for name, key in names.items()}
         return Arrays(reading, given, stack.pop_all())
     raise AssertionError("nothing above swallows an error")
+
+
+def _modules(reading: Reading, stack: contextlib.ExitStack) -> Arrays:
+    """The arrays of a state dict, by the names that they have in it."""
+    if reading.traits.keys != "variables":
+        raise CheckpointError(
+            reading.path,
+            'layout="torch" is for arrays by their names in a state dict: a mapping, a '
+            ".safetensors file, or a .npz of np.savez(path, **arrays)",
+        )
+    return Arrays(reading, reading.table.tensors, stack.pop_all(), keys="modules")
 
 
 def _named(table: Table, records: Iterable[TensorRecord]) -> Iterator[tuple[str, TensorRecord]]:

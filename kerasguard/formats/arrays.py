@@ -15,7 +15,7 @@ import numpy as np
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError
 from kerasguard.formats.variable_paths import table_of
-from kerasguard.storage.checkpoint import Checkpoint, Traits
+from kerasguard.storage.checkpoint import Checkpoint, Keys, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table, TensorSpec
 
@@ -99,6 +99,7 @@ class MadeArrays(Checkpoint):
         make: gives one by its key.
         architecture: the stored config, wherever it was found.
         writer: versions of what wrote the other one.
+        keys: what the keys are, if not what they are in the other one.
     """
 
     name: ClassVar[str] = "arrays"
@@ -110,11 +111,14 @@ class MadeArrays(Checkpoint):
         make: Callable[[str], Array],
         architecture: Mapping[str, Any] | None,
         writer: Mapping[str, str],
+        *,
+        keys: Keys | None = None,
     ) -> None:
         self.path, self._origin, self._make = origin.path, origin, make
         self._architecture, self._writer = architecture, dict(writer)
         beside = architecture is not None and not origin.traits.config  # in a manifest
-        self.traits = replace(origin.traits, config="keras3") if beside else origin.traits
+        config = "keras3" if beside else origin.traits.config
+        self.traits = replace(origin.traits, config=config, keys=keys or origin.traits.keys)
         plain = (
             replace(r, extent=None, digest=None, nonfinite=None) for r in table.tensors.values()
         )

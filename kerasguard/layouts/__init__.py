@@ -3,7 +3,7 @@
 Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` for one layer.
 """
 
-from kerasguard.layouts.axis_orders import Rows, in_model_order, owner
+from kerasguard.layouts.axis_orders import Rows, in_model_order, into_images, owner
 from kerasguard.layouts.batch_statistics import without_statistics
 from kerasguard.layouts.convolution import outputs_first
 from kerasguard.layouts.defaults import changed_defaults, likely_writer, other_function, other_masks
@@ -12,16 +12,20 @@ from kerasguard.layouts.layer import legacy_steps
 from kerasguard.layouts.local_layers import as_dense
 from kerasguard.layouts.older_paths import restore_older_paths
 from kerasguard.layouts.pairing import opened_groups
+from kerasguard.layouts.pytorch.modules import as_modules
 from kerasguard.layouts.restore import CODES, restore_table
+from kerasguard.layouts.state_dict import restore_state_dict, uncounted
 from kerasguard.layouts.state_tree import as_walked
 
 __all__ = [
     "CODES",
     "Rows",
     "as_dense",
+    "as_modules",
     "as_walked",
     "changed_defaults",
     "in_model_order",
+    "into_images",
     "legacy_steps",
     "likely_writer",
     "opened_groups",
@@ -30,7 +34,9 @@ __all__ = [
     "outputs_first",
     "owner",
     "restore_older_paths",
+    "restore_state_dict",
     "restore_table",
+    "uncounted",
     "unsorted_dicts",
     "without_statistics",
 ]

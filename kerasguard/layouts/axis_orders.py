@@ -16,7 +16,7 @@ with weights behind such a tensor is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -24,7 +24,7 @@ from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Op, Pick, Reshape, Step, Transpose
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["CODES", "Rows", "in_model_order", "owner"]
+__all__ = ["CODES", "Rows", "in_model_order", "into_images", "owner"]
 
 CODES = {"KG208": "rows of a kernel follow the order of axes of a channels-first writer"}
 
@@ -81,7 +81,34 @@ def in_model_order(
     return results
 
 
-def owner(key: str, rows: Mapping[str, Rows]) -> str:
+def into_images(
+    given: Iterable[Step | Finding], expected: Table, images: Mapping[str, Sequence[int]]
+) -> list[Step | Finding]:
+    """Steps with columns in the model's order where they become an image, channels first so far.
+
+    Args:
+        given: steps as if the order were the same.
+        expected: the model's table.
+        images: sizes of the images, channels last, by the key of the layer whose outputs they are.
+    """
+    results: list[Step | Finding] = []
+    for item in given:
+        record = expected.tensors[item.target] if isinstance(item, Step) else None
+        image = images.get(record.layer) if record else None
+        if isinstance(item, Step) and record and image and record.spec.shape[-1] == prod(image):
+            *around, columns = record.spec.shape
+            first, last = len(around), len(around) + len(image) - 1
+            ops = (
+                Reshape((*around, image[-1], *image[:-1])),
+                Transpose((*range(first), *range(first + 1, last + 1), first)),
+                Reshape((*around, columns)),
+            )
+            item = replace(item, ops=(*item.ops, *ops))
+        results.append(item)
+    return results
+
+
+def owner(key: str, rows: Container[str]) -> str:
     """The layer of `rows` that a layer is, or is a part of; empty where there is none."""
     parts = key.split("/")
     return next((k for n in range(len(parts), 0, -1) if (k := "/".join(parts[:n])) in rows), "")
@@ -94,7 +121,7 @@ def _permuted(record: TensorRecord, rows: Rows, first: bool | None) -> tuple[Op,
     shape = record.spec.shape
     if not shape or shape[0] != sum(prod(block) for block in rows.blocks):
         return ()
-    if record.variable == "bias":
+    if record.variable in ("bias", "recurrent_kernel"):
         return ()
     if len(rows.blocks) == 1:
         return _one_block(rows.blocks[0], shape, to_last=not rows.first)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from kerasguard.elements import Array
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats.arrays import MadeArrays
+from kerasguard.layouts import as_modules
 from kerasguard.loader.reading import Reading
 from kerasguard.manifest import Manifest
+from kerasguard.storage.checkpoint import Checkpoint, Keys
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Arrays(Mapping[str, Array]):
         records: what there is, by name.
         stack: closes what was opened.
         make: gives the array of a record; by default it is read from the file.
+        keys: what the names are, if not what the format says (`Traits.keys`).
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class Arrays(Mapping[str, Array]):
         records: Mapping[str, TensorRecord],
         stack: contextlib.ExitStack,
         make: Callable[[TensorRecord], Array] | None = None,
+        *,
+        keys: Keys | None = None,
     ) -> None:
         self._reading, self._records, self._stack, self._make = reading, records, stack, make
-        self._open = True
+        self._keys, self._open = keys, True
 
     @property
     def path(self) -> Path:
@@ -56,8 +61,8 @@ class Arrays(Mapping[str, Array]):
 
     @property
     def made_up(self) -> bool:
-        """Whether the values are other than the file's: averaged, or laid out otherwise."""
-        return self._make is not None
+        """Whether these are other tensors than the file's: averaged, or called otherwise."""
+        return self._make is not None or self._keys is not None
 
     @property
     def manifest(self) -> Manifest | None:
@@ -79,6 +84,8 @@ class Arrays(Mapping[str, Array]):
         """All that the checkpoint tells of its layers, and the tensors that are here."""
         kept = {record.key: record for record in self._records.values()}
         table = self._reading.table
+        if self._keys == "modules":
+            return as_modules(Table(kept))
         return Table(kept, table.layers, table.addressing, table.ends, table.use)
 
     def specs(self) -> dict[str, TensorSpec]:
@@ -100,18 +107,19 @@ class Arrays(Mapping[str, Array]):
         """
         return Arrays(self._reading, records, stack, make)
 
-    def checkpoint(self) -> Path | MadeArrays:
+    def checkpoint(self) -> Path | Checkpoint:
         """What a load opens: the file, or the arrays that were made of it."""
-        if self._make is None:
-            return self.path
+        reading, make = self._reading, self._make or self._verified
+        if not self.made_up:
+            return reading.checkpoint if not reading.checkpoint.files() else self.path
         by_key = {record.key: record for record in self._records.values()}
-        reading, make = self._reading, self._make
         return MadeArrays(
             reading.checkpoint,
             self.table,
             lambda key: make(by_key[key]),
             reading.architecture(),
             reading.config_writer(),
+            keys=self._keys,
         )
 
     def __getitem__(self, name: str) -> Array:

@@ -56,7 +56,7 @@ def at_hand(
         if not isinstance(path, Arrays):
             yield GivenArrays(path), "ignore"
         else:
-            yield path.checkpoint(), path.manifest or ("ignore" if path.made_up else manifest)
+            yield path.checkpoint(), "ignore" if path.made_up else path.manifest or manifest
     elif remote.is_remote(path):
         url = str(path)
         with remote.fetched(url, remote.files_at(url, _through_keras)) as place:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from kerasguard.layouts import restore_state_dict, uncounted
 from kerasguard.loader.addressing import Addressing, ByObjects, ByOrder, ByWalk, Given
+from kerasguard.loader.ported import in_model_axes, unlike_modules
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
-from kerasguard.planning.operations import Step
+from kerasguard.planning.findings import Finding
+from kerasguard.planning.left_out import LeftOut
+from kerasguard.planning.operations import Op, Step
 from kerasguard.tensors import Table
 
 __all__ = ["addressing"]
@@ -36,12 +40,30 @@ class AsStored(Addressing):
         return [Step(key, (key,)) for key in self.reading.table.tensors]
 
 
+class ByModules(Addressing):
+    """Names of a PyTorch state dict."""
+
+    def dense(self, stored: Table, expected: Table) -> tuple[Table, dict[str, tuple[Op, ...]]]:
+        """Without what a BatchNorm counts."""
+        return uncounted(stored)[0], {}
+
+    def steps(self, stored: Table, expected: Table) -> Given:
+        """By the class of the layer that each module's arrays go to."""
+        given = restore_state_dict(stored, expected, self.renames)
+        return in_model_axes(given, expected, self._target)
+
+    def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
+        """What arrays do not tell of the modules that they belonged to."""
+        yield from unlike_modules(self._target, uncounted(self.reading.table)[1])
+
+
 _WAYS: Mapping[str, type[Addressing]] = {
     "walk": ByWalk,
     "order": ByOrder,
     "objects": ByObjects,
     "variables": Addressing,
     "listed": ByList,
+    "modules": ByModules,
     "paths": Addressing,
 }
 

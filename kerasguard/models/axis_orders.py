@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from kerasguard.models.kerases.facts import Call
 from kerasguard.models.kerases.graphs import made_by
 from kerasguard.models.walk import Visit
 
-__all__ = ["rows_of"]
+__all__ = ["has_planes", "rows_of"]
 
 _PASSING = {
     "Activation",
@@ -33,15 +33,21 @@ _PASSING = {
 _MERGES = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}
 _CHANNELWISE = {"BatchNormalization", "GroupNormalization", "Softmax"}
 _BY_ROWS = {"Dense", "GRU", "LSTM", "SimpleRNN"}
+_ON_LAST = {"Dense", "LayerNormalization", "PReLU", "RMSNormalization"}
+_RANK, _CHANNELS = 3, 4  # of an image without its batch; at most, of one that nothing computed
 _SPATIAL = re.compile(r"\w*([123])D(Transpose)?")
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """A tensor with channels: sizes of its last axes with the channels at the end."""
+    """A tensor with channels: sizes of its last axes with the channels at the end.
+
+    Of a row of places (`open`) nobody knows in which order it would be flattened.
+    """
 
     sizes: tuple[int, ...]
     first: bool
+    open: bool = False
 
 
 # What is known of a tensor: nothing that matters, an image, an image flattened.
@@ -56,16 +62,43 @@ def rows_of(model: Any, visits: Sequence[Visit]) -> dict[str, Rows]:
         model: of Keras; of one without a graph nothing is known.
         visits: of its walk.
     """
-    keys = {id(visit.object): visit.path for visit in visits}
-    found: dict[str, Rows] = {}
-    _Reading(keys, found).model(model, [])
-    formats = {getattr(v.object, "data_format", "") for v in visits if _has_planes(v.object)}
+    found = _read(model, visits).found
+    formats = {getattr(v.object, "data_format", "") for v in visits if has_planes(v.object)}
     if formats == {"channels_first"}:  # as the writer's; only a Flatten may differ
         return {key: rows for key, rows in found.items() if rows.known}
     return found
 
 
-def _has_planes(layer: Any) -> bool:
+def ported_orders(
+    model: Any, visits: Sequence[Visit]
+) -> tuple[dict[str, Rows], dict[str, tuple[int, ...]]]:
+    """The same of a model that was written for channels last after one for channels first.
+
+    Its inputs are images, too, and what works on the last axis does so in both.
+
+    Args:
+        model: of Keras; of one without a graph nothing is known.
+        visits: of its walk.
+
+    Returns:
+        The order of the inputs by layer; and of layers whose outputs are shaped into an image, its
+        sizes.
+    """
+    given = [_given(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
+    reading = _read(model, visits, given, ported=True)
+    return reading.found, reading.columns
+
+
+def _read(
+    model: Any, visits: Sequence[Visit], given: Sequence[_State] = (), *, ported: bool = False
+) -> _Reading:
+    reading = _Reading({id(visit.object): visit.path for visit in visits}, {}, ported)
+    reading.model(model, given)
+    return reading
+
+
+def has_planes(layer: Any) -> bool:
+    """Whether it is a layer of lines, images or volumes: a convolution, a pooling."""
     return _SPATIAL.fullmatch(type(layer).__name__) is not None
 
 
@@ -73,6 +106,8 @@ def _has_planes(layer: Any) -> bool:
 class _Reading:
     keys: Mapping[int, str]
     found: dict[str, Rows]
+    ported: bool = False
+    columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def model(self, model: Any, given: Sequence[_State]) -> list[_State]:
         """What is known of a graph's outputs, by what is known of its inputs."""
@@ -114,7 +149,7 @@ class _Reading:
         if kind == "Concatenate":
             return _joined(states, layer, shape)
         if isinstance(state, _Image):
-            return self.of_image(layer, outer, state)
+            return self.of_row(layer, state) if state.open else self.of_image(node, outer, state)
         if any(isinstance(s, (_Image, Rows)) for s in states):
             if not is_layer(layer) or not layer.variables:
                 return _UNKNOWN
@@ -126,19 +161,36 @@ class _Reading:
 
     def shaped(self, tensor: Any) -> None:
         """Note the layer whose outputs were shaped into an image: its columns have an order."""
-        reshaped = False
+        sizes: tuple[int, ...] = ()
+        passed = []
         while True:
             operation, given = made_by(tensor)
             kind = type(operation).__name__
             if kind == "Reshape":
-                reshaped = reshaped or prod(operation.target_shape[:-1]) > 1
+                shaped = prod(operation.target_shape[:-1]) > 1
+                sizes = sizes or (tuple(operation.target_shape) if shaped else ())
             elif kind not in _PASSING | _CHANNELWISE or not given:
                 break
+            passed.append(operation)
             tensor = given[0]
-        if reshaped and is_layer(operation) and operation.variables:
+        if not sizes or not is_layer(operation) or not operation.variables:
+            return
+        path = [operation, *passed]
+        alone = all(len(getattr(item, "_outbound_nodes", ())) == 1 for item in path)
+        if self.ported and kind == "Dense" and alone and min(sizes) > 0:
+            vectors = [item for item in path if is_layer(item) and item.variables]
+            self.columns.update((self.keys.get(id(item), ""), sizes) for item in vectors)
+        else:
             self.found.setdefault(self.keys.get(id(operation), ""), _UNKNOWN)
 
-    def of_image(self, layer: Any, outer: Any, image: _Image) -> _State:
+    def of_row(self, layer: Any, row: _Image) -> _State:
+        kind = type(layer).__name__
+        if kind == "Flatten":
+            return _UNKNOWN
+        return row if kind in _CHANNELWISE | _ON_LAST else None
+
+    def of_image(self, node: Call, outer: Any, image: _Image) -> _State:
+        layer = outer.layer if type(outer).__name__ == "TimeDistributed" else outer
         kind = type(layer).__name__
         if kind in _CHANNELWISE:
             return image
@@ -155,11 +207,29 @@ class _Reading:
         if kind == "Reshape" and len(layer.target_shape) == 1:
             return Rows((image.sizes,), first=image.first)
         if kind == "Reshape" and not image.first and layer.target_shape[-1] == image.sizes[-1]:
-            return None  # a row of places, each with its channels: nothing was mixed
+            # A row of places, each with its channels: nothing was mixed.
+            sizes = tuple(size or 0 for size in node.outputs[0].shape[1:])
+            return _Image(sizes, first=False, open=True) if self.ported else None
+        if self.ported and not image.first and kind in _ON_LAST:
+            size = getattr(layer, "units", image.sizes[-1])
+            return replace(image, sizes=(*image.sizes[:-1], size))
         if is_layer(layer) and layer.variables:
             self.found[self.keys.get(id(outer), "")] = _UNKNOWN
             return None
         return _UNKNOWN
+
+
+def _given(shape: Sequence[int | None]) -> _State:
+    """What is known of an input; which axis is that of the channels is told by their number."""
+    sizes = tuple(size for size in shape[1:] if size is not None)
+    if len(shape) <= _RANK:
+        return None
+    if len(sizes) < len(shape) - 1:
+        return _UNKNOWN
+    few = sizes[-1] <= _CHANNELS, sizes[0] <= _CHANNELS
+    if few == (True, False):
+        return _Image(sizes, first=False)
+    return _Image((*sizes[1:], sizes[0]), first=True) if few == (False, True) else _UNKNOWN
 
 
 def _image(layer: Any, shape: tuple[int | None, ...]) -> _State:

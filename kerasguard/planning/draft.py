@@ -40,6 +40,7 @@ class Draft:
         absent: vocabularies of the model that the checkpoint has no file for; of size 0 where
             the model's is empty.
         aside: stored keys that belong to what the caller leaves out; nobody misses them.
+        told: keys of tensors and layers that the format has said an error of.
         loss: measures what a lossy step does to the stored values; None in a plan without bytes.
     """
 
@@ -54,6 +55,7 @@ class Draft:
     unbuilt: tuple[str, ...] = ()
     absent: tuple[TensorRecord, ...] = ()
     aside: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
     loss: Callable[[Step, str], Loss] | None = field(default=None, compare=False)
 
     def after(self, target: str) -> TensorSpec | None:

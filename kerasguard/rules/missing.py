@@ -32,6 +32,8 @@ def missing(draft: Draft) -> Iterator[Finding]:
     for key, record in draft.expected.tensors.items():
         if record.role != "weight" or key in draft.steps or key in doubted or record.layer in since:
             continue
+        if key in draft.told or any(f"{record.layer}/".startswith(f"{t}/") for t in draft.told):
+            continue
         why = (
             "Keras did not write it when the model was saved"
             if record.name in unwritten or "/unwritten/" in f"/{key}"

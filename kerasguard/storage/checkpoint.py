@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from kerasguard.elements import Array
 
-__all__ = ["Checkpoint", "Traits"]
+__all__ = ["Checkpoint", "Keys", "Traits"]
+
+Keys = Literal["walk", "order", "objects", "variables", "listed", "modules", "paths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Traits:
         keys: what a tensor's key is: `walk`, the path by which Keras 3 walks a model
             (`layers/dense/vars/0`); `order`, a place among layers in the order that they were
             created in; `objects`, the attributes that lead to it; `variables`, a variable's path;
-            `listed`, a place in the list of a model's weights;
+            `listed`, a place in the list of a model's weights; `modules`, the name of an array
+            in a PyTorch state dict;
             `paths`, the same below what the variable is for (`trainable_variables/head/kernel`).
         config: the form of an architecture in it: `keras3`, with modules; `legacy`, as in HDF5
             files; `tensorflow`, as in object graphs; empty where it holds weights only.
@@ -46,7 +49,7 @@ class Traits:
         suffixes: endings that its writers give to its name.
     """
 
-    keys: Literal["walk", "order", "objects", "variables", "listed", "paths"]
+    keys: Keys
     config: Literal["", "keras3", "legacy", "tensorflow"] = ""
     complete: bool = False
     program: bool = False
