@@ -13,7 +13,7 @@ from kerasguard.identity.renames import Renames
 from kerasguard.loader.attempt import Restored, attempt
 from kerasguard.loader.given_config import Config
 from kerasguard.loader.request import Memory, Request
-from kerasguard.loader.sources import Place, Source
+from kerasguard.loader.sources import Source
 from kerasguard.planning.plan import Policy, Rate, RepairPlan
 from kerasguard.recorder.recording import Recorded, record, save
 from kerasguard.report import Report
@@ -66,7 +66,7 @@ def plan(
 
 
 def preview(
-    path: Place,
+    path: Source,
     model: Any = None,
     *,
     config: Config | None = None,

@@ -54,6 +54,8 @@ def repair(
     learning_rate: Rate = "auto",
     allow: str | Collection[str] = (),
     config: Config | None = None,
+    skip: Collection[str] = (),
+    only: Collection[str] | None = None,
     progress: Progress = lambda _: None,
 ) -> Report:
     """Write a checkpoint anew, with manifest, as a file that Keras alone loads.
@@ -77,6 +79,8 @@ def repair(
         learning_rate: `stored`, `compiled` or `auto`, as for `restore`.
         allow: `"lambdas"`, as for `restore`.
         config: the architecture beside weights, as for `restore`.
+        skip: what of the model is written as it is there, as for `restore`.
+        only: what alone is taken from the checkpoint, as for `restore`.
         progress: told what is done next, a line each.
 
     Returns:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kerasguard import errors
+from kerasguard.cli.choices import UsageError, choices, model, source
 from kerasguard.cli.console import Output
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIFFERS", "INTERNAL", "NO_MANIFEST", "OK", "REFUSED", "UNREADABLE", "UNREPAIRABLE", "USAGE",
-    "UsageError", "diff", "doctor", "exit_code", "explain", "inspect", "mlflow_sync", "plan",
+    "diff", "doctor", "exit_code", "explain", "inspect", "mlflow_sync", "plan",
     "repair", "report", "verify",
 ]  # fmt: skip
 
@@ -28,10 +26,6 @@ OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE, REFUSED = 0, 1, 2, 3,
 INTERNAL = 70
 # Of several checkpoints the one that needs attention most decides.
 _WORST_FIRST = (UNREADABLE, DIFFERS, USAGE, NO_MANIFEST, OK)
-
-
-class UsageError(Exception):
-    """The arguments are well-formed but name something that is not there."""
 
 
 # First match wins, so the narrower class stands first.
@@ -63,8 +57,8 @@ def inspect(options: argparse.Namespace, out: Output) -> int:
         manifest = inspecting.inspect(path)
         functions = inspecting.lambdas(path)
         _show_checkpoint(path, manifest, out)
-        for name, source in functions.items():
-            out.line(f"  Lambda {name}: {source}")
+        for name, text in functions.items():
+            out.line(f"  Lambda {name}: {text}")
         return OK, {"path": path, "manifest": manifest.to_dict(), "lambdas": functions}
 
     return _each(options.paths, one, out)
@@ -131,7 +125,8 @@ def plan(options: argparse.Namespace, out: Output) -> int:
     """Tell how a checkpoint would be restored."""
     from kerasguard import guard
 
-    decided = guard.plan(options.path, _model(options), digest=options.digest, **_choices(options))
+    with source(options) as path:
+        decided = guard.plan(path, model(options), digest=options.digest, **choices(options))
     code = UNREPAIRABLE if decided.unresolved else OK
     out.document(code, path=options.path, plan=decided.to_dict())
     out.line(decided)
@@ -142,15 +137,16 @@ def repair(options: argparse.Namespace, out: Output) -> int:
     """Write a checkpoint anew, as one that Keras alone loads."""
     from kerasguard.checkpoints import repair as repairing
 
-    done = repairing.repair(
-        options.path,
-        options.out,
-        _model(options),
-        dry_run=options.dry_run,
-        overwrite=options.overwrite,
-        progress=out.progress,
-        **_choices(options),
-    )
+    with source(options) as path:
+        done = repairing.repair(
+            path,
+            options.out,
+            model(options),
+            dry_run=options.dry_run,
+            overwrite=options.overwrite,
+            progress=out.progress,
+            **choices(options),
+        )
     code = OK if done.ok else UNREPAIRABLE
     out.document(code, report=done.to_dict())
     out.line(done.text)
@@ -178,7 +174,8 @@ def report(options: argparse.Namespace, out: Output) -> int:
     if options.plan or options.model:
         from kerasguard import guard
 
-        found = guard.preview(options.path, _model(options), **_choices(options))
+        with source(options) as path:
+            found = guard.preview(path, model(options), **choices(options))
     else:
         from kerasguard.checkpoints import inspect as inspecting
 
@@ -229,58 +226,6 @@ def _code_of(found: Report) -> int:
     if found.action != "verify":
         return OK if found.ok else UNREPAIRABLE
     return DIFFERS if not found.ok else OK if found.origin == "recorded" else NO_MANIFEST
-
-
-def _choices(options: argparse.Namespace) -> dict[str, Any]:
-    """What `plan`, `repair` and `report` have in common."""
-    return {
-        "repair": options.repair,
-        "renames": dict(options.rename) or None,
-        "custom_objects": _custom_objects(options.custom_objects),
-        "allow": options.allow,
-        "config": options.config,
-    }
-
-
-def _model(options: argparse.Namespace) -> Any:
-    """The model that `package.module:function` returns."""
-    if options.model is None:
-        return None
-    make = _fetched("--model", options.model)
-    with _their_code(f"--model {options.model}"):
-        return make()
-
-
-def _custom_objects(references: list[tuple[str, str]]) -> dict[str, Any]:
-    """What `[NAME=]package.module:attribute` names; an attribute that is a dict gives them all."""
-    found: dict[str, Any] = {}
-    for name, reference in references:
-        item = _fetched("--custom-objects", reference)
-        if isinstance(item, Mapping) and not name:
-            found.update(item)
-        else:
-            found[name or reference.partition(":")[2]] = item
-    return found
-
-
-def _fetched(option: str, reference: str) -> Any:
-    module_name, _, name = reference.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` does: the folder that one stands in
-    with _their_code(f"{option} {reference}"):
-        return getattr(importlib.import_module(module_name), name)
-
-
-@contextlib.contextmanager
-def _their_code(what: str) -> Iterator[None]:
-    """Run the user's own program: whatever it raises is no bug of kerasguard."""
-    try:
-        yield
-    except errors.KerasguardError:
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise UsageError(f"{what}: {why} (--debug shows where)") from error
 
 
 def explain(options: argparse.Namespace, out: Output) -> int:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import kerasguard
 from kerasguard.arguments import ALLOWABLE, nearest
 from kerasguard.cli import commands, runs, scanning
-from kerasguard.cli.commands import UsageError
+from kerasguard.cli.choices import UsageError
 
 __all__ = ["parser"]
 
@@ -19,7 +19,11 @@ STATES = ("hostile", "refused", "intact", "differs", "unrecorded", "recorded", "
 _EXAMPLES = {
     "inspect": ("inspect run/07.keras", "inspect models:/orientation@champion --json"),
     "verify": ("verify run/*.keras", "verify run/07.keras --quiet && ./deploy"),
-    "plan": ("plan old.h5", "plan run/07.weights.h5 --model mypackage.models:build"),
+    "plan": (
+        "plan old.h5",
+        "plan run/07.weights.h5 --model mypackage.models:build --skip head",
+        "plan net.safetensors --layout torch --model mypackage.models:build",
+    ),
     "repair": ("repair old.h5 new.keras --dry-run", "repair old.h5 new.keras"),
     "convert": (
         "convert run/07.keras weights.safetensors",
@@ -205,6 +209,14 @@ def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> N
     command.add_argument(
         "--config", metavar="MODEL.json", help="the architecture beside weights: model.to_json()"
     )
+    command.add_argument(
+        "--layout", choices=["torch"], help="PATH holds the arrays of a PyTorch state dict"
+    )
+    for name, told in (("skip", "that keep their values"), ("only", "that alone are loaded")):
+        command.add_argument(
+            f"--{name}", action="append", default=[], metavar="PATTERN",
+            help=f"variables and layers of the model {told} (repeatable)",
+        )  # fmt: skip
     command.add_argument("--repair", choices=["off", "exact", "lossy", "guess"], default="exact")
     command.add_argument(
         "--rename", type=_renaming, action="append", default=[], metavar="OLD=NEW",

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from kerasguard.cli import commands
+from kerasguard.cli.choices import UsageError
 from kerasguard.cli.commands import (
     DIFFERS,
     INTERNAL,
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
     except SystemExit as stop:  # --help and --version
         return stop.code if isinstance(stop.code, int) else USAGE
-    except commands.UsageError as error:
+    except UsageError as error:
         verb = next((word for word in arguments if not word.startswith("-")), "")
         return _failed(error, Output(verb, as_json="--json" in arguments), debug=False)
     out = Output(options.command, as_json=options.json, quiet=options.quiet)

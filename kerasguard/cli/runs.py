@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasguard.cli.commands import DIFFERS, OK, UNREADABLE, UsageError
+from kerasguard.cli.choices import UsageError
+from kerasguard.cli.commands import DIFFERS, OK, UNREADABLE
 
 if TYPE_CHECKING:
     from kerasguard.cli.console import Output

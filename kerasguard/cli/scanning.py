@@ -14,7 +14,8 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasguard.cli.commands import DIFFERS, OK, REFUSED, UNREADABLE, UsageError
+from kerasguard.cli.choices import UsageError
+from kerasguard.cli.commands import DIFFERS, OK, REFUSED, UNREADABLE
 from kerasguard.cli.console import Output
 
 if TYPE_CHECKING:

@@ -515,3 +515,53 @@ def test_a_scan_tells_how_many_are_in_which_state_and_lists_one_if_asked(
     assert "1 unrecorded" in told.splitlines()[0]
     assert "a.keras" not in told
     assert main(["scan", str(copy.parent), "--processes", "0"]) == program.USAGE
+
+
+def test_parts_of_a_model_are_skipped_or_alone_loaded(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    import keras
+
+    build = (
+        "import keras\n"
+        "def build():\n"
+        "    inputs = keras.Input((3,))\n"
+        "    outputs = keras.layers.Dense(2, name='head')(inputs)\n"
+        "    return keras.Model(inputs, keras.layers.Dense(1, name='new')(outputs))\n"
+    )
+    (tmp_path / "parts_of_a_model.py").write_text(build)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ["--model", "parts_of_a_model:build"]
+    assert main(["plan", str(recorded), *options]) == 5
+    assert 'skip=["new"]' in capsys.readouterr().out
+    assert main(["plan", str(recorded), *options, "--skip", "new", "--skip", "head/kernel"]) == 5
+    assert main(["plan", str(recorded), *options, "--skip", "new", "--skip", "head"]) == 0
+    assert "skipped: head/kernel, head/bias, new/kernel, new/bias" in capsys.readouterr().out
+    assert main(["plan", str(recorded), *options, "--only", "nothing"]) == 2
+    assert "no variable or layer of this path" in capsys.readouterr().err
+    out = tmp_path / "out.keras"
+    assert main(["repair", str(recorded), str(out), "--skip", "head/bias"]) == 0
+    assert "head/bias" in capsys.readouterr().out
+    model = keras.models.load_model(out)
+    old = keras.models.load_model(recorded)
+    assert (model.get_layer("head").kernel.numpy() == old.get_layer("head").kernel.numpy()).all()
+
+
+def test_a_state_dict_is_planned_and_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    import keras
+    import numpy as np
+
+    state = {"head.weight": np.arange(6, dtype="f4").reshape(2, 3), "head.bias": np.ones(2, "f4")}
+    np.savez(tmp_path / "net.npz", **state)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="head")])
+    (tmp_path / "model.json").write_text(model.to_json())
+    monkeypatch.chdir(tmp_path)
+    options = ["--layout", "torch", "--config", "model.json"]
+    assert main(["plan", "net.npz", *options]) == 0
+    assert main(["convert", "net.npz", "out.keras", *options]) == 0
+    assert main(["report", "net.npz", "page.html", "--plan", *options]) == 0
+    kernel = keras.models.load_model("out.keras").get_layer("head").kernel.numpy()
+    assert (kernel == state["head.weight"].T).all()
+    capsys.readouterr()
