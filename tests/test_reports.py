@@ -5,6 +5,7 @@ The numbers are those of the list that was drawn up of thirty public threads.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 import threading
@@ -16,7 +17,13 @@ import numpy as np
 import pytest
 
 import kerasguard as kg
-from kerasguard.errors import ArchitectureError, ArgumentError, KerasguardError, UnrepairableError
+from kerasguard.errors import (
+    ArchitectureError,
+    ArgumentError,
+    GuardError,
+    KerasguardError,
+    UnrepairableError,
+)
 
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.keras
@@ -46,11 +53,8 @@ def same(model: Any, other: Any, *layers: str) -> bool:
     return all(bytes_of(a) == bytes_of(b) for a, b in pairs)
 
 
-KINDS = (
-    "m.keras",
-    "m.h5",
-    pytest.param("m.weights.h5", marks=pytest.mark.slow),
-)
+SLOW, WEIGHTS = pytest.mark.slow, ("m.h5", "m.weights.h5")
+KINDS = ("m.keras", "m.h5", pytest.param("m.weights.h5", marks=SLOW))
 
 
 def save(model: Any, path: Path) -> Path:
@@ -191,6 +195,37 @@ def test_11_unfrozen_for_the_second_stage(tmp_path: Path) -> None:
         assert all(ours[name].tobytes() == theirs[name].tobytes() for name in moments)
 
 
+@pytest.mark.slow
+def test_12_a_training_resumes_from_its_backup_unless_that_was_damaged(tmp_path: Path) -> None:
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 3:
+                raise RuntimeError("crash")
+
+    def fit(*more: Any) -> list[int]:
+        model, seen = dense("a", "head"), list[int]()
+        model.compile("adam", "mse")
+        callbacks = [
+            keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+            kg.WeightManifestCallback(),
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch)),
+        ]
+        model.fit(X, np.ones((8, 4)), epochs=5, verbose=0, callbacks=[*callbacks, *more])
+        return seen
+
+    with pytest.raises(RuntimeError, match="crash"):
+        fit(Crash())
+    [backup] = (tmp_path / "backup").glob("*.weights.h5")
+    intact = backup.read_bytes()
+    damaged = bytearray(intact)
+    damaged[len(damaged) // 2] ^= 1
+    backup.write_bytes(damaged)
+    with pytest.raises(GuardError, match=r"nothing was loaded.*kerasguard\.latest"):
+        fit()
+    backup.write_bytes(intact)
+    assert fit() == [3, 4]
+
+
 def test_13_a_custom_loss_for_inference(tmp_path: Path) -> None:
     def penalty(y: Any, p: Any) -> Any:
         return keras.ops.mean(keras.ops.square(y - p))
@@ -204,10 +239,90 @@ def test_13_a_custom_loss_for_inference(tmp_path: Path) -> None:
     assert bytes_of(kg.load(path, custom_objects={"penalty": penalty})) == bytes_of(model)
 
 
+def test_14_a_function_of_the_users_own_in_a_text_layer(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+
+    def lowered(text: Any) -> Any:
+        return tf.strings.lower(text)
+
+    words = L.TextVectorization(standardize=lowered)
+    words.adapt(["A b", "c a"])
+    path = save(keras.Sequential([keras.Input((1,), dtype="string"), words]), tmp_path / "m.keras")
+    with pytest.raises(ArchitectureError, match=r'custom_objects=\{"lowered": lowered\}'):
+        kg.load(path)
+    again = kg.load(path, custom_objects={"lowered": lowered})
+    text = tf.constant([["a C"]])
+    np.testing.assert_array_equal(again(text), words(text))
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("name", ["m.keras", *(pytest.param(n, marks=SLOW) for n in WEIGHTS)])
+def test_15_optimizer_state_under_mixed_float16(tmp_path: Path, name: str, recorded: bool) -> None:
+    def build() -> Any:
+        model = dense("a", "head")
+        model.compile("adam", "mse")
+        return model
+
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        old, new = build(), build()
+        old.fit(X, np.ones((8, 4)), verbose=0)
+        with kg.patched() if recorded else contextlib.nullcontext():
+            path = save(old, tmp_path / name)
+        report = kg.restore(path, new).report
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert not report.findings
+    state = [[np.asarray(v).tobytes() for v in m.optimizer.variables] for m in (old, new)]
+    assert state[0] == state[1]
+    assert len(state[0]) == 14
+
+
+def test_16_a_layer_that_does_not_cast_its_inputs(tmp_path: Path) -> None:
+    """Of a recorded `.keras`; nothing of it is in an unrecorded one, nor in any `.h5`."""
+    inputs = keras.Input((6,))
+    layer = L.Dense(4, autocast=False, dtype="mixed_float16", name="a")
+    old = keras.Model(inputs, layer(inputs))
+    with kg.patched():
+        path = save(old, tmp_path / "m.keras")
+    new = kg.load(path)
+    assert not new.get_layer("a").autocast
+    np.testing.assert_array_equal(new.predict(X, verbose=0), old.predict(X, verbose=0))
+    cast = keras.Model(inputs, L.Dense(4, dtype="mixed_float16", name="a")(inputs))
+    [finding] = kg.plan(path, cast).findings
+    assert finding.code == "KG107"
+    assert "autocast is not given and was False" in finding.message
+
+
 def test_17_copies_of_a_restored_model(tmp_path: Path) -> None:
     model = kg.load(save(dense("a", "head"), tmp_path / "m.keras"))
     for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert bytes_of(again) == bytes_of(model)
+
+
+def test_18_a_checkpoint_callback_of_somebody_elses(tmp_path: Path) -> None:
+    """One that looks for the file after each epoch, as W&B's does, also where none is due."""
+
+    class Logged(keras.callbacks.ModelCheckpoint):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            super().on_epoch_end(epoch, logs)
+            path = Path(str(self.filepath).format(epoch=epoch + 1))
+            if not path.exists():
+                raise FileNotFoundError(path)
+
+    def fit(name: str, **options: Any) -> None:
+        model = dense("a", "head")
+        model.compile("sgd", "mse")
+        saving = Logged(tmp_path / name, **options)
+        callbacks = [kg.WeightManifestCallback(), saving]
+        model.fit(X, np.ones((8, 4)), epochs=3, verbose=0, callbacks=callbacks)
+
+    fit("{epoch:02d}.keras")
+    assert all(kg.verify(tmp_path / f"{epoch:02d}.keras").ok for epoch in (1, 2, 3))
+    with pytest.raises(FileNotFoundError, match="best-02"):  # its own fault, and left to be seen
+        fit("best-{epoch:02d}.keras", save_best_only=True, monitor="loss", mode="max")
+    assert kg.verify(tmp_path / "best-01.keras").ok
+    assert len(list(tmp_path.iterdir())) == 8
 
 
 def test_19_the_best_weights_into_a_model_that_was_never_built(tmp_path: Path) -> None:
@@ -228,6 +343,23 @@ def test_20_threads_load_one_file(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(120)
     assert [bytes_of(model) for model in found] == [bytes_of(old)] * 4
+
+
+@pytest.mark.slow
+def test_21_many_save_at_once_and_to_one_place(tmp_path: Path) -> None:
+    models = [dense("a", "head") for _ in range(6)]
+    paths = [tmp_path / f"{number}.keras" for number in range(6)]
+    same = tmp_path / "same.keras"
+    with kg.patched():
+        jobs = [*zip(models, paths, strict=True), *((m, same) for m in models for _ in range(2))]
+        threads = [threading.Thread(target=model.save, args=(path,)) for model, path in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+    assert all(kg.verify(path).ok for path in (*paths, same))
+    assert bytes_of(kg.load(same)) in [bytes_of(model) for model in models]
+    assert len(list(tmp_path.iterdir())) == 14
 
 
 @pytest.mark.slow
@@ -261,6 +393,74 @@ def test_24_inputs_by_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.predict(data, verbose=0), model.predict(data, verbose=0))
 
 
+def adversaries() -> Any:
+    """A model of two, each with an optimizer of its own, that is never called itself."""
+
+    class Adversaries(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.maker = keras.Sequential([keras.Input((3,)), L.Dense(6, name="maker")])
+            self.critic = keras.Sequential([keras.Input((6,)), L.Dense(1, name="critic")])
+
+        def compile(self, rates: tuple[float, float]) -> None:
+            super().compile(run_eagerly=True)
+            self.makers, self.critics = (keras.optimizers.Adam(rate) for rate in rates)
+
+        def train_step(self, data: Any) -> dict[str, Any]:
+            import tensorflow as tf
+
+            with tf.GradientTape(persistent=True) as tape:
+                made = tf.reduce_mean(self.critic(self.maker(tf.ones((8, 3)))) ** 2)
+                true = tf.reduce_mean((self.critic(data[0]) - 1) ** 2)
+            for part, optimizer, loss in (
+                (self.maker, self.makers, made),
+                (self.critic, self.critics, true),
+            ):
+                weights = part.trainable_variables
+                optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            return {"made": made, "true": true}
+
+    model = Adversaries()
+    model.compile((1e-3, 2e-3))
+    return model
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+def test_25_two_optimizers_and_a_root_that_is_never_called(tmp_path: Path, recorded: bool) -> None:
+    pytest.importorskip("tensorflow")
+    old, new = adversaries(), adversaries()
+    old.fit(X, np.ones(8), epochs=2, verbose=0)
+    with kg.patched() if recorded else contextlib.nullcontext():
+        path = save(old, tmp_path / "m.keras")
+    report = kg.restore(path, new).report
+    assert bytes_of(new) == bytes_of(old)
+    state = [
+        [np.asarray(v).tobytes() for v in (*m.makers.variables, *m.critics.variables)]
+        for m in (old, new)
+    ]
+    if recorded:
+        assert state[0] == state[1]
+        assert not report.findings
+    else:
+        told = {finding.key for finding in report.findings if finding.code == "KG108"}
+        assert told == {"makers", "critics"}
+
+
+def test_26_the_optimizer_of_a_model_that_was_saved_as_h5_before(tmp_path: Path) -> None:
+    old = fitted(dense("a", "head"))
+    with kg.patched():
+        save(old, tmp_path / "m.h5")
+        path = save(old, tmp_path / "m.keras")
+    restored = kg.restore(path)
+    assert not restored.report.findings
+    state = [
+        [np.asarray(v).tobytes() for v in m.optimizer.variables] for m in (old, restored.model)
+    ]
+    assert state[0] == state[1]
+    assert type(restored.model.optimizer) is type(old.optimizer)
+
+
 def test_27_the_mean_of_checkpoints(tmp_path: Path) -> None:
     models = [dense("a", "head"), dense("a", "head")]
     paths = [save(model, tmp_path / f"{i}.keras") for i, model in enumerate(models)]
@@ -270,16 +470,44 @@ def test_27_the_mean_of_checkpoints(tmp_path: Path) -> None:
         assert found.numpy().tobytes() == exact.astype("float32").tobytes()
 
 
-def test_28_arrays_of_another_framework_are_refused_by_name() -> None:
-    state = {"a.weight": np.ones((5, 6), "float32"), "a.bias": np.ones(5, "float32")}
+def test_28_arrays_of_another_framework(tmp_path: Path) -> None:
+    state = {"a.weight": np.arange(30, dtype="float32").reshape(5, 6), "a.bias": np.ones(5, "f4")}
+    np.savez(tmp_path / "net.npz", **state)
+    model = dense("a", "head")
     with pytest.raises(KerasguardError, match=r"a\.weight|a/kernel"):
-        kg.load(state, dense("a", "head"), only=["a"])
+        kg.load(tmp_path / "net.npz", model, only=["a"])
+    with kg.read(tmp_path / "net.npz", layout="torch") as arrays:
+        kg.load(arrays, model, only=["a"])
+    np.testing.assert_array_equal(model.get_layer("a").kernel, state["a.weight"].T)
 
 
 def test_29_a_path_object(tmp_path: Path) -> None:
     model = dense("a", "head")
     path = save(model, tmp_path / "m.keras")
     assert bytes_of(kg.load(Path(path))) == bytes_of(kg.load(str(path))) == bytes_of(model)
+
+
+@pytest.mark.slow
+def test_30_a_program_with_a_signature_of_its_own(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+
+    class Program(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable(np.arange(24, dtype="float32").reshape(6, 4), name="w")
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 6))])
+        def run(self, x: Any) -> Any:
+            return {"y": x @ self.w}
+
+    program = Program()
+    tf.saved_model.save(program, tmp_path / "s", signatures={"predict_it": program.run})
+    with pytest.raises(ArchitectureError, match=r"allow_graph=True.*model=model"):
+        kg.load(tmp_path / "s")
+    made = kg.load(tmp_path / "s", allow="graph").predict(X, verbose=0)["y"]
+    np.testing.assert_allclose(made, X @ program.w.numpy(), rtol=1e-5, atol=1e-4)
+    with kg.read(tmp_path / "s") as arrays:
+        np.testing.assert_array_equal(arrays["w"], program.w.numpy())
 
 
 def test_an_option_of_somebody_elses_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from kerasguard.tensors import LayerRecord, Table, TensorRecord
 __all__ = ["State", "optimizer_groups", "pair_optimizers", "with_roles"]
 
 _MAIN = "optimizer"
+_INNER, _WRAPPER = "inner_optimizer", "lossscaleoptimizer"
 _CLASSES = {
     "adadelta",
     "adafactor",
@@ -115,7 +116,7 @@ def pair_optimizers(
         other = theirs.get(source, [])
         if not other:
             continue
-        kinds = (_class_of(expected, path), _class_of(stored, source))
+        kinds = (_class_of(expected, path), _stored_class(stored, source, theirs))
         found, reason, sizes = _pair(mine, other, of, kinds, in_order=in_order, but=but)
         unnamed = not any(r.slot_of for r in other)
         if found and unnamed and thawed(mine, expected, stored, of):
@@ -192,6 +193,15 @@ def _ambiguous(records: Sequence[TensorRecord]) -> bool:
     own, nor the variables of a wrapper from those of the optimizer inside.
     """
     return max(Counter((r.slot or r.variable, r.slot_of) for r in records).values()) > 1
+
+
+def _stored_class(stored: Table, path: str, groups: Container[str]) -> str:
+    """The class of a stored optimizer; a config tells what `compile` was given.
+
+    Under mixed_float16 Keras puts a LossScaleOptimizer around that, which the file shows.
+    """
+    wrapped = f"{path}/{_INNER}" in groups
+    return _WRAPPER if wrapped else _class_of(stored, path)
 
 
 def _class_of(table: Table, path: str) -> str:

@@ -209,7 +209,7 @@ def _described(reading: Reading, request: Request, given: GivenConfig) -> Prepar
 
 
 def _built(reading: Reading, request: Request) -> Prepared:
-    from kerasguard.models import assign, environment, unbuilt
+    from kerasguard.models import assign, environment, live_use, unbuilt
 
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
@@ -220,6 +220,8 @@ def _built(reading: Reading, request: Request) -> Prepared:
         known = environment.registered_names() | set(custom_objects)
         findings += with_optimizers(built.model, reading, custom_objects, known)
     environment.build_metrics(built.model, _metrics(reading))
+    if reading.manifest is not None:
+        live_use.keep_uncast(built.model, reading.manifest.table.layers)
     return Prepared(
         assign.Sink(built.model, keys=reading.traits.keys),
         findings,

@@ -48,7 +48,7 @@ def build_by_weights(model: Any, shapes: Sequence[tuple[int, ...]]) -> bool:
             continue
         try:
             model(np.zeros((1, *space, kernel[-2]), "float32"))
-        except (TypeError, ValueError):  # what Keras raises for an input that does not fit
+        except (NotImplementedError, TypeError, ValueError):  # what Keras raises for what misfits
             continue
         if sorted(tuple(w.shape) for w in model.weights) == wanted:
             return True

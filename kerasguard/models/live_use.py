@@ -21,12 +21,14 @@ from kerasguard.models.kerases import (
     own_attributes,
     stock_modules,
 )
-from kerasguard.models.walk import Visit
-from kerasguard.tensors import Use
+from kerasguard.models.walk import Visit, walk
+from kerasguard.tensors import LayerRecord, Use
 
 __all__ = ["Uses", "use_of_model", "variable_places", "waits_for_weights"]
 
 _DEPTH = 4  # of containers in containers
+# Classes that switch it off themselves.
+_NEVER_CAST = ("Embedding", "GroupNormalization", "LayerNormalization")
 _OF_EVERY_LAYER = frozenset({"self", "name", "dtype", "trainable", "autocast", "inputs", "outputs"})
 
 
@@ -66,6 +68,21 @@ class Uses:
         )
 
 
+def keep_uncast(model: Any, layers: Mapping[str, LayerRecord]) -> None:
+    """Have the layers of a model that was just built cast their inputs no more than they did.
+
+    `autocast=False` is in no config, so Keras forgets it (keras issue 17362).
+
+    Args:
+        model: of Keras.
+        layers: as they were recorded, by the path of Keras' walk.
+    """
+    uncast = {k for k, layer in layers.items() if layer.use and "autocast" in layer.use.settings}
+    for visit in walk(model) if uncast else ():
+        if visit.path in uncast:
+            visit.object.autocast = False
+
+
 def variable_places(layer: Any) -> dict[int, str]:
     """Where a layer of the user's own holds its variables, by their ids; the plainest place."""
     if not is_layer(layer) or not is_foreign(layer):
@@ -84,6 +101,8 @@ def _settings(layer: Any) -> dict[str, str]:
     """
     found = {}
     own = own_attributes(layer)
+    if own.get("autocast") is False and not any(is_a(layer, name) for name in _NEVER_CAST):
+        found["autocast"] = "False"
     for name in _arguments(layer.__class__):
         value = own.get(name, own.get(f"_{name}"))
         if value is None or (not is_foreign(layer) and not _is_own_function(value)):

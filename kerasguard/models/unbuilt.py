@@ -44,7 +44,7 @@ def build_parts(
         sizes = [1, *(_UNKNOWN_SIZE if n is None else n for n in recorded[1:])]
         try:
             model(np.zeros(sizes, "float32"))
-        except (TypeError, ValueError):  # what Keras raises for an input that does not fit
+        except (NotImplementedError, TypeError, ValueError):  # what Keras raises for what misfits
             recorded = None
     if recorded is None:
         build_by_weights(model, shapes)
