@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kerasguard.callbacks import WeightManifestCallback
     from kerasguard.checkpoints.average import average
     from kerasguard.checkpoints.compare import compare
+    from kerasguard.checkpoints.drift import drift
     from kerasguard.checkpoints.explain import explain
     from kerasguard.checkpoints.inspect import inspect, verify
     from kerasguard.checkpoints.latest import latest
@@ -65,6 +66,7 @@ __all__ = [
     "average",
     "compare",
     "convert",
+    "drift",
     "explain",
     "inspect",
     "latest",
@@ -85,6 +87,7 @@ _HOMES = {
     "callbacks": ("WeightManifestCallback",),
     "checkpoints.average": ("average",),
     "checkpoints.compare": ("compare",),
+    "checkpoints.drift": ("drift",),
     "checkpoints.inspect": ("inspect", "verify"),
     "checkpoints.latest": ("latest",),
     "checkpoints.read": ("read",),
@@ -105,18 +108,20 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'kerasguard' has no attribute {name!r}")
-    try:
-        module = importlib.import_module(f"kerasguard.{_HOME[name]}")
-    except ModuleNotFoundError as error:
-        if error.name == "keras":
-            importlib.import_module("kerasguard.models")  # raises, and says what to install
-        raise
-    value = getattr(module, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker shall see the names above, and no others
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'kerasguard' has no attribute {name!r}")
+        try:
+            module = importlib.import_module(f"kerasguard.{_HOME[name]}")
+        except ModuleNotFoundError as error:
+            if error.name == "keras":
+                importlib.import_module("kerasguard.models")  # raises, and says what to install
+            raise
+        value = getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -32,7 +32,7 @@ from kerasguard.tracking.mlflow_layout import DIGEST_TAG, FOLDER, MODEL_FILE, lo
 from kerasguard.tracking.mlflow_parcel import absent_store
 from kerasguard.tracking.mlflow_tracking import flush, require
 
-__all__ = ["FLAVOR_NAME", "load_model", "log_model", "save_model"]
+__all__ = ["FLAVOR_NAME", "flush", "load_model", "log_model", "save_model"]
 
 FLAVOR_NAME = "kerasguard"
 _CODE = "code"

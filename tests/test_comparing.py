@@ -53,7 +53,7 @@ def test_what_became_nan_is_told(saved: tuple[Any, Path]) -> None:
     with kg.patched():
         model.save(folder / "second.keras")
     (change,) = kg.compare(folder / "first.keras", folder / "second.keras")
-    assert "1 elements became" in change.what
+    assert "1 element became" in change.what
     assert change.distance is None
 
 

@@ -78,7 +78,7 @@ def test_the_pages_have_no_code_block_that_nothing_runs(repository: Path) -> Non
     for page in pages(repository):
         text = page.read_text("utf-8")
         languages = re.findall(r"^```(\S+)$", text, re.MULTILINE)
-        assert set(languages) <= {"python"}, page.name
+        assert set(languages) <= {"python"} or page.name == "gate.md", page.name  # test_gate.py
         assert text.count("\n```\n") == len(languages), page.name
 
 

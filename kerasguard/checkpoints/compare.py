@@ -9,17 +9,20 @@ import numpy as np
 from kerasguard.arguments import check_source
 from kerasguard.checkpoints import difference
 from kerasguard.checkpoints.difference import Change
+from kerasguard.checkpoints.distances import LayerDistance, distances
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.sources import Source, at_hand
+from kerasguard.report import counted
 
-__all__ = ["compare"]
+__all__ = ["compare", "measure"]
 
 
 def compare(first: Source, second: Source) -> tuple[Change, ...]:
     """All differences between two checkpoints, whatever their formats; imports no framework.
 
-    A tensor's counterpart has its key; else its name; else its bytes, so that renamed and moved
-    tensors are found. Where values differ, `Change.distance` and `Change.largest` tell by how much.
+    A layer's counterpart has the name that a person gave it; else a tensor's has its key; else its
+    name; else its bytes, so that renamed and moved tensors are found. Where values differ,
+    `Change.distance` and `Change.largest` tell by how much.
 
     Args:
         first: a path, an address in MLflow or elsewhere, bytes, what `kerasguard.read` or `average`
@@ -30,6 +33,19 @@ def compare(first: Source, second: Source) -> tuple[Change, ...]:
         ArgumentError: one of them is no checkpoint; nothing was opened.
         CheckpointError: one of them cannot be read.
     """
+    return measure(first, second)[0]
+
+
+def measure(first: Source, second: Source) -> tuple[tuple[Change, ...], list[LayerDistance]]:
+    """The differences, and how far each layer with weights that changed is from itself.
+
+    Args:
+        first: as for `compare`.
+        second: likewise.
+
+    Raises:
+        ArgumentError, CheckpointError: as `compare`.
+    """
     for one in (first, second):
         check_source(one)
     with (
@@ -38,8 +54,14 @@ def compare(first: Source, second: Source) -> tuple[Change, ...]:
         Reading(here, mine, keep=False) as left,
         Reading(there, other, keep=False) as right,
     ):
-        changes = difference.compare(left.finish(), right.finish())
-        return tuple(_measured(change, left, right) for change in changes)
+        ours, theirs = left.finish(), right.finish()
+        changes = difference.compare(ours, theirs)
+        layers = distances(
+            difference.counterparts(ours, theirs),
+            lambda record: left.value(record.key),
+            lambda record: right.value(record.key),
+        )
+        return tuple(_measured(change, left, right) for change in changes), layers
 
 
 def _measured(change: Change, left: Reading, right: Reading) -> Change:
@@ -60,7 +82,8 @@ def _measured(change: Change, left: Reading, right: Reading) -> Change:
     what = f"changed by {size}, an element by at most {largest:.3g}"
     if lost:
         what = (
-            f"{lost} elements became or were NaN or infinite; an element by at most {largest:.3g}"
+            f"{counted(lost, 'element')} became or {'was' if lost == 1 else 'were'} NaN or "
+            f"infinite; an element by at most {largest:.3g}"
         )
         return replace(change, what=what, largest=largest)
     relative = distance / norm if norm else None

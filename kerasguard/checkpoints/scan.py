@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -14,11 +14,14 @@ from typing import Any, Literal, cast
 from kerasguard.arguments import check_flag, check_path
 from kerasguard.blueprint.references import Doubt, doubts
 from kerasguard.checkpoints import inspect
+from kerasguard.checkpoints.remote_places import remote_places
 from kerasguard.errors import ArgumentError, KerasguardError, UnknownFormatError
 from kerasguard.formats import candidates, met, open_checkpoint, recognised
+from kerasguard.loader.sources import files_of
+from kerasguard.report import counted
 from kerasguard.storage import sidecar
 from kerasguard.storage.pair import undisturbed
-from kerasguard.storage.remote import is_remote, local_path
+from kerasguard.storage.remote import fetched, is_remote, local_path
 
 __all__ = ["Found", "places", "scan"]
 
@@ -34,7 +37,7 @@ class Found:
     """One checkpoint.
 
     Args:
-        path: of the checkpoint, below the folder that was scanned.
+        path: of the checkpoint, below the folder or address that was scanned.
         format: `keras_zip`, ...
         state: `hostile` where it names what would act on the machine; `refused` where it holds
             bytecode, a program or the path of a file; else `intact` (as recorded), `differs`,
@@ -66,7 +69,9 @@ def scan(
     """Find checkpoints by their content; imports no framework.
 
     Args:
-        folder: to look in, and in everything below; symbolic links are not followed.
+        folder: to look in, and in everything below; symbolic links are not followed. At an
+            address (`s3://...`) only what begins as a checkpoint does is downloaded, one
+            checkpoint at a time, and removed when it was looked at.
         verify: read every byte of those that have a manifest; else only tell that there is one.
         skip: paths, as `Found.path` tells them, that are not looked at again.
         executor: looks at the checkpoints, a few at a time: of processes, or of a cluster that
@@ -78,6 +83,7 @@ def scan(
     Raises:
         ArgumentError: an argument is not understood.
         NotADirectoryError: `folder` is none.
+        MissingPackageError: nothing that is installed knows the address.
     """
     check_path("folder", folder)
     check_flag("verify", verify)
@@ -85,27 +91,33 @@ def scan(
         raise ArgumentError(f"skip={skip!r:.80} is no set of paths; pass skip={{path, ...}}")
     if executor is not None and not isinstance(executor, Executor):
         raise ArgumentError(f"executor={executor!r:.80} is no concurrent.futures.Executor")
+    where = _places(folder, skip)
+    if executor is not None:
+        return _shared_out(where, executor, verify=verify)
+    return (found for place in where for found in _look_at([place], verify))
+
+
+def _places(folder: str | os.PathLike[str], skip: Container[str]) -> Iterator[Path | str]:
+    """Where to look: paths or addresses of what may be a checkpoint."""
     if is_remote(folder):
-        raise ArgumentError(
-            f"folder={folder!r:.80} is not on this machine; copy it here, or verify its "
-            "checkpoints one by one: kerasguard.verify"
-        )
+        url = str(folder).rstrip("/")
+        files = files_of(url)
+        if not files.names(url):
+            raise NotADirectoryError(f"{url}: nothing can be listed there; name a folder")
+        return remote_places(url, files, skip)
     root = local_path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
-    places = _candidates(root, skip)
-    if executor is not None:
-        return _shared_out(places, executor, verify=verify)
-    return (_found(place, kind, verify=verify) for place, kind in places)
+    return (place for place, _ in places(root, skip))
 
 
 def _shared_out(
-    places: Iterator[tuple[Path, str]], executor: Executor, *, verify: bool
+    where: Iterator[Path | str], executor: Executor, *, verify: bool
 ) -> Iterator[Found]:
     # So many at a time that asking costs nothing, and so few in advance that memory stays flat.
     waiting: deque[Future[list[Found]]] = deque()
     try:
-        while chunk := list(islice(places, _CHUNK)):
+        while chunk := list(islice(where, _CHUNK)):
             waiting.append(executor.submit(_look_at, chunk, verify))
             if len(waiting) >= _AHEAD:
                 yield from waiting.popleft().result()
@@ -143,14 +155,27 @@ def places(root: Path, skip: Container[str] = frozenset()) -> Iterator[tuple[Pat
                 yield place / name, False
 
 
-def _candidates(root: Path, skip: Container[str]) -> Iterator[tuple[Path, str]]:
-    for place, _ in places(root, skip):
-        if kind := met(place):
-            yield place, kind.name
+def _look_at(where: Sequence[Path | str], verify: bool) -> list[Found]:
+    found: list[Found] = []
+    for place in where:
+        if isinstance(place, str):
+            found += _elsewhere(place, verify=verify)
+        elif kind := met(place):
+            found.append(_found(place, kind.name, verify=verify))
+    return found
 
 
-def _look_at(places: list[tuple[Path, str]], verify: bool) -> list[Found]:
-    return [_found(place, kind, verify=verify) for place, kind in places]
+def _elsewhere(url: str, *, verify: bool) -> Iterator[Found]:
+    """What lies at an address, as its copy here is; nothing where it is no checkpoint."""
+    try:
+        with fetched(url, files_of(url)) as copy:
+            kind = met(copy)
+            if kind is not None:
+                found = _found(copy, kind.name, verify=verify)
+                detail = found.detail.replace(str(copy), url)
+                yield replace(found, path=url, detail=detail)
+    except (KerasguardError, OSError) as error:
+        yield Found(url, "", "unreadable", str(error))
 
 
 def _found(place: Path, kind: str, *, verify: bool) -> Found:
@@ -190,4 +215,4 @@ def _compared(place: Path, kind: str, *, verify: bool) -> Found:
         return Found(str(place), kind, "unreadable", str(error))
     if report.ok:
         return Found(str(place), kind, "intact")
-    return Found(str(place), kind, "differs", f"in {len(report.unresolved)} places")
+    return Found(str(place), kind, "differs", f"in {counted(len(report.unresolved), 'place')}")

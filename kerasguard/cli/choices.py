@@ -32,14 +32,14 @@ def choices(options: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def source(options: argparse.Namespace) -> Iterator[Any]:
+def source(path: str, layout: Any) -> Iterator[Any]:
     """What is loaded: the path, or with `--layout` the arrays in it."""
-    if options.layout is None:
-        yield options.path
+    if layout is None:
+        yield path
         return
     from kerasguard.checkpoints.read import read
 
-    with read(options.path, layout=options.layout) as arrays:
+    with read(path, layout=layout) as arrays:
         yield arrays
 
 

@@ -1,16 +1,20 @@
-"""What each verb of the command line does: a call of the library, and how its result is shown."""
+"""The verbs about checkpoints: each a call of the library, and how its result is shown.
+
+Exit codes, and what verbs of other modules share with these, are here, too.
+"""
 
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kerasguard import errors
 from kerasguard.cli.choices import UsageError, choices, model, source
 from kerasguard.cli.console import Output
+from kerasguard.cli.starting import started
 
 if TYPE_CHECKING:
     from kerasguard.manifest import Manifest
@@ -18,14 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIFFERS", "INTERNAL", "NO_MANIFEST", "OK", "REFUSED", "UNREADABLE", "UNREPAIRABLE", "USAGE",
-    "diff", "doctor", "exit_code", "explain", "inspect", "mlflow_sync", "plan",
-    "repair", "report", "verify",
+    "code_of", "exit_code", "inspect", "plan", "repair", "verify",
 ]  # fmt: skip
 
 OK, DIFFERS, USAGE, UNREADABLE, NO_MANIFEST, UNREPAIRABLE, REFUSED = 0, 1, 2, 3, 4, 5, 6
 INTERNAL = 70
 # Of several checkpoints the one that needs attention most decides.
-_WORST_FIRST = (UNREADABLE, DIFFERS, USAGE, NO_MANIFEST, OK)
+_WORST_FIRST = (UNREADABLE, DIFFERS, UNREPAIRABLE, USAGE, NO_MANIFEST, OK)
+_SIDECAR = ".manifest.json"
 
 
 # First match wins, so the narrower class stands first.
@@ -67,8 +71,11 @@ def inspect(options: argparse.Namespace, out: Output) -> int:
 def _each(paths: list[str], one: Callable[[str], tuple[int, dict[str, Any]]], out: Output) -> int:
     """Do the same with every path; the worst exit code, and one document of all.
 
-    With a single path the document is that of the path, and what it raises is raised.
+    With a single path the document is that of the path, and what it raises is raised. A pattern
+    that no shell has expanded stands for what it matches, a manifest for its checkpoint.
     """
+    places = (place for path in paths for place in _expanded(path))
+    paths = list(dict.fromkeys(place.removesuffix(_SIDECAR) or place for place in places))
     if len(paths) == 1:
         code, content = one(paths[0])
         out.document(code, **content)
@@ -86,6 +93,15 @@ def _each(paths: list[str], one: Callable[[str], tuple[int, dict[str, Any]]], ou
     worst = next((code for code in _WORST_FIRST if code in codes), max(codes))
     out.document(worst, checkpoints=contents)
     return worst
+
+
+def _expanded(path: str) -> list[str]:
+    if "://" in path or not glob.has_magic(path) or os.path.lexists(path):
+        return [path]
+    found = sorted(glob.glob(path))  # noqa: PTH207  # a text that no path has to be made of
+    if not found:
+        raise UsageError(f"{path}: nothing matches; quote no pattern that your shell should expand")
+    return found
 
 
 def _show_checkpoint(path: str, manifest: Manifest, out: Output) -> None:
@@ -116,28 +132,34 @@ def verify(options: argparse.Namespace, out: Output) -> int:
     def one(path: str) -> tuple[int, dict[str, Any]]:
         found = inspecting.verify(path, sha256=options.sha256)
         out.line(found.text)
-        return _code_of(found), {"report": found.to_dict()}
+        return code_of(found), {"report": found.to_dict()}
 
     return _each(options.paths, one, out)
 
 
 def plan(options: argparse.Namespace, out: Output) -> int:
-    """Tell how a checkpoint would be restored."""
-    from kerasguard import guard
+    """Tell how checkpoints would be restored."""
+    guard = started("kerasguard.guard", debug=options.debug)
+    if options.digest and len(options.paths) > 1:
+        raise UsageError("--digest is of one checkpoint; plan it alone")
+    given, chosen = model(options), choices(options)
 
-    with source(options) as path:
-        decided = guard.plan(path, model(options), digest=options.digest, **choices(options))
-    code = UNREPAIRABLE if decided.unresolved else OK
-    out.document(code, path=options.path, plan=decided.to_dict())
-    out.line(decided)
-    return code
+    def one(path: str) -> tuple[int, dict[str, Any]]:
+        with source(path, options.layout) as place:
+            decided = guard.plan(place, given, digest=options.digest, **chosen)
+        if len(options.paths) > 1:
+            out.line(f"{path}:")
+        out.line(decided)
+        code = UNREPAIRABLE if decided.unresolved else OK
+        return code, {"path": path, "plan": decided.to_dict()}
+
+    return _each(options.paths, one, out)
 
 
 def repair(options: argparse.Namespace, out: Output) -> int:
     """Write a checkpoint anew, as one that Keras alone loads."""
-    from kerasguard.checkpoints import repair as repairing
-
-    with source(options) as path:
+    repairing = started("kerasguard.checkpoints.repair", debug=options.debug)
+    with source(options.path, options.layout) as path:
         done = repairing.repair(
             path,
             options.out,
@@ -153,91 +175,8 @@ def repair(options: argparse.Namespace, out: Output) -> int:
     return code
 
 
-def diff(options: argparse.Namespace, out: Output) -> int:
-    """Tell what differs between two checkpoints."""
-    from kerasguard.checkpoints.compare import compare
-
-    changes = compare(options.first, options.second)
-    code = DIFFERS if changes else OK
-    listed = [change.to_dict() for change in changes]
-    out.document(code, first=options.first, second=options.second, changes=listed)
-    verdict = f"differ in {len(changes)} places" if changes else "hold the same"
-    out.line(f"{options.first} and {options.second} {verdict}")
-    out.table(("what", "name", "how"), [(c.kind, c.name, c.what) for c in changes])
-    return code
-
-
-def report(options: argparse.Namespace, out: Output) -> int:
-    """Write a page about a checkpoint: its verification, or with `--plan` a dry run."""
-    from kerasguard.cli import pages
-
-    if options.plan or options.model:
-        from kerasguard import guard
-
-        with source(options) as path:
-            found = guard.preview(path, model(options), **choices(options))
-    else:
-        from kerasguard.checkpoints import inspect as inspecting
-
-        found = inspecting.verify(options.path, statistics=True)
-    place = pages.write(options.out or f"{options.path}.html", found, overwrite=options.overwrite)
-    code = _code_of(found)
-    out.document(code, page=str(place), report=found.to_dict())
-    out.line(f"{found.summary}; written to {place}")
-    return code
-
-
-def mlflow_sync(_: argparse.Namespace, out: Output) -> int:
-    """Send the manifests that did not reach MLflow before their process ended."""
-    from kerasguard.tracking import mlflow_tracking
-
-    # Few retries: whoever waits at a terminal sees what fails, and nothing is lost by it.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    done = mlflow_tracking.sync(out.progress)
-    code = DIFFERS if done.left else OK
-    out.document(code, **asdict(done))
-    if not (done.sent or done.refused or done.left):
-        out.line("nothing waits for MLflow")
-    rows = [(name, "sent", "") for name in done.sent]
-    rows += [(name, "dropped", "MLflow knows no such run") for name in done.refused]
-    rows += [(name, "waits", why) for name, why in done.left]
-    out.table(("checkpoint", "state", "why"), rows)
-    return code
-
-
-def doctor(_: argparse.Namespace, out: Output) -> int:
-    """Tell what kerasguard works with here."""
-    from kerasguard.cli.doctor import examine
-
-    found = examine()
-    code = USAGE if "problem" in found["keras"] else OK
-    out.document(code, **found)
-    rows = [(name, version or "not installed") for name, version in found["versions"].items()]
-    rows.append(("platform", found["platform"]))
-    for part in ("keras", "mlflow"):
-        rows += [(f"{part} {name}", str(value)) for name, value in found[part].items()]
-    for name, fits in found["shortcuts"].items():
-        rows.append((f"shortcut {name}", "on" if fits else "off: this Keras looks otherwise"))
-    out.table(("what", "here"), rows)
-    return code
-
-
-def _code_of(found: Report) -> int:
+def code_of(found: Report) -> int:
+    """The exit code that a report comes to."""
     if found.action != "verify":
         return OK if found.ok else UNREPAIRABLE
     return DIFFERS if not found.ok else OK if found.origin == "recorded" else NO_MANIFEST
-
-
-def explain(options: argparse.Namespace, out: Output) -> int:
-    """Tell what a code means, or list all codes."""
-    from kerasguard.checkpoints import explain as explaining
-
-    if options.code is None:
-        known = explaining.explanations().values()
-        out.document(OK, codes=[{"code": e.code, "summary": e.summary} for e in known])
-        out.table(("code", "what"), [(e.code, e.summary) for e in known])
-        return OK
-    entry = explaining.explain(options.code)
-    out.document(OK, explanation=asdict(entry))
-    out.line(entry)
-    return OK

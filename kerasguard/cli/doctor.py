@@ -8,6 +8,8 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from kerasguard.cli.starting import started
+
 __all__ = ["examine"]
 
 _PACKAGES = (
@@ -52,6 +54,7 @@ def _version(package: str) -> str | None:
 
 def _keras() -> tuple[dict[str, Any], dict[str, bool]]:
     try:
+        started("kerasguard.models")
         keras = importlib.import_module("keras")
         from kerasguard.models import fast_build, placeholders
     except Exception as error:  # noqa: BLE001  # a broken installation is what is asked about

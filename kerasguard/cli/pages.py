@@ -1,23 +1,75 @@
-"""Reports as files: a page appears whole or not at all, and takes no other file's place."""
+"""`kerasguard report`: a page appears whole or not at all, and takes no other file's place."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kerasguard.cli.choices import choices, model, source
+from kerasguard.cli.commands import DIFFERS, OK, code_of
+from kerasguard.cli.starting import started
 from kerasguard.errors import OutputError
-from kerasguard.report import Report
-from kerasguard.storage import durable, owners
+from kerasguard.storage import durable, owners, remote
 
-__all__ = ["write"]
+if TYPE_CHECKING:
+    from kerasguard.cli.console import Output
+    from kerasguard.report import Report
+    from kerasguard.report.drift import DriftReport
+
+__all__ = ["report", "write"]
 
 
-def write(out: str | os.PathLike[str], report: Report, *, overwrite: bool = False) -> Path:
+def report(options: argparse.Namespace, out: Output) -> int:
+    """Write a page: of a checkpoint's verification, of a dry run (`--plan`), or of a run."""
+    if _is_run(options.path):
+        return _report_of_run(options, out)
+    found: Report
+    if options.plan or options.model:
+        guard = started("kerasguard.guard", debug=options.debug)
+        with source(options.path, options.layout) as path:
+            found = guard.preview(path, model(options), **choices(options))
+    else:
+        from kerasguard.checkpoints import inspect as inspecting
+
+        found = inspecting.verify(options.path, statistics=True)
+    place = write(options.out or f"{options.path}.html", found, overwrite=options.overwrite)
+    code = code_of(found)
+    out.document(code, page=str(place), report=found.to_dict())
+    out.line(f"{found.summary}; written to {place}")
+    return code
+
+
+def _is_run(path: str) -> bool:
+    """Whether it is a folder with checkpoints in it and none itself."""
+    from kerasguard.formats import recognised
+
+    place = remote.local_path(path)
+    return not remote.is_remote(path) and place.is_dir() and recognised(place) is None
+
+
+def _report_of_run(options: argparse.Namespace, out: Output) -> int:
+    from kerasguard.checkpoints.drift import drift
+
+    found = drift(options.path)
+    target = options.out or f"{options.path.rstrip('/')}.html"
+    place = write(target, found, overwrite=options.overwrite)
+    code = OK if found.ok else DIFFERS
+    out.document(code, page=str(place), report=found.to_dict())
+    out.line(found)
+    out.line(f"written to {place}")
+    return code
+
+
+def write(
+    out: str | os.PathLike[str], report: Report | DriftReport, *, overwrite: bool = False
+) -> Path:
     """Write a report as one HTML page that needs nothing else.
 
     Args:
         out: the file.
-        report: of a verification, a dry run, a restore or a repair.
+        report: of a checkpoint or a run.
         overwrite: replace the file if it exists.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import kerasguard
 from kerasguard.arguments import ALLOWABLE, nearest
-from kerasguard.cli import commands, runs, scanning
+from kerasguard.cli import commands, comparing, pages, runs, scanning, surroundings
 from kerasguard.cli.choices import UsageError
 
 __all__ = ["parser"]
@@ -21,6 +21,7 @@ _EXAMPLES = {
     "verify": ("verify run/*.keras", "verify run/07.keras --quiet && ./deploy"),
     "plan": (
         "plan old.h5",
+        "plan run/*.keras --model mypackage.models:build --quiet",
         "plan run/07.weights.h5 --model mypackage.models:build --skip head",
         "plan net.safetensors --layout torch --model mypackage.models:build",
     ),
@@ -30,8 +31,13 @@ _EXAMPLES = {
         "convert old_weights.h5 new.keras --config model.json",
     ),
     "diff": ("diff run/07.keras run/08.keras",),
-    "report": ("report run/07.keras page.html", "report old.h5 page.html --plan"),
-    "scan": ("scan runs", "scan runs --only differs", "scan runs --jsonl > found.jsonl"),
+    "report": ("report run/07.keras page.html", "report old.h5 page.html --plan", "report run"),
+    "scan": (
+        "scan runs",
+        "scan runs --only differs",
+        "scan runs --jsonl > found.jsonl",
+        "scan s3://bucket/runs",
+    ),
     "latest": ("latest run", "latest run --json"),
     "record": ("record run --dry-run", "record run", "record old.keras"),
     "tidy": ("tidy run", "tidy run --pair", "tidy run --remove"),
@@ -39,6 +45,10 @@ _EXAMPLES = {
     "mv": ("mv run/07.keras archive", "mv checkpoints/ckpt-3 checkpoints/best"),
     "mlflow-sync": ("mlflow-sync",),
     "doctor": ("doctor --json",),
+    "completion": (
+        'completion bash    (in ~/.bashrc: eval "$(kerasguard completion bash)")',
+        "completion fish > ~/.config/fish/completions/kerasguard.fish",
+    ),
     "explain": ("explain KG201", "explain"),
 }
 
@@ -135,11 +145,13 @@ def _add_readers(verb: Callable[..., argparse.ArgumentParser]) -> None:
     verify = verb("verify", commands.verify, "compare checkpoints with their manifests")
     verify.add_argument("paths", nargs="+", metavar="PATH")
     verify.add_argument("--sha256", action="store_true", help="compare the SHA-256 of files, too")
-    diff = verb("diff", commands.diff, "compare two checkpoints")
+    diff = verb(
+        "diff", comparing.diff, "compare two checkpoints, tensor by tensor and layer by layer"
+    )
     diff.add_argument("first")
     diff.add_argument("second")
     scan = verb("scan", scanning.scan, "list the checkpoints below a folder and verify them")
-    scan.add_argument("folder")
+    scan.add_argument("folder", help="a folder, or an address such as s3://bucket/runs")
     scan.add_argument("--quick", action="store_true", help="find checkpoints, do not verify them")
     scan.add_argument("--only", choices=STATES, help="list those in one state only")
     scan.add_argument("--jsonl", action="store_true", help="one JSON line for each, as found")
@@ -171,7 +183,7 @@ def _add_runs(verb: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """The verbs that decide how a checkpoint becomes a model."""
     plan = verb("plan", commands.plan, "show what loading would do (dry run)")
-    plan.add_argument("path")
+    plan.add_argument("paths", nargs="+", metavar="PATH")
     _add_choices(plan, digest=True)
     for name, text in _REWRITING.items():
         repair = verb(name, commands.repair, text)
@@ -180,8 +192,8 @@ def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:
         repair.add_argument("--dry-run", action="store_true", help="show what would be done")
         repair.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
         _add_choices(repair)
-    report = verb("report", commands.report, "write an HTML report about a checkpoint")
-    report.add_argument("path")
+    report = verb("report", pages.report, "write an HTML report about a checkpoint or a run")
+    report.add_argument("path", help="a checkpoint, or the folder of a run's checkpoints")
     report.add_argument("out", nargs="?", metavar="PAGE.html", help="default: PATH.html")
     report.add_argument("--plan", action="store_true", help="report on a dry run of loading")
     report.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
@@ -190,10 +202,16 @@ def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _add_helpers(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """The verbs that are about no checkpoint."""
-    verb("mlflow-sync", commands.mlflow_sync, "send the manifests that MLflow did not get in time")
-    verb("doctor", commands.doctor, "show installed versions and what they support")
-    explain = verb("explain", commands.explain, "explain a finding code such as KG201")
-    explain.add_argument("code", nargs="?", help="default: list all codes")
+    told = "send the manifests that MLflow did not get in time"
+    verb("mlflow-sync", surroundings.mlflow_sync, told)
+    verb("doctor", surroundings.doctor, "show installed versions and what they support")
+    explain = verb("explain", surroundings.explain, "explain a finding code such as KG201")
+    code = explain.add_argument("code", nargs="?", help="default: list all codes")
+    # Where argcomplete looks for it; argparse knows nothing of it.
+    vars(code)["completer"] = surroundings.known_codes
+    told = "print what makes a shell complete kerasguard's verbs and options"
+    completion = verb("completion", surroundings.completion, told)
+    completion.add_argument("shell", choices=surroundings.SHELLS)
 
 
 def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> None:

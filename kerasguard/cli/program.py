@@ -19,7 +19,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from kerasguard.cli import commands
+from kerasguard.cli import commands, surroundings
 from kerasguard.cli.choices import UsageError
 from kerasguard.cli.commands import (
     DIFFERS,
@@ -60,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        options = parser().parse_args(arguments)
+        known = parser()
+        surroundings.complete(known)
+        options = known.parse_args(arguments)
     except SystemExit as stop:  # --help and --version
         return stop.code if isinstance(stop.code, int) else USAGE
     except UsageError as error:

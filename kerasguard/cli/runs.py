@@ -59,7 +59,8 @@ def tidy(options: argparse.Namespace, out: Output) -> int:
     out.document(code, folder=options.folder, leftovers=[one.to_dict() for one in found])
     rows = [(f.path, f.kind, f.state, f"describes {f.belongs_to}" if f.belongs_to else "")
             for f in found]  # fmt: skip
-    out.line(f"{options.folder}: {len(found) or 'no'} files that belong to no checkpoint")
+    told = "1 file that belongs" if len(found) == 1 else f"{len(found) or 'no'} files that belong"
+    out.line(f"{options.folder}: {told} to no checkpoint")
     out.table(("file", "kind", "state", "why"), rows)
     if any(one.belongs_to for one in left):
         out.remark("to put manifests beside the checkpoints that they describe: --pair")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from kerasguard.cli.choices import UsageError
 from kerasguard.cli.commands import DIFFERS, OK, REFUSED, UNREADABLE
 from kerasguard.cli.console import Output
+from kerasguard.storage.remote import is_remote
 
 if TYPE_CHECKING:
     from kerasguard.checkpoints.scan import Found
@@ -53,7 +54,8 @@ def scan(options: argparse.Namespace, out: Output) -> int:
     out.counter("")
     if not options.jsonl:
         _show(rows, states, options.folder, out)
-        _remark_on_leftovers(options.folder, out)
+        if not is_remote(options.folder):
+            _remark_on_leftovers(options.folder, out)
     return _code(states)
 
 
@@ -80,7 +82,12 @@ def _remark_on_leftovers(folder: str, out: Output) -> None:
 
     left = tidy(folder)
     if left:
-        what = f"{len(left)} files of kerasguard's belong to no checkpoint, such as {left[0].path}"
+        one = len(left) == 1
+        told = "1 file" if one else f"{len(left)} files"
+        what = (
+            f"{told} of kerasguard's {'belongs' if one else 'belong'} to no checkpoint, such as "
+            f"{left[0].path}"
+        )
         out.remark(f"{what}; to list, pair or remove them: kerasguard tidy {folder}")
 
 

@@ -32,7 +32,9 @@ class KerasDirectory(Checkpoint):
     """
 
     name: ClassVar[str] = "keras_directory"
-    traits: ClassVar[Traits] = Traits("walk", config="keras3", complete=True, folder=True)
+    traits: ClassVar[Traits] = Traits(
+        "walk", config="keras3", complete=True, folder=True, marks=(CONFIG, METADATA, WEIGHTS)
+    )
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

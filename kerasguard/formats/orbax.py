@@ -50,7 +50,7 @@ class OrbaxStep(Checkpoint):
 
     name: ClassVar[str] = "orbax"
     traits: ClassVar[Traits] = Traits(
-        "paths", config="keras3", complete=True, scattered=True, folder=True
+        "paths", config="keras3", complete=True, scattered=True, folder=True, marks=(_MARK,)
     )
 
     def __init__(self, path: Path) -> None:

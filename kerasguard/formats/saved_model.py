@@ -58,7 +58,9 @@ class SavedModel(Checkpoint):
     """
 
     name: ClassVar[str] = "saved_model"
-    traits: ClassVar[Traits] = Traits("objects", config="tensorflow", program=True, folder=True)
+    traits: ClassVar[Traits] = Traits(
+        "objects", config="tensorflow", program=True, folder=True, marks=(_PROGRAM,)
+    )
 
     def __init__(self, path: Path) -> None:
         self.path = path.parent if path.name == _PROGRAM else path

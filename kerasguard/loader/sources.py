@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kerasguard.loader.reading import Reading
     from kerasguard.planning.plan import RepairPlan
 
-__all__ = ["PathLike", "Place", "Source", "at_hand", "named", "report_of"]
+__all__ = ["PathLike", "Place", "Source", "at_hand", "files_of", "named", "report_of"]
 
 PathLike = str | os.PathLike[str]
 Place = PathLike | bytes | bytearray | memoryview | IO[bytes]
@@ -59,7 +59,7 @@ def at_hand(
             yield path.checkpoint(), "ignore" if path.made_up else path.manifest or manifest
     elif remote.is_remote(path):
         url = str(path)
-        with remote.fetched(url, remote.files_at(url, _through_keras)) as place:
+        with remote.fetched(url, files_of(url)) as place:
             try:
                 yield place, manifest
             except Exception as error:
@@ -78,6 +78,15 @@ def at_hand(
             except Exception as error:
                 durable.rename_in(error, {place: named(path)})
                 raise
+
+
+def files_of(url: str) -> remote.Files:
+    """What reads and writes an address: fsspec, else TensorFlow.
+
+    Raises:
+        MissingPackageError: nothing that is installed knows it.
+    """
+    return remote.files_at(url, _through_keras)
 
 
 def _through_keras(url: str) -> remote.Files | None:

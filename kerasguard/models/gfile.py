@@ -41,6 +41,10 @@ class _Gfile:
         except self._missing:
             return []
 
+    def head(self, url: str, count: int) -> bytes:
+        with self._gfile.GFile(url, "rb") as file:
+            return bytes(file.read(count))
+
     def get(self, url: str, path: Path) -> None:
         with self._gfile.GFile(url, "rb") as source, path.open("wb") as file:
             shutil.copyfileobj(source, file, _PIECE)

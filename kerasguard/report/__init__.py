@@ -2,8 +2,8 @@
 
 Names in a checkpoint are written by whoever wrote the file, so every form of a report is safe to
 show: text holds no control characters, HTML is escaped by the template engine and runs nothing.
-Start with `report`; `table` makes its rows, `statistics` what they tell of values, `page` and the
-template `page.html` show them.
+Start with `report`; `table` makes its rows, `statistics` what they tell of values, `page` shows
+them. `drift` is about a whole run. Templates lie beside them and are filled in by `templates`.
 """
 
 from kerasguard.report.report import SCHEMA, Outcome, Report, Written, counted, printable

@@ -1,27 +1,22 @@
 """The report as one HTML page: the verdict, what to do, findings, then every tensor.
 
 Self-contained and without JavaScript, so that it opens in MLflow's frame, in a mail and from a
-disk. Jinja escapes whatever comes from a checkpoint.
+disk.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from kerasguard.manifest import Manifest
-from kerasguard.report.report import Report, printable
-from kerasguard.report.statistics import Statistics
-from kerasguard.report.table import Fold, Row, count_by_status, folded, rows
+from kerasguard.report.report import Report
+from kerasguard.report.table import count_by_status, folded, rows
+from kerasguard.report.templates import Paths, template
 
 __all__ = ["fragment", "page", "report_of_save"]
 
-_BETWEEN_WORDS = re.compile(r"(?<=[/._-])")
 _PARTS_OF_A_VERSION = ("kerasguard", "keras", "tensorflow", "numpy", "h5py", "python", "backend")
 
 
@@ -32,12 +27,12 @@ def page(report: Report, *, paths: bool = False) -> str:
         report: of a verification, a dry run, a restore or a repair.
         paths: name folders of this machine; else every path is shortened to its last part.
     """
-    return _template("page.html").render(_content(report, paths=paths))
+    return template("page.html").render(_content(report, paths=paths))
 
 
 def fragment(report: Report) -> str:
     """Verdict, advice and findings, for a notebook's cell."""
-    return _template("fragment.html").render(_content(report, paths=False))
+    return template("fragment.html").render(_content(report, paths=False))
 
 
 def report_of_save(name: str, manifest: Manifest) -> Report:
@@ -53,31 +48,9 @@ def report_of_save(name: str, manifest: Manifest) -> Report:
     )
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kerasguard.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if hasattr(value, "__html__") else printable(value),
-    )
-    environment.filters.update(
-        breakable=_breakable, number=_number, percent=_percent, bars=_bars, size=_size
-    )
-    environment.globals["status_class"] = _status_class
-    environment.tests["fold"] = lambda item: isinstance(item, Fold)
-    return environment
-
-
-def _template(name: str) -> jinja2.Template:
-    return _environment().get_template(name)
-
-
 def _content(report: Report, *, paths: bool) -> dict[str, Any]:
     table = rows(report)
-    shown = _Paths(report.path, keep=paths)
+    shown = Paths(report.path, keep=paths)
     findings = sorted(report.findings, key=lambda f: f not in report.unresolved)
     return {
         "report": report,
@@ -97,24 +70,6 @@ def _content(report: Report, *, paths: bool) -> dict[str, Any]:
         "notes": [(o.target, o.note) for o in report.outcomes if o.note],
         "shown": shown,
     }
-
-
-class _Paths:
-    """Text without the folder that the checkpoint lies in, which is nobody else's business."""
-
-    def __init__(self, path: str, *, keep: bool) -> None:
-        folder = re.sub(r"[/\\]?[^/\\]*$", "", path)
-        address = "://" in path or path.startswith(("runs:/", "models:/"))
-        # As a word only: `.` and `/` stand in many other places.
-        known = len(folder) > 1 and not address and not keep
-        self._folder = re.compile(re.escape(folder) + r"[/\\\\]+") if known else None
-        self._home = None if keep else re.compile(r"(?:/home/|/Users/|/root(?=/))[^/\s:'\"]*")
-
-    def __call__(self, text: object) -> str:
-        found = str(text)
-        if self._folder is not None:
-            found = self._folder.sub("", found)
-        return self._home.sub("~", found) if self._home is not None else found
 
 
 def _advice(report: Report) -> Iterable[str]:
@@ -163,57 +118,3 @@ def _versions(report: Report) -> str:
     first = [name for name in _PARTS_OF_A_VERSION if name in known]
     names = [*first, *sorted(set(known) - set(first))]
     return ", ".join(f"{name} {known[name]}" for name in names)
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may be broken after a slash, a dot or a dash, and nowhere in a word."""
-    return Markup("<wbr>").join(_BETWEEN_WORDS.split(printable(name)))
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    digits, exponent, power = f"{value:.3g}".partition("e")
-    return (
-        f"{digits}e{int(power)}".replace("-", "\u2212")
-        if exponent
-        else digits.replace("-", "\u2212")
-    )
-
-
-def _percent(part: int, whole: int) -> str:
-    if not part:
-        return "0"
-    share = 100 * part / whole
-    return f"{share:.3g} %" if share >= 0.1 else "< 0.1 %"
-
-
-def _size(nbytes: int) -> str:
-    amount, unit = float(nbytes), "B"
-    for unit in ("B", "KB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            break
-        amount /= 1000
-    return f"{amount:.3g} {unit}"
-
-
-def _bars(statistics: Statistics) -> list[tuple[int, float, float]]:
-    """The histogram as bars of a drawing that is 24 high: x, y and height of each."""
-    most = max(statistics.histogram, default=0)
-    heights = [24 * count / most for count in statistics.histogram if most]
-    # A few elements far out are what one looks for: they get a line of their own.
-    visible = [max(height, 1.5) if height else 0.0 for height in heights]
-    return [(4 * i, round(24 - h, 1), round(h, 1)) for i, h in enumerate(visible) if h]
-
-
-def _status_class(row: Row) -> str:
-    """The colour of a row's pill."""
-    if row.status in ("differs", "unresolved"):
-        return "bad"
-    return (
-        "warn"
-        if row.troubled
-        else "ok"
-        if row.status in ("as recorded", "proven", "recorded")
-        else "plain"
-    )

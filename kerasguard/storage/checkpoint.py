@@ -47,6 +47,7 @@ class Traits:
             is searched counts as a checkpoint only where somebody recorded it.
         folder: whether it is a whole folder, with nothing below that is a checkpoint of its own.
         suffixes: endings that its writers give to its name.
+        marks: files that lie in every folder of this format, and together in no other.
     """
 
     keys: Keys
@@ -57,6 +58,7 @@ class Traits:
     general: bool = False
     folder: bool = False
     suffixes: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 class Checkpoint(Protocol):

@@ -42,6 +42,10 @@ class FsspecFiles:
         itself = posixpath.basename(self._path(url).rstrip("/"))  # S3 has marks for folders
         return sorted(names - {itself} if len(names) > 1 else names)
 
+    def head(self, url: str, count: int) -> bytes:
+        """The first bytes of a file."""
+        return bytes(self._system.cat_file(self._path(url), start=0, end=count))
+
     def get(self, url: str, path: Path) -> None:
         """Copy a file to this machine."""
         self._system.get_file(self._path(url), str(path))

@@ -28,7 +28,9 @@ from kerasguard.errors import (
 from kerasguard.manifest import Manifest
 from kerasguard.storage import companion, shards, sidecar
 
-__all__ = ["Files", "Stat", "fetched", "files_at", "is_remote", "local_path", "name_of", "send"]
+__all__ = [
+    "Files", "Stat", "fetched", "files_at", "inside", "is_remote", "local_path", "name_of", "send",
+]  # fmt: skip
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+)://")
 # Parts of a TensorFlow checkpoint, whose own name is no file's.
@@ -50,6 +52,9 @@ class Files(Protocol):
 
     def names(self, url: str) -> list[str]:
         """Names of what lies in a folder; none where the place cannot list."""
+
+    def head(self, url: str, count: int) -> bytes:
+        """The first bytes of a file."""
 
     def get(self, url: str, path: Path) -> None:
         """Copy a file to this machine."""
@@ -157,11 +162,11 @@ def send(place: Path, url: str, files: Files, *, leave: Collection[Path] = ()) -
         if manifest not in new and files.stat(_beside(url, manifest.name)):
             files.remove(_beside(url, manifest.name))
         for path in (path for path in order if path not in leave):
-            files.put(path, _inside(base, path.relative_to(place.parent).as_posix()))
+            files.put(path, inside(base, path.relative_to(place.parent).as_posix()))
         kept = {path.name for path in new}
         for name in files.names(base):
             if companion.belongs(name, place.name) and name not in kept:
-                files.remove(_inside(base, name))
+                files.remove(inside(base, name))
 
 
 def _fetch(url: str, place: Path, files: Files) -> None:
@@ -172,7 +177,7 @@ def _fetch(url: str, place: Path, files: Files) -> None:
         place.mkdir()
         for name in files.names(url):
             if name and not name.startswith(".") and "/" not in name:
-                _fetch(_inside(url, name), place / name, files)
+                _fetch(inside(url, name), place / name, files)
     else:
         _fetch_file(url, place, found, files)
         if place.name.endswith(".weights.json"):
@@ -240,13 +245,14 @@ def _folder(url: str) -> str:
     return f"{folder}/" if folder.endswith(":/") else folder
 
 
-def _inside(folder: str, name: str) -> str:
+def inside(folder: str, name: str) -> str:
+    """The address of what lies in a folder."""
     name = quote(name) if _is_web(folder) else name
     return f"{folder}{name}" if folder.endswith("://") else f"{folder.rstrip('/')}/{name}"
 
 
 def _beside(url: str, name: str) -> str:
-    return _inside(_folder(url), name)
+    return inside(_folder(url), name)
 
 
 @contextmanager

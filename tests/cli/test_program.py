@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from run_folders import damage, leave
 
 from kerasguard import errors
 from kerasguard.cli import program
@@ -481,6 +483,7 @@ def test_wrong_usage_is_a_document_too(arguments: list[str], capsys: Captured) -
         "latest",
         "doctor",
         "explain",
+        "completion",
     ],
 )
 def test_the_help_of_each_verb_has_examples(verb: str, capsys: Captured) -> None:
@@ -565,3 +568,66 @@ def test_a_state_dict_is_planned_and_converted(
     kernel = keras.models.load_model("out.keras").get_layer("head").kernel.numpy()
     assert (kernel == state["head.weight"].T).all()
     capsys.readouterr()
+
+
+@pytest.mark.keras
+def test_diff_tells_how_far_each_layer_moved(copy: Path, capsys: Captured) -> None:
+    import keras
+
+    import kerasguard as kg
+
+    model = keras.saving.load_model(copy)
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    other = copy.with_name("other.keras")
+    with kg.patched():
+        model.save(other)
+    assert main(["diff", str(copy), str(other)]) == program.DIFFERS
+    told = capsys.readouterr().out
+    assert "differ in 1 place\n" in told  # the bias is zero
+    assert re.search(r"^head +100\.00% .* 1 of 2$", told, re.MULTILINE)
+    assert main(["diff", str(copy), str(other), "--json"]) == program.DIFFERS
+    (layer,) = json.loads(capsys.readouterr().out)["layers"]
+    assert layer["distance"] == pytest.approx(1)
+    assert layer["other"] == pytest.approx(2 * layer["norm"])
+
+
+def test_a_report_of_a_folder_is_one_on_the_run(tmp_path: Path, capsys: Captured) -> None:
+    for n in (1, 2):
+        leave(tmp_path / "run" / f"0{n}.weights.h5", n, epoch=n - 1)
+    page = tmp_path / "page.html"
+    assert main(["report", str(tmp_path / "run"), str(page)]) == program.OK
+    assert "2 checkpoints, 2 as recorded" in capsys.readouterr().out
+    assert "Drift of each layer" in page.read_text("utf-8")
+    damage(tmp_path / "run" / "02.weights.h5")
+    assert main(["report", str(tmp_path / "run"), str(page), "--overwrite", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["report"]["saved"][1]["state"] == "differs"
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["plan", "doctor", "repair"])
+def test_starting_tensorflow_says_nothing(copy: Path, verb: str) -> None:
+    arguments = {"plan": [str(copy)], "repair": [str(copy), str(copy.with_name("new.keras"))]}
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasguard", verb, *arguments.get(verb, [])],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_what_is_kept_back_while_keras_starts_is_told_if_it_fails(capfd: Captured) -> None:
+    from kerasguard.cli import starting
+
+    def broken() -> None:
+        with starting._silent():
+            os.write(2, b"the library is broken\n")
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        broken()
+    assert capfd.readouterr().err == "the library is broken\n"
+    with starting._silent():
+        os.write(2, b"no graphics card\n")
+    assert capfd.readouterr().err == ""
