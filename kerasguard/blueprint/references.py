@@ -31,6 +31,11 @@ class Doubt:
     owner: str
     message: str
 
+    @property
+    def supplied(self) -> bool:
+        """Whether a load takes it from a caller; all else is refused."""
+        return self.reason in ("class", "function")
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())

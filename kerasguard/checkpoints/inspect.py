@@ -26,10 +26,11 @@ from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table
 
 if TYPE_CHECKING:
+    from kerasguard.blueprint.references import Doubt
     from kerasguard.loader.reading import Reading
     from kerasguard.report.statistics import Statistics
 
-__all__ = ["inspect", "lambdas", "verify"]
+__all__ = ["doubts", "inspect", "lambdas", "verify"]
 
 
 def inspect(path: Place) -> Manifest:
@@ -70,6 +71,33 @@ def lambdas(path: Place) -> dict[str, str]:
 
     with at_hand(path) as (local, _), open_checkpoint(local) as checkpoint:
         return dict(lambda_sources(checkpoint.architecture() or {}))
+
+
+def doubts(path: Place) -> tuple[Doubt, ...]:
+    """What the configs of a checkpoint name and no load takes because a file says so.
+
+    Looked through are the architecture, in the checkpoint or its manifest, with the training that
+    it was compiled with, and the configs of layers. Nothing is built and no framework is imported.
+
+    Returns:
+        Each with its reason: `class` and `function` are the caller's to supply, all others are
+        refused.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        ManifestError: the manifest cannot be read.
+    """
+    from kerasguard.blueprint import references
+    from kerasguard.formats import open_checkpoint
+
+    with at_hand(path) as (local, found):
+        with undisturbed(local):
+            manifest = found if isinstance(found, Manifest) else sidecar.read(local)
+            checkpoint = open_checkpoint(local)
+        with checkpoint:
+            stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
+            layers = checkpoint.layer_configs()
+    return (*references.doubts(stored), *references.doubts(layers))
 
 
 def verify(path: Place, *, sha256: bool = False, statistics: bool = False) -> Report:

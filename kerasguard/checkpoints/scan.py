@@ -9,18 +9,17 @@ from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from kerasguard.arguments import check_flag, check_path
-from kerasguard.blueprint.references import Doubt, doubts
+from kerasguard.blueprint.references import Doubt
 from kerasguard.checkpoints import inspect
 from kerasguard.checkpoints.remote_places import remote_places
 from kerasguard.errors import ArgumentError, KerasguardError, UnknownFormatError
-from kerasguard.formats import candidates, met, open_checkpoint, recognised
+from kerasguard.formats import candidates, met, recognised
 from kerasguard.loader.sources import files_of
 from kerasguard.report import counted
 from kerasguard.storage import sidecar
-from kerasguard.storage.pair import undisturbed
 from kerasguard.storage.remote import fetched, is_remote, local_path
 
 __all__ = ["Found", "places", "scan"]
@@ -28,8 +27,11 @@ __all__ = ["Found", "places", "scan"]
 _CHUNK, _AHEAD = 16, 32
 State = Literal["hostile", "refused", "intact", "differs", "unrecorded", "recorded", "unreadable"]
 
-# What only a caller can stand for, so that a load says what to supply.
-_SUPPLIED = ("class", "function")
+# By state, the worst first: what a config names that puts its file there.
+_REFUSED: tuple[tuple[State, tuple[str, ...]], ...] = (
+    ("hostile", ("hostile",)),
+    ("refused", ("bytecode", "program", "path")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +46,25 @@ class Found:
             `unrecorded`, `unreadable`, or `recorded` where a manifest is there and nothing was
             compared with it.
         detail: how many places differ, or why it cannot be read or is refused.
-        needs: classes and functions that loading it takes from the caller, each with its reason.
+        doubts: all that its config names and that is not loaded because a file says so.
     """
 
     path: str
     format: str
     state: State
     detail: str = ""
-    needs: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Classes and functions that loading takes from the caller, each with its reason."""
+        return tuple(dict.fromkeys(doubt.message for doubt in self.doubts if doubt.supplied))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form; `needs` where there is something."""
-        data = asdict(self)
-        return data if self.needs else {k: v for k, v in data.items() if k != "needs"}
+        """JSON form; `needs` and `doubts` where there are some."""
+        data = {**asdict(self), "needs": list(self.needs)}
+        data["doubts"] = list(data["doubts"])
+        return {k: v for k, v in data.items() if v or k not in ("needs", "doubts")}
 
 
 def scan(
@@ -180,25 +188,14 @@ def _elsewhere(url: str, *, verify: bool) -> Iterator[Found]:
 
 def _found(place: Path, kind: str, *, verify: bool) -> Found:
     try:
-        doubts = list(_doubts(place))
+        doubts = inspect.doubts(place)
     except (KerasguardError, OSError):
-        doubts = []  # why it cannot be read is said below
-    needs = tuple(dict.fromkeys(d.message for d in doubts if d.reason in _SUPPLIED))
-    for state, reasons in (("hostile", ("hostile",)), ("refused", ("bytecode", "program", "path"))):
+        doubts = ()  # why it cannot be read is said below
+    for state, reasons in _REFUSED:
         told = [f"{d.owner}: {d.message}" for d in doubts if d.reason in reasons]
         if told:
-            return Found(str(place), kind, cast("State", state), "; ".join(told[:3]), needs)
-    return replace(_compared(place, kind, verify=verify), needs=needs)
-
-
-def _doubts(place: Path) -> Iterator[Doubt]:
-    """What loading a checkpoint, with the optimizer that it was compiled with, would refuse."""
-    with undisturbed(place):
-        manifest, checkpoint = sidecar.read(place), open_checkpoint(place)
-    with checkpoint:
-        stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
-        yield from doubts(stored)
-        yield from doubts(checkpoint.layer_configs())
+            return Found(str(place), kind, state, "; ".join(told[:3]), doubts)
+    return replace(_compared(place, kind, verify=verify), doubts=doubts)
 
 
 def _compared(place: Path, kind: str, *, verify: bool) -> Found:

@@ -59,11 +59,15 @@ def inspect(options: argparse.Namespace, out: Output) -> int:
 
     def one(path: str) -> tuple[int, dict[str, Any]]:
         manifest = inspecting.inspect(path)
-        functions = inspecting.lambdas(path)
+        functions, doubts = inspecting.lambdas(path), inspecting.doubts(path)
         _show_checkpoint(path, manifest, out)
-        for name, text in functions.items():
-            out.line(f"  Lambda {name}: {text}")
-        return OK, {"path": path, "manifest": manifest.to_dict(), "lambdas": functions}
+        for name, source in functions.items():
+            out.line(f"  Lambda {name}: {source}")
+        for doubt in doubts:
+            verb, where = "needs" if doubt.supplied else "refuses", doubt.owner or "the config"
+            out.line(f"  loading {verb} a {doubt.reason} in {where}: {doubt.message}")
+        told = {"lambdas": functions, "doubts": [asdict(doubt) for doubt in doubts]}
+        return OK, {"path": path, "manifest": manifest.to_dict(), **told}
 
     return _each(options.paths, one, out)
 

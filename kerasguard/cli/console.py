@@ -60,6 +60,10 @@ class Output:
         """One line of JSON at once, whatever else is asked for."""
         print(json.dumps(content, allow_nan=False), flush=True)
 
+    def text(self, text: str) -> None:
+        """A document in another form than `--json` gives it, whatever else is asked for."""
+        print(text, flush=True)
+
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table: drawn by rich on a terminal, aligned columns elsewhere."""
         if self._silent or not rows:

@@ -37,6 +37,7 @@ _EXAMPLES = {
         "scan runs --only differs",
         "scan runs --jsonl > found.jsonl",
         "scan s3://bucket/runs",
+        "scan models --sarif > found.sarif",
     ),
     "latest": ("latest run", "latest run --json"),
     "record": ("record run --dry-run", "record run", "record old.keras"),
@@ -155,6 +156,7 @@ def _add_readers(verb: Callable[..., argparse.ArgumentParser]) -> None:
     scan.add_argument("--quick", action="store_true", help="find checkpoints, do not verify them")
     scan.add_argument("--only", choices=STATES, help="list those in one state only")
     scan.add_argument("--jsonl", action="store_true", help="one JSON line for each, as found")
+    scan.add_argument("--sarif", action="store_true", help="a SARIF document, as code hosts show")
     scan.add_argument("--resume", metavar="FILE", help="leave out what an earlier --jsonl lists")
     scan.add_argument("--processes", type=int, metavar="N", help="default: one for each CPU")
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from kerasguard.cli.choices import UsageError
 from kerasguard.cli.commands import DIFFERS, OK, REFUSED, UNREADABLE
 from kerasguard.cli.console import Output
+from kerasguard.cli.sarif import sarif
 from kerasguard.storage.remote import is_remote
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def scan(options: argparse.Namespace, out: Output) -> int:
     """List the checkpoints below a folder."""
     from kerasguard.checkpoints import scan as scanning
 
+    if options.sarif and (options.json or options.jsonl):
+        raise UsageError("--sarif is a document of its own; leave out --json and --jsonl")
     rows: list[Found] = []
     states: Counter[str] = Counter()
     skip = _listed(options.resume) if options.resume else frozenset()
@@ -52,7 +55,9 @@ def scan(options: argparse.Namespace, out: Output) -> int:
                 else:
                     rows.append(found)
     out.counter("")
-    if not options.jsonl:
+    if options.sarif:
+        out.text(json.dumps(sarif(rows), indent=2))
+    elif not options.jsonl:
         _show(rows, states, options.folder, out)
         if not is_remote(options.folder):
             _remark_on_leftovers(options.folder, out)
