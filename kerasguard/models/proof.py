@@ -15,6 +15,7 @@ import numpy as np
 
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import RestoreError
+from kerasguard.models import live_model
 from kerasguard.models.journal import UNCHANGED
 from kerasguard.models.kerases.backends import (
     components,
@@ -25,8 +26,8 @@ from kerasguard.models.kerases.backends import (
     to_numpy,
 )
 from kerasguard.models.kerases.homes import replicas_apart
-from kerasguard.models.live_model import Place, places
-from kerasguard.models.variables import same_on_replicas
+from kerasguard.models.live_model import Place
+from kerasguard.models.variables import held, same_on_replicas
 from kerasguard.models.walk import Visit, walk
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ _CHUNK = 1 << 22
 
 
 def proven(
-    values: Mapping[str, Array], held: Mapping[str, Place], hidden: Mapping[str, Hidden]
+    values: Mapping[str, Array], places: Mapping[str, Place], hidden: Mapping[str, Hidden]
 ) -> frozenset[str]:
     """Compare what was assigned with what the model holds now.
 
     Args:
         values: what was assigned, by key.
-        held: of the tensors that the model stores, by key.
+        places: of the tensors that the model stores, by key.
         hidden: of those that Keras does not write, by key.
 
     Returns:
@@ -57,12 +58,12 @@ def proven(
     same: set[str] = set()
     wrong: list[str] = []
     stored: dict[str, Mapping[str, Any]] = {}
-    times = Counter(id(held[k].variable) for k in values if k in held)
+    times = Counter(id(places[k].variable) for k in values if k in places)
     for key, array in values.items():
         if key in hidden:
             equal, plain = _put_back(hidden[key], array), True
-        elif key in held:
-            place = held[key]
+        elif key in places:
+            place = places[key]
             plain = place.variable is not None and place.visit.plain
             plain = plain and times[id(place.variable)] == 1 and not _summed(place.variable)
             equal = same_bytes(_now(place, stored), array)
@@ -73,7 +74,7 @@ def proven(
         elif plain:
             wrong.append(key)
     if wrong:
-        label = (held.get(wrong[0]) or hidden[wrong[0]]).record.label
+        label = (places.get(wrong[0]) or hidden[wrong[0]]).record.label
         raise RestoreError(
             f"{label}: holds other bytes than were assigned to it ({len(wrong)} variables do); "
             f"{UNCHANGED}"
@@ -89,7 +90,7 @@ def replica_differences(model: Any) -> dict[str, float | str]:
     Variables that each replica keeps for itself by design (`synchronization="on_read"`) are
     left out. Empty without a strategy.
     """
-    found = places(list(walk(model)))
+    found = live_model.places(list(walk(model)))
     apart = {
         place.record.label: replicas_apart(place.variable)
         for place in found
@@ -120,8 +121,7 @@ def same_bytes(value: Any, array: Array) -> bool:
         share = _share(value, array)
         return share is not None and all(_equal(to_numpy(p), share) for p in components(value))
     if on_tensorflow() and not _summed(value):
-        read = (p.read_value() if hasattr(p, "read_value") else p for p in components(value))
-        return all(_equal(to_numpy(part), array) for part in read)
+        return all(_equal(held(part), array) for part in components(value))
     return _equal(to_numpy(value), array)
 
 

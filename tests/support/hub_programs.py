@@ -52,7 +52,11 @@ _BACKBONES: dict[str, tuple[str, dict[str, Any], Any]] = {
     ),
     "gpt2": ("GPT2Backbone", {**_SMALL, "max_sequence_length": 8}, _TEXT),
     "opt": ("OPTBackbone", {**_SMALL, "max_sequence_length": 8}, _TEXT),
-    "gpt_neo_x": ("GPTNeoXBackbone", {**_SMALL, "max_sequence_length": 8}, _TEXT),
+    "gpt_neo_x": (
+        "GPTNeoXBackbone",
+        {**_SMALL, "hidden_dim": 16, "max_sequence_length": 8},
+        _TEXT,
+    ),
     "llama": ("LlamaBackbone", _LLAMA, _TEXT),
     "llama3": ("Llama3Backbone", _LLAMA, _TEXT),
     "mistral": ("MistralBackbone", {**_LLAMA, "sliding_window": 4}, _TEXT),
