@@ -61,8 +61,8 @@ def inspect(options: argparse.Namespace, out: Output) -> int:
         manifest = inspecting.inspect(path)
         functions, doubts = inspecting.lambdas(path), inspecting.doubts(path)
         _show_checkpoint(path, manifest, out)
-        for name, source in functions.items():
-            out.line(f"  Lambda {name}: {source}")
+        for name, text in functions.items():
+            out.line(f"  Lambda {name}: {text}")
         for doubt in doubts:
             verb, where = "needs" if doubt.supplied else "refuses", doubt.owner or "the config"
             out.line(f"  loading {verb} a {doubt.reason} in {where}: {doubt.message}")
