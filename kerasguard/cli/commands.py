@@ -9,6 +9,7 @@ import argparse
 import glob
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kerasguard import errors
