@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kerasguard.errors import KerasguardError, UnrepairableError
     from kerasguard.guard import load, plan, record, restore
     from kerasguard.loader.arrays import Arrays
+    from kerasguard.loader.replicas import replica_differences
     from kerasguard.manifest import Manifest
     from kerasguard.planning.findings import Finding, Severity
     from kerasguard.planning.operations import Safety
@@ -77,6 +78,7 @@ __all__ = [
     "read",
     "record",
     "repair",
+    "replica_differences",
     "restore",
     "scan",
     "unpatch",
@@ -97,6 +99,7 @@ _HOMES = {
     "checkpoints.explain": ("explain",),
     "guard": ("load", "plan", "record", "restore"),
     "loader.arrays": ("Arrays",),
+    "loader.replicas": ("replica_differences",),
     "manifest": ("Manifest",),
     "planning.findings": ("Finding", "Severity"),
     "planning.operations": ("Safety",),

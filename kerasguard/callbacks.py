@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from kerasguard.arguments import (
@@ -20,6 +20,7 @@ from kerasguard.arguments import (
 from kerasguard.errors import ArgumentError
 from kerasguard.models.kerases import Keras, of, present
 from kerasguard.models.kerases.callback import Callback
+from kerasguard.models.kerases.homes import is_served, strategy_of
 from kerasguard.models.kerases.workers import is_chief, saves_together
 from kerasguard.models.monitored import directions
 from kerasguard.recorder.background import Background
@@ -137,6 +138,8 @@ class WeightManifestCallback(Callback):
             if not isinstance(self._saver, own.functions("callbacks").ModelCheckpoint):
                 self._saver = _saver((own,), os.fspath(filepath), options)
         if model is not None:
+            # With parameter servers Keras allows of batches only who takes what is not there yet.
+            self._supports_tf_logs = is_served(strategy_of(model))
             arm(model, self._recording)
         if self._saver is not None:
             self._saver.set_model(model)
@@ -219,7 +222,8 @@ class WeightManifestCallback(Callback):
     def _note(self, logs: dict[str, Any] | None, complete: bool | None) -> None:
         # A new dict each time: the save that reads it may run in another thread.
         training = self._recording.training
-        metrics = {**training.get("metrics", {}), **(logs or {})}
+        later = logs is not None and not isinstance(logs, Mapping)
+        metrics: Any = logs if later else {**training.get("metrics", {}), **(logs or {})}
         told = {name: value for name, value in training.items() if name != "complete"}
         known = {} if complete is None else {"complete": complete}
         self._recording.training = {**told, "metrics": metrics, **known}

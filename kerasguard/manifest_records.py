@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
 from kerasguard.errors import ManifestError
-from kerasguard.tensors import Extent, Role, TensorRecord, TensorSpec
+from kerasguard.tensors import Extent, Role, Shard, TensorRecord, TensorSpec
 
 __all__ = [
     "FileRecord",
@@ -121,7 +121,10 @@ _TEXTS = ("name", "variable", "layer", "slot", "slot_of", "attribute", "stored_a
 _KNOWN_OF_MEMBERS = frozenset(_MEMBER_FIELDS)
 _KNOWN_OF_FILES = frozenset({*_FILE_FIELDS, "members"})
 _KNOWN_OF_TENSORS = frozenset(
-    {"key", "shape", "dtype", "file", "offset", "length", "data", *(name for name, _ in _OPTIONAL)}
+    {
+        *("key", "shape", "dtype", "file", "offset", "length", "data", "shard"),
+        *(name for name, _ in _OPTIONAL),
+    }
 )
 
 
@@ -139,6 +142,9 @@ def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
     if record.extent is not None:
         e = record.extent
         data["file"], data["offset"], data["length"] = e.file, e.offset, e.length
+    if record.shard is not None:
+        s = record.shard
+        data["shard"] = {"index": s.index, "count": s.count, "whole": s.whole}
     if record.data is not None:
         data["data"] = b64encode(record.data).decode()
     return {**data, **record.extra} if record.extra else data
@@ -231,9 +237,20 @@ def tensor_from(node: Node) -> TensorRecord:
         nonfinite=node.get("nonfinite", int, default=None),
         extent=extent,
         data=_data_from(node, spec.nbytes),
+        shard=_shard_from(node),
         extra=others(node, _KNOWN_OF_TENSORS),
         **text,
     )
+
+
+def _shard_from(node: Node) -> Shard | None:
+    if "shard" not in node.value:
+        return None
+    part = Node(node.value["shard"], f"{node.where}.shard")
+    found = Shard(part.natural("index"), part.natural("count"), part.get("whole", str))
+    if found.index >= found.count:
+        raise ManifestError(f"is number {found.index} of {found.count}", where=part.where)
+    return found
 
 
 def _data_from(node: Node, size: int) -> bytes | None:

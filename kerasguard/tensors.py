@@ -18,6 +18,7 @@ __all__ = [
     "Extent",
     "LayerRecord",
     "Role",
+    "Shard",
     "Table",
     "TensorRecord",
     "TensorSpec",
@@ -90,6 +91,21 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """Which part of a larger tensor a stored one is, as variables of parameter servers are.
+
+    Args:
+        index: its rank among the parts, which follow each other along the first axis.
+        count: of all parts.
+        whole: digest of the larger tensor.
+    """
+
+    index: int
+    count: int
+    whole: str
+
+
+@dataclass(frozen=True, slots=True)
 class TensorRecord:
     """What is known of one tensor.
 
@@ -111,6 +127,7 @@ class TensorRecord:
         data: the bytes themselves, where the manifest holds them: small state that Keras did not
             write.
         stored_as: how the checkpoint itself calls it, where that is not `key`.
+        shard: of which larger tensor it is a part; None where it is whole.
         extra: fields of a manifest that this version does not know; kept.
     """
 
@@ -129,6 +146,7 @@ class TensorRecord:
     attribute: str = ""
     data: bytes | None = field(default=None, repr=False)
     stored_as: str = ""
+    shard: Shard | None = None
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property

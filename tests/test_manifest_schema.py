@@ -12,7 +12,7 @@ import pytest
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
 from kerasguard.manifest import FEATURES, SCHEMA, FileRecord, Manifest, MemberRecord
-from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord, TensorSpec, Use
+from kerasguard.tensors import Extent, LayerRecord, Shard, Table, TensorRecord, TensorSpec, Use
 
 FULL = Manifest(
     format="keras_zip",
@@ -28,7 +28,7 @@ FULL = Manifest(
                 "layers/dense/vars/0", TensorSpec((3, 4), "float32"), name="head/kernel",
                 variable="kernel", layer="layers/dense", trainable=True, digest="xxh3:" + "2" * 32,
                 nonfinite=0, extent=Extent("größe.keras", 64, 48), attribute="parts[0]",
-                stored_as="tree/kernel",
+                stored_as="tree/kernel", shard=Shard(0, 2, "xxh3:" + "4" * 32),
             ),
             "optimizer/vars/1": TensorRecord(
                 "optimizer/vars/1", TensorSpec((), "bfloat16"), role="optimizer", slot="momentum",

@@ -33,10 +33,10 @@ def give(peers: Peers, reading: Reading, takers: Sequence[int]) -> None:
         CheckpointError: a taker does not go on.
         OSError: a file cannot be read any more; the takers are told.
     """
-    assert reading.manifest is not None, "only what was verified against one is handed over"
+    assert reading.recorded_as is not None, "only what was verified against one is handed over"
     place, channel = reading.path, peers.channel
     files = _files(reading)
-    manifest = reading.manifest.to_json().encode()
+    manifest = reading.recorded_as.to_json().encode()
     listing = {name: path.stat().st_size for name, path in files.items()}
     told = {"name": place.name, "files": listing, "manifest": len(manifest)}
     channel.put(f"{peers.room}/files", json.dumps(told))
@@ -78,7 +78,7 @@ def _pieces(manifest: bytes, files: Iterable[Path]) -> Iterator[bytes]:
 
 def _files(reading: Reading) -> Mapping[str, Path]:
     """All files of a checkpoint by their names beside it, the manifest aside."""
-    place, manifest = reading.path, reading.manifest
+    place, manifest = reading.path, reading.recorded_as
     found: dict[str, Path] = {}
     if place.is_dir():
         inside = sorted(path for path in place.rglob("*") if path.is_file())

@@ -138,6 +138,19 @@ class Peers:
         """
         self.check(self.settle(mine, lambda said: on_results(said, what, self.silence)))
 
+    def gather(self, text: str) -> list[str]:
+        """What every worker says, by rank.
+
+        Raises:
+            WorkersError: one says nothing.
+        """
+        place = f"{self.room}/{next(self._stages)}"
+        self.channel.put(f"{place}/{self.rank}", text)
+        said = [self.channel.get(f"{place}/{r}", self.seconds) for r in range(self.channel.count)]
+        silent = {rank: self.silence for rank, one in enumerate(said) if one is None}
+        self.check(Verdict(silent))
+        return [one for one in said if one is not None]
+
     def share(self, variables: Sequence[Any]) -> None:
         """Give variables that every worker has initialised by itself the values of worker 0.
 

@@ -29,7 +29,7 @@ def check_files(reading: Reading, digest: str, *, own_model: bool) -> None:
     """
     if not digest.startswith("sha256:"):
         return
-    found = _manifest_digest(reading.manifest)
+    found = _manifest_digest(reading.recorded_as)
     if found == digest:
         problems = [*reading.problems, *reading.rehash()]
         if problems:
@@ -82,7 +82,7 @@ def _check_covered(reading: Reading, *, own_model: bool) -> None:
         raise PinnedDigestError(
             reading.path,
             f"the demanded digest is that of the file, and {what} comes from beside it; demand "
-            f'that of the manifest, {_manifest_digest(manifest)}, or manifest="ignore"',
+            f'that of the manifest, {_manifest_digest(reading.recorded_as)}, or manifest="ignore"',
         )
 
 

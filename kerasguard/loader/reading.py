@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import (
@@ -20,6 +20,7 @@ from kerasguard.formats import open_checkpoint
 from kerasguard.loader.given_config import GivenConfig
 from kerasguard.loader.kept_state import KeptState
 from kerasguard.loader.recorded import enriched, manifest_of, problems_of
+from kerasguard.loader.shards import Joined, in_parts, joined
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.deferred import Deferred
@@ -69,6 +70,11 @@ class Reading:
                 raise
         try:
             self.problems = (*problems_of(self.checkpoint, self.manifest), *self._state.problems)
+            self.recorded_as = self.manifest
+            if self.manifest is not None and in_parts(self.manifest):
+                cut = self.manifest.table
+                self.checkpoint = cast("Checkpoint", Joined(self.checkpoint, cut))
+                self.manifest = replace(self.manifest, table=joined(cut))
             self.table = self._table()
             if at_once:
                 self._start()

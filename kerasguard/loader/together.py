@@ -115,7 +115,9 @@ def _stated(reading: Reading, request: Request) -> Statement:
             problems.append(f"{listed(wrong)}: not as recorded")
     state: State = "damaged" if problems else "unrecorded" if manifest is None else "verified"
     reason = f"{reading.path}: {listed(problems)}" if problems else ""
-    return Statement(state, _digest(manifest), content.hexdigest(), _asked(request), reason)
+    return Statement(
+        state, _digest(reading.recorded_as), content.hexdigest(), _asked(request), reason
+    )
 
 
 def _failed(error: Exception, request: Request) -> Statement:

@@ -12,7 +12,7 @@ import numpy as np
 from kerasguard.elements import digest
 from kerasguard.models.holders import held_at
 from kerasguard.models.kerases import KERAS3, dtype_name, is_optimizer, is_variable, of
-from kerasguard.models.kerases.backends import to_numpy
+from kerasguard.models.kerases.backends import parts, to_numpy
 from kerasguard.models.live_calls import ends_of
 from kerasguard.models.live_graph import records_of
 from kerasguard.models.live_use import use_of_model, variable_places
@@ -158,7 +158,7 @@ def weight_place(visit: Visit, store_key: str, value: Any, attribute: str) -> Pl
         variable=leaf if known else "",
         layer=visit.path,
         role="metric" if _is_compiled(visit) else "weight",
-        trainable=bool(value.trainable) if known else None,
+        trainable=bool(parts(value)[0].trainable) if known else None,
         attribute=attribute,
     )
     return Place(record, visit, store_key, value if known else None, value)

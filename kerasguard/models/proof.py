@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from kerasguard.models.walk import Visit, walk
 if TYPE_CHECKING:
     from kerasguard.models.hidden import Hidden
 
-__all__ = ["proven", "replica_differences", "same_bytes"]
+__all__ = ["local_bytes", "proven", "replica_differences", "same_bytes"]
 
 _CHUNK = 1 << 22
 
@@ -97,6 +97,13 @@ def replica_differences(model: Any) -> dict[str, float | str]:
         if place.variable is not None and not same_on_replicas(place.variable)
     }
     return {name: far if math.isfinite(far) else str(far) for name, far in apart.items()}
+
+
+def local_bytes(model: Any) -> Iterator[tuple[str, bytes]]:
+    """By label, what this process holds of each variable that all replicas keep in step."""
+    for place in live_model.places(list(walk(model))):
+        if place.variable is not None and not _summed(place.variable):
+            yield place.record.label, to_numpy(components(place.variable)[0]).tobytes()
 
 
 def _now(place: Place, stored: dict[str, Mapping[str, Any]]) -> Any:

@@ -18,6 +18,7 @@ from kerasguard.models.kerases.backends import (
     inner,
     is_resource,
     on_tensorflow,
+    pieces,
     synchronization,
     to_numpy,
 )
@@ -61,7 +62,7 @@ def snapshot(variable: Any) -> Callable[[], None]:
     if not on_tensorflow():
         array = np.array(variable)
         return lambda: variable.assign(array)
-    parts = [(part, part.read_value()) for part in components(variable)]
+    parts = [(part, part.read_value()) for part in pieces(variable)]
 
     def restore() -> None:
         for part, value in parts:

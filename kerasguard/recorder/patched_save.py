@@ -279,10 +279,12 @@ class _Save:
 
 def told_of(model: Any, contexts: list[Context]) -> Mapping[str, Any]:
     """Epoch and metrics of the callback that was armed last, and the optimizer's step."""
+    from kerasguard.models.kerases import backends
+
     told = dict(contexts[-1].training)
+    if "metrics" in told:
+        told["metrics"] = dict(backends.arrived(told["metrics"]))
     iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
     if told and iterations is not None:
-        from kerasguard.models.kerases import backends
-
         told["step"] = int(backends.to_numpy(iterations)) - 1
     return told

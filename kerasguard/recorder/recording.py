@@ -225,18 +225,18 @@ def _with_model(
     saved: bool,
 ) -> tuple[Manifest, bytes]:
     """Add what only the live model knows: names, graph, environment, what Keras did not write."""
-    from kerasguard.models import environment, live_model, optimizer_configs, variable_paths
+    from kerasguard.models import environment, in_file, live_model, optimizer_configs
 
     live = live_model.LiveModel.of(model, checkpoint.traits.keys)
-    known, table = live.table, manifest.table
-    if checkpoint.traits.keys == "paths":
-        table = variable_paths.walked(table, live)
+    table = in_file.as_named(live, manifest.table, checkpoint.traits.keys)
+    filed = in_file.as_in_file(live, table)
+    known = filed.table
     if saved:
-        compare(live, checkpoint, table)
-    told, more = probe.made(live, table, saved=saved)
+        compare(filed, checkpoint, table)
+    told, more = probe.made(filed, table, saved=saved)
     kept = keep(live, checkpoint, table, manifest.checkpoint_id, more)
     if kept.file is not None and not saved:
-        kept = if_the_same(live, table, kept)
+        kept = if_the_same(filed, table, kept)
     tensors = {key: _named(r, known.tensors.get(key)) for key, r in table.tensors.items()}
     graph = known if any(key in known.tensors for key in table.tensors) else table
     spelled_out = checkpoint.architecture() is not None

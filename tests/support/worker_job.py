@@ -196,6 +196,11 @@ def main(folder: Path, part: str, rank: int) -> None:
         job.keras3()
         return
     model = job.train()
+    assert kg.replica_differences(model) == {}
+    if rank:
+        parts_of(model.get_layer("head").kernel)[0].assign_add([[1.0]] * 8)
+    told = kg.replica_differences(model)
+    assert told == {"head/kernel": "differs between workers"}, told
     job.prepare(model)
     job.meet()
     job.load("good", "exact", model)

@@ -15,6 +15,7 @@ from kerasguard.models.kerases import KERAS3, Keras, of, present
 
 __all__ = [
     "active_strategy",
+    "arrived",
     "components",
     "device",
     "inner",
@@ -23,6 +24,8 @@ __all__ = [
     "is_tensorflow_variable",
     "is_traced",
     "on_tensorflow",
+    "parts",
+    "pieces",
     "several_processes",
     "several_workers",
     "synchronization",
@@ -65,6 +68,20 @@ def components(variable: Any) -> Sequence[Any]:
     return (value,)
 
 
+def pieces(variable: Any) -> Sequence[Any]:
+    """The backend's variables that together hold a variable: its replicas, or its parts."""
+    return [part for one in components(variable) for part in parts(one)]
+
+
+def parts(variable: Any) -> list[Any]:
+    """What a variable is cut into by a partitioner of parameter servers; itself where it is not."""
+    return list(variable.variables) if _is_cut(variable) else [variable]
+
+
+def _is_cut(value: Any) -> bool:
+    return bool(getattr(value, "is_sharded_variable", False))
+
+
 def synchronization(variable: Any) -> str:
     """How replicas are kept in step: `auto`, `on_write`, `on_read`: each has a part of its own."""
     told = getattr(variable, "synchronization", "auto")
@@ -100,12 +117,18 @@ def to_numpy(value: Any) -> Array:
     if not isinstance(value, KERAS3.VARIABLE) and hasattr(value, "numpy") and on_tensorflow():
         import tensorflow as tf
 
-        if isinstance(value, tf.Variable) or tf.is_tensor(value):
+        if isinstance(value, tf.Variable) or tf.is_tensor(value) or _is_cut(value):
             return np.asarray(value.numpy())
     from kerasguard.models.kerases import keras3
 
     array: Array = keras3.to_numpy(value)
     return array
+
+
+def arrived(value: Any) -> Any:
+    """What a worker of parameter servers is still computing, waited for; all else as it is."""
+    fetch = getattr(value, "fetch", None)
+    return value if fetch is None else fetch()
 
 
 def active_strategy() -> Any:

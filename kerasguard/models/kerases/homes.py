@@ -13,6 +13,7 @@ from kerasguard.models.kerases.backends import components, on_tensorflow
 __all__ = [
     "active_distribution",
     "is_distribution",
+    "is_served",
     "mesh_of",
     "replicas_apart",
     "same_strategy",
@@ -50,11 +51,11 @@ def strategy_of(model: Any) -> Any:
     found = next((s for s in (*made, *held) if s is not None), None)
     if found is None and noted is not None and variables:
         single = getattr(noted, "num_replicas_in_sync", 1) == 1
-        return noted if single or _is_served(noted) else None  # created in it, and built outside
+        return noted if single or is_served(noted) else None  # created in it, and built outside
     return found if found is not None else noted
 
 
-def _is_served(strategy: Any) -> bool:
+def is_served(strategy: Any) -> bool:
     """Whether its variables lie on other machines, plain ones as they are."""
     return "ParameterServer" in type(strategy).__name__
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
+from tensorflow.python.distribute.sharded_variable import ShardedVariable
 
+from kerasguard.models.kerases.backends import parts
 from kerasguard.models.kerases.facts import Call, Habits, Target
 
 NAME = "tf_keras"
@@ -27,7 +29,7 @@ SEQUENTIAL: Any = tf_keras.Sequential
 OPTIMIZER: Any = tf_keras.optimizers.Optimizer
 OLD_OPTIMIZER: Any = tf_keras.optimizers.legacy.Optimizer
 METRIC: Any = tf_keras.metrics.Metric
-VARIABLE: Any = tf.Variable
+VARIABLE: Any = (tf.Variable, ShardedVariable)
 SYMBOLIC: Any = type(tf_keras.Input(()))
 FUNCTIONAL_ARGUMENTS: tuple[str, ...] = ("self", "inputs", "outputs", "name", "trainable")
 
@@ -151,7 +153,14 @@ def own_state(layer: Any) -> tuple[list[Any], list[Any]]:
         *layer._trainable_weights,
         *layer._non_trainable_weights,
     )  # and handlers of vocabularies
-    return seeds, [variable for variable in held if isinstance(variable, tf.Variable)]
+    found = [_whole(variable) for variable in held if isinstance(variable, tf.Variable)]
+    return seeds, list({id(variable): variable for variable in found}.values())
+
+
+def _whole(variable: Any) -> Any:
+    """What a variable is a part of; layers list the parts."""
+    container = getattr(variable, "_sharded_container", None)
+    return variable if container is None else container()
 
 
 def sublayers(layer: Any) -> list[Any]:
@@ -162,10 +171,11 @@ def sublayers(layer: Any) -> list[Any]:
 def trained_by(optimizer: Any, among: Sequence[Any]) -> list[Any]:
     """An optimizer remembers its variables by an id of theirs."""
     known: Mapping[str, int] = getattr(optimizer, "_index_dict", None) or {}
-    found = {key: v for v in among if (key := getattr(v, "_unique_id", None)) in known}
-    if len(found) < len(known):
+    own = {getattr(part, "_unique_id", None): v for v in among for part in parts(v)}
+    if not known.keys() <= own.keys():
         return []
-    return [found[key] for key in sorted(known, key=known.__getitem__)]
+    found = [own[key] for key in sorted(known, key=known.__getitem__)]
+    return list({id(variable): variable for variable in found}.values())
 
 
 def optimizer_is_built(optimizer: Any) -> bool:
@@ -187,8 +197,9 @@ def leaf(variable: Any) -> str:
 
 
 def path(variable: Any) -> str:
-    """Without the number of its output."""
-    return str(variable.name).partition(":")[0]
+    """Without the number of its output; that of a part without the part's number, for the whole."""
+    name = str(parts(variable)[0].name).partition(":")[0]
+    return name.removesuffix("/part_0") if isinstance(variable, ShardedVariable) else name
 
 
 def serialize(item: Any) -> Any:

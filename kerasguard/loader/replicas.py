@@ -1,0 +1,52 @@
+"""Do all copies of a live model hold the same bytes? Over replicas, and over workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from kerasguard.arguments import check_model
+from kerasguard.errors import ArgumentError
+from kerasguard.loader.peers import Peers, peers_of
+
+__all__ = ["replica_differences"]
+
+
+def replica_differences(model: Any) -> dict[str, float | str]:
+    """The variables of a model whose copies do not hold the same bytes, on request.
+
+    A replica that went its own way trains on and is saved by none: a checkpoint has the first
+    replica's values. Variables that each replica keeps for itself by design
+    (`synchronization="on_read"`) are left out. Under a strategy of several workers all of them have
+    to call it; nothing is read over the network but digests.
+
+    Args:
+        model: of either Keras, under any strategy or none.
+
+    Returns:
+        By name, the largest difference of two elements on this worker (`"nan"` where one is NaN),
+        or `"differs between workers"`. Empty where all copies are the same.
+
+    Raises:
+        ArgumentError: it is no model.
+        WorkersError: one of several workers does not answer.
+    """
+    if model is None:
+        raise ArgumentError("replica_differences needs a model; there is none")
+    check_model(model)
+    from kerasguard.models import proof
+
+    found = proof.replica_differences(model)
+    peers = peers_of(None, model, getattr(model, "name", "model"))
+    return found if peers is None else {**_between(peers, model), **found}
+
+
+def _between(peers: Peers, model: Any) -> dict[str, float | str]:
+    from kerasguard.models import proof
+
+    own = {name: hashlib.sha256(array).hexdigest() for name, array in proof.local_bytes(model)}
+    said = [json.loads(text) for text in peers.gather(json.dumps(own))]
+    names = dict.fromkeys(name for one in said for name in one)
+    apart = [name for name in names if len({one.get(name) for one in said}) > 1]
+    return dict.fromkeys(apart, "differs between workers")
