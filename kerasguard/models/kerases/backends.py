@@ -79,7 +79,8 @@ def parts(variable: Any) -> list[Any]:
 
 
 def _is_cut(value: Any) -> bool:
-    return bool(getattr(value, "is_sharded_variable", False))
+    # Asked of the class: a variable of several replicas reads itself to find an attribute.
+    return hasattr(type(value), "is_sharded_variable")
 
 
 def synchronization(variable: Any) -> str:

@@ -159,7 +159,8 @@ def own_state(layer: Any) -> tuple[list[Any], list[Any]]:
 
 def _whole(variable: Any) -> Any:
     """What a variable is a part of; layers list the parts."""
-    container = getattr(variable, "_sharded_container", None)
+    # Without `getattr`: a variable of several replicas reads itself to find an attribute.
+    container = vars(variable).get("_sharded_container")
     return variable if container is None else container()
 
 
