@@ -94,3 +94,14 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(
 def _shown(cell: Any, kind: str) -> list[str]:
     """The outputs of a cell in one form."""
     return [o["data"][kind] for o in cell.get("outputs", ()) if kind in o.get("data", {})]
+
+
+def test_two_workers_load_what_one_of_them_lost(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tf_keras")
+    told = run(repository, "multi_worker.py", tmp_path)
+    assert "saved by 2 workers: ['run.keras', 'run.keras.manifest.json']" in told
+    assert "without repair, on both:" in told
+    assert "worker 1: " in told.partition("without repair")[2]
+    assert "restored, 24 tensors, 24 proven by the manifest" in told
+    assert "KG307 the checkpoint of worker 1" in told
+    assert "copies that differ: {}" in told
