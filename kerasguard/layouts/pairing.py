@@ -171,6 +171,8 @@ def pairings(
         yield _ordered(files, models), not given and all(group.placed for group in models)
     if {group.record.key for group in flat} != {group.record.key for group in models}:
         yield inside, True
+    if len(files) != len(models):
+        yield _fitted(named, files, models), certain
     yield named, certain
 
 
@@ -214,6 +216,19 @@ def _completed(named: Pairs, files: Sequence[Group], models: Sequence[Group]) ->
     if len(left[0]) != len(left[1]):
         return named, True
     return [*named, *zip(*left, strict=True)], len(left[0]) < 2
+
+
+def _fitted(named: Pairs, files: Sequence[Group], models: Sequence[Group]) -> Pairs:
+    """Pairs by name, and layers that Keras named if one of a class and its shapes is left.
+
+    A backbone out of a whole model, with a Normalization that another process numbered otherwise.
+    """
+    used = {id(group) for pair in named for group in pair}
+    left = [file for file in files if id(file) not in used]
+    weak = [model for model in models if id(model) not in used and model.record.auto_named]
+    stems = {id(file): numbered(file.name)[0] for file in left}
+    stems |= {id(model): snake_case(model.record.class_name) for model in weak}
+    return [*named, *_by(lambda group: (stems[id(group)], _shapes(group)), left, weak)]
 
 
 def _spelled(group: Group) -> str:

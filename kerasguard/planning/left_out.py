@@ -214,8 +214,11 @@ def _left(unit: Unit, keys: Collection[str]) -> bool | None:
 
 
 def _named(stored: Table, unit: Unit, patterns: Collection[str]) -> bool:
-    """Whether the caller's patterns match the layer's path in the checkpoint."""
-    if not patterns:
+    """Whether the caller's patterns match the layer's path in the checkpoint.
+
+    A number that Keras gave it says nothing: `dense_2` may be another layer there.
+    """
+    if not patterns or unit.weak:
         return False
     parts = unit.key.split("/")
     around = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
@@ -229,16 +232,19 @@ def _between(pairing: Pairing, out: LeftOut, stored: Table) -> Iterator[str]:
 
     Where the checkpoint tells no order of layers, that of each class, which Keras numbers.
     """
-    known = any(layer.inbound is not None for layer in stored.layers.values())
-    known = known or stored.addressing == "order"
+    graph = any(layer.inbound is not None for layer in stored.layers.values())
+    known = graph or stored.addressing == "order"
+    # A file of weights has its tensors by name, and its manifest has the layers as they are called.
+    rank = {key: n for n, key in enumerate(stored.layers)} if graph else {}
+    found = dict(sorted(pairing.stored.items(), key=lambda item: rank.get(item[0], -1)))
     claimed = {
         s: e for e, s in pairing.layers.items() if _left(pairing.expected[e], out.keys) is not True
     }
     for kind in [None] if known else {unit.kind for unit in pairing.stored.values()}:
         ours = [e for e, unit in pairing.expected.items() if kind in (None, unit.kind)]
-        theirs = [s for s, unit in pairing.stored.items() if kind in (None, unit.kind)]
-        rank = {e: i for i, e in enumerate(ours)}
-        places = [rank.get(claimed.get(s, "")) for s in theirs]
+        theirs = [s for s, unit in found.items() if kind in (None, unit.kind)]
+        place_of = {e: i for i, e in enumerate(ours)}
+        places = [place_of.get(claimed.get(s, "")) for s in theirs]
         before, after = _carried(places), _carried(places[::-1])[::-1]
         left = [i for i, e in enumerate(ours) if _left(pairing.expected[e], out.keys)]
         for s, first, last in zip(theirs, before, after, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,62 @@ def test_a_graph_that_runs_as_it_is_has_no_parts(tmp_path: Path) -> None:
     path = saved(flat(), tmp_path, "export")
     with pytest.raises(ArgumentError, match="need a model of layers"):
         kg.load(path, allow="graph", skip=["head"])
+
+
+def _tower(*, head: bool) -> Any:
+    """Layers whose keys are in another order than they, one with a name that Keras makes up."""
+    inputs = keras.Input((6, 6, 3))
+    x = keras.layers.Conv2D(4, 3, name="stem")(keras.layers.Normalization()(inputs))
+    x = keras.layers.Conv2D(4, 1, name="last")(keras.layers.DepthwiseConv2D(3, name="depthwise")(x))
+    if head:
+        x = keras.layers.Dense(3, name="head")(keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m.h5"])
+def test_the_beginning_of_a_model_out_of_the_whole_without_a_word(
+    tmp_path: Path, name: str, recorded: bool
+) -> None:
+    old, new = _tower(head=True), _tower(head=False)
+    old.set_weights([np.full(w.shape, i, "float32") for i, w in enumerate(old.weights)])
+    path = tmp_path / name
+    with kg.patched() if recorded else contextlib.nullcontext():
+        (old.save_weights if "weights" in name else old.save)(path)
+    report = kg.restore(path, new, only=["**"]).report
+    assert not report.findings
+    assert [w.numpy().tobytes() for w in new.weights] == [
+        w.numpy().tobytes() for w in old.weights[: len(new.weights)]
+    ]
+
+
+def _application(name: str, **options: Any) -> Any:
+    size = 75 if name == "Xception" else 64
+    return getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "DenseNet121", "EfficientNetB0"])
+def test_backbones_of_applications_out_of_the_whole_and_back(tmp_path: Path, name: str) -> None:
+    whole, backbone = _application(name, classes=7), _application(name, include_top=False)
+    count = len(backbone.weights)
+    for kind, recorded in (("keras", False), ("weights.h5", True), ("h5", False)):
+        folder = tmp_path / f"{kind}-{recorded}"
+        folder.mkdir()
+        with kg.patched() if recorded else contextlib.nullcontext():
+            for model, file in ((whole, "whole"), (backbone, "backbone")):
+                save = model.save_weights if kind == "weights.h5" else model.save
+                save(folder / f"{file}.{kind}")
+        out, into = _application(name, include_top=False), _application(name, classes=7)
+        beside = [a.name for a in into.layers if a.weights][len(_weighted(backbone)) :]
+        reports = [kg.restore(folder / f"whole.{kind}", out, only=["**"]).report]
+        for got, given in zip(out.weights, whole.weights[:count], strict=True):
+            assert got.numpy().tobytes() == given.numpy().tobytes()
+        reports += [kg.restore(folder / f"backbone.{kind}", into, skip=beside).report]
+        for got, given in zip(into.weights[:count], backbone.weights, strict=True):
+            assert got.numpy().tobytes() == given.numpy().tobytes()
+        assert {f.code for report in reports for f in report.findings} <= {"KG106"}
+
+
+def _weighted(model: Any) -> list[Any]:
+    return [layer for layer in model.layers if layer.weights]
