@@ -19,7 +19,7 @@ from kerasguard.errors import (
     KerasguardError,
     ManifestMissingError,
 )
-from kerasguard.formats import FORMATS, met
+from kerasguard.formats import FORMATS, met, open_checkpoint
 from kerasguard.formats.tf_checkpoint import index_of
 from kerasguard.manifest import Manifest
 from kerasguard.storage import durable, sidecar
@@ -155,7 +155,8 @@ def _looked_at(place: Path, *, unrecorded: bool) -> tuple[str, Manifest | None] 
         if kind is None and manifest is None and not place.name.endswith(_SUFFIXES):
             return None
         if manifest is None and kind is not None and not unrecorded:
-            inspect.inspect(place)  # one that cannot even be read is told as such
+            with open_checkpoint(place) as checkpoint:
+                checkpoint.table()  # one that cannot even be read is told as such
             why = "nobody recorded it, so nothing tells whether it is what was saved"
             return PassedOver(str(place), "unrecorded", why)
         report = inspect.verify(place)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasguard.errors import CorruptCheckpointError
+from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, TensorSpec
@@ -46,6 +46,8 @@ DTYPES = {
 }
 """What safetensors calls the dtypes of Keras."""
 
+_FOREIGN = ("C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0")
+"""What the format has besides, and no Keras variable; any other word is damage."""
 _NAMES = {code: name for name, code in DTYPES.items()}
 
 
@@ -128,7 +130,14 @@ class Safetensors:
         for key, entry in stored.items():
             if key == _METADATA:
                 continue
-            spec = TensorSpec(tuple(int(n) for n in entry["shape"]), _NAMES[entry["dtype"]])
+            code = entry["dtype"]
+            if code in _FOREIGN:
+                raise CheckpointError(
+                    self.path,
+                    f"{key}: its dtype is {code}, which no Keras variable has; save it in another "
+                    "where it was written",
+                )
+            spec = TensorSpec(tuple(int(n) for n in entry["shape"]), _NAMES[code])
             first, last = entry["data_offsets"]
             if last - first != spec.nbytes or first < 0 or 8 + length + last > self.file.size:
                 raise ValueError(f"{key} lies at {first} to {last}")

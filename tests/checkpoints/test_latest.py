@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from run_folders import damage, describe, leave, set_time
 
 import kerasguard as kg
@@ -22,6 +23,7 @@ from kerasguard.errors import (
     CheckpointNotFoundError,
     ManifestMissingError,
 )
+from kerasguard.storage.opened_file import OpenedFile
 
 NAMES: tuple[Callable[[int], str], ...] = (
     lambda n: f"{n:03d}.keras",
@@ -83,6 +85,30 @@ def test_only_what_is_newer_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     assert kg.latest(tmp_path).path.name == "29.weights.h5"
     assert looked == ["30.weights.h5", "29.weights.h5"]
+
+
+def test_of_what_nobody_recorded_no_more_than_the_header_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = {"head/kernel": np.ones(1 << 20, "float32")}
+    for number in range(1, 6):
+        path = tmp_path / f"{number}.safetensors"
+        safetensors.numpy.save_file(arrays, path)
+        set_time(path, number)
+    kg.record(tmp_path / "1.safetensors")
+    set_time(tmp_path / "1.safetensors", 1)
+    read, pread = list[int](), OpenedFile.pread
+
+    def counted(file: OpenedFile, offset: int, length: int) -> bytes:
+        read.append(length)
+        return pread(file, offset, length)
+
+    monkeypatch.setattr(OpenedFile, "pread", counted)
+    monkeypatch.setattr(inspect, "inspect", None)
+    found = kg.latest(tmp_path)
+    assert (found.path.name, len(found.passed_over)) == ("1.safetensors", 4)
+    assert {one.state for one in found.passed_over} == {"unrecorded"}
+    assert sum(read) < 2 * arrays["head/kernel"].nbytes
 
 
 def test_what_nobody_recorded_is_taken_only_when_asked_for(tmp_path: Path) -> None:

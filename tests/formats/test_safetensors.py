@@ -12,7 +12,12 @@ import safetensors.numpy
 
 import kerasguard as kg
 from kerasguard.checkpoints.scan import scan
-from kerasguard.errors import ArchitectureError, CorruptCheckpointError, UnrepairableError
+from kerasguard.errors import (
+    ArchitectureError,
+    CheckpointError,
+    CorruptCheckpointError,
+    UnrepairableError,
+)
 from kerasguard.formats import open_checkpoint
 
 keras = pytest.importorskip("keras")
@@ -113,3 +118,14 @@ def test_it_comes_down_from_an_mlflow_run(tmp_path: Path, local_mlflow: Any) -> 
             local_mlflow.log_artifact(str(path), "weights")
     model = kg.load(f"runs:/{run.info.run_id}/weights", build(), manifest="require")
     assert model.count_params() > 0
+
+
+@pytest.mark.parametrize("code", ["F8_E4M3FNUZ", "F8_E8M0", "F4", "C64"])
+def test_a_dtype_that_no_variable_has_is_no_damage(tmp_path: Path, code: str) -> None:
+    header = {"head/kernel": {"dtype": code, "shape": [4], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(CheckpointError, match=f"head/kernel: its dtype is {code}") as caught:
+        kg.read(path)
+    assert not isinstance(caught.value, CorruptCheckpointError)

@@ -15,7 +15,12 @@ import pytest
 from format_files import hdf5
 from h5py import h5d, h5o, h5p, h5s, h5t
 
-from kerasguard.errors import CorruptCheckpointError, KerasguardError, UnknownFormatError
+from kerasguard.errors import (
+    CheckpointError,
+    CorruptCheckpointError,
+    KerasguardError,
+    UnknownFormatError,
+)
 from kerasguard.formats import open_checkpoint
 from kerasguard.formats.keras_paths import canonical_keys
 from kerasguard.formats.weights_h5 import WeightsH5
@@ -490,3 +495,13 @@ def _use(path: Path) -> None:
         for key in opened.specs():
             opened.read(key)
         opened.writer()
+
+
+def test_float8_without_a_type_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w") as file:
+        values = np.ones(4, ml_dtypes.float8_e4m3fn)
+        file.create_dataset(DENSE, data=values.view("V1"))  # as h5py gets it from Keras
+    with pytest.raises(CheckpointError, match=f"{DENSE} holds single bytes") as caught:
+        WeightsH5(path).table()
+    assert not isinstance(caught.value, CorruptCheckpointError)

@@ -13,7 +13,7 @@ from kerasguard.formats.hdf5.attributes import read_attribute, text
 from kerasguard.formats.hdf5.headers import Headers
 from kerasguard.tensors import TensorSpec
 
-__all__ = ["FLOATS", "StoredDataset", "check_empty", "describe"]
+__all__ = ["FLOATS", "NAMELESS", "StoredDataset", "check_empty", "describe"]
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 # (bytes, exponent bits, mantissa bits) of the floating-point types that Keras knows.
@@ -25,6 +25,11 @@ FLOATS = {
     (1, 4, 3): "float8_e4m3fn",
     (1, 5, 2): "float8_e5m2",
 }
+NAMELESS = (
+    "holds single bytes that the file calls nothing, as h5py writes float8; Keras cannot load them "
+    "either: keep such a variable in bfloat16, or its array in a .safetensors file"
+)
+"""Of a dataset that is not damaged."""
 # Deflate, the strongest of the filters, cannot shrink further.
 _MAX_RATIO = 1032
 
@@ -120,6 +125,8 @@ def _dtype(dataset: h5d.DatasetID, headers: Headers) -> tuple[str, bool]:
         name = FLOATS.get((size, exponent, mantissa), "")
     elif family == h5t.ENUM and size == 1 and kind.get_nmembers() == 2:
         return "bool", True
+    if family == h5t.OPAQUE and size == 1:
+        raise ValueError(NAMELESS)
     if not name:
         raise ValueError(f"holds no plain numbers, but HDF5 type class {family}")
     return name, size == 1 or kind.get_order() == h5t.ORDER_LE

@@ -25,7 +25,7 @@ from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
 from kerasguard.formats.hdf5.attributes import read_attribute, text
 from kerasguard.formats.hdf5.classic import Unusual, classic_walk, root_names
-from kerasguard.formats.hdf5.dataset import StoredDataset, describe
+from kerasguard.formats.hdf5.dataset import NAMELESS, StoredDataset, describe
 from kerasguard.formats.hdf5.headers import Headers
 from kerasguard.storage.budget import unpacked_limit
 from kerasguard.storage.opened_file import OpenedFile
@@ -228,6 +228,8 @@ class Hdf5File:
 
     def refuse(self, path: str) -> None:
         """Raise for a dataset of `foreign` that should have been Keras' own."""
+        if self.foreign.get(path) == NAMELESS:
+            raise CheckpointError(self._path, f"{path} {NAMELESS}")
         if path in self.foreign:
             raise self._broken(f"{path} {self.foreign[path]}")
 
