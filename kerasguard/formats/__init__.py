@@ -71,6 +71,13 @@ _LOOKS = (
 )
 
 
+_TORCH = (
+    "what torch.save writes, a Python pickle, which kerasguard never reads; where PyTorch is, write "
+    "safetensors.torch.save_file(net.state_dict(), name), and read that: kerasguard.read(name, "
+    'layout="torch")'
+)
+
+
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Open whatever kind of checkpoint lies at `path`.
 
@@ -142,6 +149,8 @@ def _unknown(path: Path) -> CheckpointError:
     looks = next((f" look like {what}" for mark, what in _LOOKS if start.startswith(mark)), "")
     if start[4:8] == b"TFL3":
         looks = " look like TensorFlow Lite"
+    elif start.startswith(b"PK") and b"/data.pkl" in start:
+        looks = f" look like {_TORCH}"
     elif not any(start):
         looks = " are all zero; the save or the copy was interrupted"
     return UnknownFormatError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kerasguard.errors import (
     ArchitectureError,
     CheckpointError,
     CorruptCheckpointError,
+    UnknownFormatError,
     UnrepairableError,
 )
 from kerasguard.formats import open_checkpoint
@@ -129,3 +131,11 @@ def test_a_dtype_that_no_variable_has_is_no_damage(tmp_path: Path, code: str) ->
     with pytest.raises(CheckpointError, match=f"head/kernel: its dtype is {code}") as caught:
         kg.read(path)
     assert not isinstance(caught.value, CorruptCheckpointError)
+
+
+def test_what_torch_save_wrote_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/data.pkl", b"\x80\2}.")
+    with pytest.raises(UnknownFormatError, match=r"torch\.save writes.*save_file\(net\.state_dict"):
+        kg.read(path, layout="torch")

@@ -297,6 +297,13 @@ def test_all_but_a_new_head() -> None:
     np.testing.assert_array_equal(model.get_layer("body").kernel, state["body.weight"].T)
 
 
+def test_a_bias_that_the_module_has_not_may_stay_as_it_is() -> None:
+    state, model = random(a__weight=(4, 4), b__weight=(4, 4), b__bias=(4,)), dense("a", "b")
+    loaded(state, model, skip=["a/bias"])
+    np.testing.assert_array_equal(model.get_layer("a").kernel, state["a.weight"].T)
+    assert not np.asarray(model.get_layer("a").bias).any()
+
+
 GRU = {"gru__weight_ih_l0": (12, 3), "gru__weight_hh_l0": (12, 4)}
 BOTH = {"gru__bias_ih_l0": (12,), "gru__bias_hh_l0": (12,)}
 
@@ -339,7 +346,7 @@ UNLIKE: dict[str, tuple[State, Callable[[], Any], str]] = {
     "no bias": (
         {"fc__weight": (4, 3)},
         lambda: one(L.Dense(4, name="fc"), 3),
-        "KG210 fc and fc in the state dict.*use_bias=False",
+        r'KG210 fc and fc in the state dict.*use_bias=False, or skip=\["fc/bias"\] if it is zero',
     ),
     "no scale": (
         {"norm__running_mean": (3,), "norm__running_var": (3,)},

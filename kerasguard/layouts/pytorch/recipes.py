@@ -90,9 +90,11 @@ def _renamed(
     """A step per variable, from the array of the name that belongs to it."""
     wanted = {names.get(variable, variable): record for variable, record in layer.variables.items()}
     if wanted.keys() != arrays.keys():
+        zero = f', or skip=["{layer.label}/bias"] if it is zero' if "bias" in wanted else ""
         return (
             f"the module holds {', '.join(arrays)}, and the layer takes {', '.join(wanted)}; build "
             f"{_options(names, wanted.keys(), arrays.keys())}"
+            + (zero if wanted.keys() - {"bias"} == arrays.keys() else "")
         )
     steps = []
     for name, record in wanted.items():
