@@ -72,7 +72,7 @@ _LOOKS = (
 
 
 _TORCH = (
-    "what torch.save writes, a Python pickle, which kerasguard never reads; where PyTorch is, write "
+    "what torch.save writes, a Python pickle, which is never read here; where PyTorch is, write "
     "safetensors.torch.save_file(net.state_dict(), name), and read that: kerasguard.read(name, "
     'layout="torch")'
 )
