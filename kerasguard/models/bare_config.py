@@ -15,10 +15,12 @@ from typing import Any
 
 from kerasguard.blueprint.architecture import counts
 from kerasguard.models.kerases import KERAS3, is_foreign, of
+from kerasguard.models.kerases.keras3_saving import default_quantisation
 from kerasguard.models.patches import Patch, PatchSet
 
 __all__ = ["bare_config"]
 
+_QUANTISATION = "quantization_config"
 _OMITTED = "left out by kerasguard"
 
 
@@ -36,14 +38,26 @@ def bare_config(operation: Any) -> dict[str, Any]:
         NotImplementedError: the operation has no config.
     """
     if not is_foreign(operation) and of(operation) is KERAS3:
-        told = _counted(_briefly(operation))
+        told = _spelt_out(operation, _counted(_briefly(operation)))
         if not _holds(told):
             return told
+        return _spelt_out(operation, _counted(operation.get_config()))
     return _counted(operation.get_config())
 
 
 def _counted(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if counts(str(key))}
+
+
+def _spelt_out(operation: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """With the quantisation that a layer does by default where it was quantised by its policy.
+
+    `quantize` writes it into the config; a layer that is built quantised, out of the config of a
+    model around it, has none and does the same.
+    """
+    if config.get(_QUANTISATION, "") is None:
+        return {**config, _QUANTISATION: default_quantisation(operation)}
+    return config
 
 
 def _briefly(operation: Any) -> Any:

@@ -19,6 +19,7 @@ __all__ = [
     "object_type",
     "save_targets",
     "saveable_class",
+    "default_quantisation",
     "stored",
 ]
 
@@ -118,7 +119,31 @@ def stored(item: Any) -> dict[str, Any] | None:
         if type(item).save_own_variables is keras.Layer.save_own_variables:
             raise
         return None
+    if any(value is None for value in store.values()):
+        return _with_scales(item, store)
     return store
+
+
+def _with_scales(item: Any, store: dict[str, Any]) -> dict[str, Any]:
+    """What the layer loads in the places where it stores None.
+
+    A quantised layer whose policy is a map asks the map's default for its mode (Keras 3.15.1), so
+    that it stores no scales, although it has some and loads them.
+    """
+    names = getattr(item, "variable_serialization_spec", {}).get(item.quantization_mode, ())
+    own = [value for name in names if (value := getattr(item, name, None)) is not None]
+    return {
+        key: own[int(key)] if value is None and key.isdigit() and int(key) < len(own) else value
+        for key, value in store.items()
+    }
+
+
+def default_quantisation(item: Any) -> Any:
+    """The config of the quantisation that a layer without one does; None where there is none."""
+    make = getattr(keras.quantizers, "Int8QuantizationConfig", None)
+    if make is None or getattr(item, "quantization_mode", None) != "int8":
+        return None
+    return keras.saving.serialize_keras_object(make())
 
 
 def loads_plainly(item: Any) -> bool:
