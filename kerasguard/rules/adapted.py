@@ -27,8 +27,8 @@ _ADAPTED = frozenset({"Discretization", "IntegerLookup", "StringLookup", "TextVe
 
 def adapted(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per layer whose namesake lies under another key."""
-    if draft.expected.layers.keys().isdisjoint(draft.stored.layers):
-        return  # an older format, which has keys of its own
+    if draft.stored.addressing != "key":
+        return  # keys of the format's own, and no vocabulary lies under them
     ours, theirs = _given(draft.expected.layers), _given(draft.stored.layers)
     for name, layer in ours.items():
         there = theirs.get(name)

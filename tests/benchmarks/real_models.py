@@ -195,6 +195,8 @@ def loaded(path, way, fresh, manifest, want, predictions, inputs):
     except Exception as error:  # noqa: BLE001
         return "crashed", f"{type(error).__name__}: {error}"[:600]
     weights, predicted = truth(done.model, inputs)
+    if len(weights) != len(want) and predicted == predictions:
+        return "right", "merged: Keras stores what LoRA learnt in the kernels"
     if weights != want:
         other = sum(a != b for a, b in zip(weights, want, strict=False))
         return "WRONG", f"{other} of {len(want)} weights differ; the model has {len(weights)}"

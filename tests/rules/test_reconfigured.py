@@ -122,6 +122,26 @@ def test_vocabularies_do_not_change_places(tmp_path: Path) -> None:
     assert {len(f.get_vocabulary()) for f in found} == {1}
 
 
+@pytest.mark.parametrize("manifest", ["auto", "ignore"])
+def test_a_compiled_h5_file_has_no_vocabulary_under_any_key(tmp_path: Path, manifest: Any) -> None:
+    model, (city,) = lookups("city")
+    city.adapt([["Ilmenau"], ["Jena"]])
+    model.compile("adam", "mse")
+    with kg.patched(log_to_mlflow=False):
+        model.save(tmp_path / "m.h5")
+    same, (found,) = lookups("city")
+    found.set_vocabulary(city.get_vocabulary())
+    same.compile("adam", "mse")
+    kg.load(tmp_path / "m.h5", same, manifest=manifest)
+    assert found.get_vocabulary() == city.get_vocabulary()
+    if manifest == "auto":
+        whole = kg.load(tmp_path / "m.h5")
+        assert whole.get_layer("city").get_vocabulary() == city.get_vocabulary()
+    else:
+        with pytest.raises(kg.UnrepairableError, match="KG106 city/vocabulary: is in no file"):
+            kg.load(tmp_path / "m.h5", manifest=manifest)
+
+
 def test_a_given_vocabulary_gives_way_to_the_adapted_one(tmp_path: Path) -> None:
     model, (city,) = lookups("city")
     city.adapt([["Ilmenau"], ["Jena"]])
