@@ -14,8 +14,8 @@ An import may only go down, from a higher floor to a lower one:
        bytecode/                           functions in a file: parsed and read, never run
        planning/                           drafts, findings, operations, plans
        identity/                           which stored tensor is which expected one
-    0  manifest  probe                     the values that everything speaks of
-       layer_records  manifest_records  elements -> tensors  arguments -> errors
+    0  manifest/                           the values that everything speaks of
+       elements -> tensors  arguments -> errors  version
 
 A folder's docstring says what lives there and where to start reading. Floors 0 and 1, rules,
 migrations and what is told know no file, no clock, no environment and no framework. Importing
@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from kerasguard.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from kerasguard.callbacks import WeightManifestCallback
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
     from kerasguard.recorder.patching import patch, patched, unpatch
     from kerasguard.report import Report
     from kerasguard.tensors import TensorSpec
-
-__version__ = "0.2.0.dev0"
 
 __all__ = [
     "Arrays",

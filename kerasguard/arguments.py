@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from kerasguard.errors import ArgumentError
+from kerasguard.errors import ArgumentError, nearest
 
 __all__ = [
     "ALLOWABLE",
@@ -32,7 +32,6 @@ __all__ = [
     "check_source",
     "check_strategy",
     "check_text",
-    "nearest",
 ]
 
 ALLOWABLE = ("graph", "lambdas")
@@ -244,14 +243,6 @@ def check_observers(value: object) -> tuple[Callable[[Any], object], ...]:
             "each called with the event of a save"
         )
     return tuple(items)
-
-
-def nearest(text: str, known: Iterable[str]) -> str:
-    """The word among `known` that is most like `text`; empty where none is like it."""
-    import difflib  # only where something is wrong
-
-    found = difflib.get_close_matches(text, list(known), 1)
-    return found[0] if found else ""
 
 
 def _shown(name: str, value: object) -> str:

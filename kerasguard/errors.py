@@ -1,4 +1,4 @@
-"""Every exception that kerasguard raises on purpose.
+"""Every exception that kerasguard raises on purpose, and how messages list and suggest names.
 
 Damage to one tensor is a `Finding`, not an exception: exceptions are for what
 stops the work.
@@ -28,7 +28,7 @@ stops the work.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -52,6 +52,8 @@ __all__ = [
     "UnrepairableError",
     "UnsupportedManifestError",
     "WorkersError",
+    "listed",
+    "nearest",
 ]
 
 
@@ -203,3 +205,17 @@ class ArgumentError(KerasguardError, ValueError):
 
 class MissingPackageError(KerasguardError, ImportError):
     """What was asked for needs a package that only an extra of kerasguard installs."""
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """The word among `known` that is most like `text`; empty where none is like it."""
+    import difflib  # only where something is wrong
+
+    found = difflib.get_close_matches(text, list(known), 1)
+    return found[0] if found else ""
+
+
+def listed(names: Sequence[str], limit: int = 4) -> str:
+    """Names for a message: at most `limit` of them, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{', '.join(names[:limit])}{more}"

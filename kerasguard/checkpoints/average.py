@@ -10,12 +10,11 @@ import numpy as np
 
 from kerasguard.checkpoints.read import arrays_of
 from kerasguard.elements import Array
-from kerasguard.errors import ArgumentError, CheckpointError
+from kerasguard.errors import ArgumentError, CheckpointError, listed
 from kerasguard.identity.evidence import given_names
 from kerasguard.identity.units import units
 from kerasguard.loader.arrays import Arrays
 from kerasguard.loader.sources import Source
-from kerasguard.planning.findings import listed
 from kerasguard.tensors import LayerRecord, TensorRecord
 
 __all__ = ["average"]

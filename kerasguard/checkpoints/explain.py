@@ -15,8 +15,7 @@ import re
 from dataclasses import dataclass
 
 from kerasguard import blueprint, layouts, migrations, rules
-from kerasguard.arguments import nearest
-from kerasguard.errors import ArgumentError
+from kerasguard.errors import ArgumentError, nearest
 
 __all__ = ["Explanation", "explain", "explanations"]
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from kerasguard.formats import FORMATS, candidates
+from kerasguard.formats import FORMATS, candidates, may_begin
 from kerasguard.storage.remote import Files, inside
 
 __all__ = ["remote_places"]
 
-# How files of the formats begin: zip, HDF5, JSON (an index of shards); safetensors has a length
-# before its JSON.
-_STARTS = (b"PK\3\4", b"\x89HDF\r\n\x1a\n", b"{")
-_LENGTH = 8
 _DEPTH = 64  # a place that contains itself ends somewhere
 
 
@@ -41,7 +37,7 @@ def remote_places(
     plain = [name for name in names if name not in folders]
     for name in candidates(plain):
         place = inside(url, name)
-        if place not in skip and (name not in plain or _may_be(files.head(place, 16))):
+        if place not in skip and (name not in plain or may_begin(files.head(place, 16))):
             yield place
     for name in sorted(folders):
         if not name.startswith("."):
@@ -58,7 +54,3 @@ def _whole(url: str, names: list[str], files: Files) -> bool:
         ):
             return True
     return False
-
-
-def _may_be(start: bytes) -> bool:
-    return start.startswith(_STARTS) or start[_LENGTH : _LENGTH + 1] == b"{"

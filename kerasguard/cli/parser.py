@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import kerasguard
-from kerasguard.arguments import ALLOWABLE, nearest
+from kerasguard.arguments import ALLOWABLE
 from kerasguard.cli import commands, comparing, pages, runs, scanning, surroundings
 from kerasguard.cli.choices import UsageError
+from kerasguard.errors import nearest
+from kerasguard.version import __version__
 
 __all__ = ["parser"]
 
@@ -112,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         description="Inspect, verify and repair Keras checkpoints.",
         epilog="A verb's own help has examples: kerasguard verify --help",
     )
-    version = f"kerasguard {kerasguard.__version__}"
+    version = f"kerasguard {__version__}"
     whole.add_argument("--version", action="version", version=version)
     verbs = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import kerasguard
+from kerasguard.version import __version__
 
 if TYPE_CHECKING:
     from kerasguard.checkpoints.scan import Found
@@ -51,7 +51,7 @@ def sarif(found: Iterable[Found]) -> dict[str, Any]:
         for item in found
         for rule, message in _told(item)
     ]
-    driver = {"name": "kerasguard", "semanticVersion": kerasguard.__version__, "rules": rules}
+    driver = {"name": "kerasguard", "semanticVersion": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 

@@ -8,10 +8,11 @@ others want to know of a format is in its `Traits`; nobody outside this folder a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 
-from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownFormatError
+from kerasguard.errors import CheckpointError, CheckpointNotFoundError, UnknownFormatError, listed
 from kerasguard.formats.keras_directory import KerasDirectory
 from kerasguard.formats.keras_zip import KerasZip
 from kerasguard.formats.legacy_h5 import LegacyH5
@@ -22,12 +23,11 @@ from kerasguard.formats.saved_model import SavedModel
 from kerasguard.formats.sharded_h5 import ShardedH5
 from kerasguard.formats.tf_checkpoint import TFCheckpoint
 from kerasguard.formats.weights_h5 import WeightsH5
-from kerasguard.planning.findings import listed
 from kerasguard.storage import companion, sidecar
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 
-__all__ = ["FORMATS", "candidates", "met", "open_checkpoint", "parts_of", "recognised"]
+__all__ = ["FORMATS", "candidates", "may_begin", "met", "open_checkpoint", "parts_of", "recognised"]
 
 FORMATS: tuple[type[Checkpoint], ...] = (
     KerasZip,
@@ -124,6 +124,13 @@ def candidates(names: Collection[str]) -> list[str]:
     owned = {part for found in parts for group in found.values() for part in group}
     beside = {n for n in names if n.endswith(sidecar.SUFFIX) or companion.is_companion(n)}
     return sorted({*names, *wholes} - owned - beside)
+
+
+def may_begin(start: bytes) -> bool:
+    """Whether a file with these first bytes, 16 or more, may be a checkpoint."""
+    return any(
+        kind.traits.starts and re.match(kind.traits.starts, start, re.DOTALL) for kind in FORMATS
+    )
 
 
 def parts_of(name: str, siblings: Collection[str]) -> set[str]:

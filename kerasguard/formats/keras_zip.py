@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
+from kerasguard.formats.zip_archive import START as ZIP
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
 from kerasguard.storage.budget import unpacked_limit
@@ -37,7 +38,9 @@ class KerasZip(Checkpoint):
     """
 
     name: ClassVar[str] = "keras_zip"
-    traits: ClassVar[Traits] = Traits("walk", config="keras3", complete=True, suffixes=(".keras",))
+    traits: ClassVar[Traits] = Traits(
+        "walk", config="keras3", complete=True, suffixes=(".keras",), starts=ZIP
+    )
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

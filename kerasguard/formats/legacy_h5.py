@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
+from kerasguard.formats.hdf5.file import START as HDF5
 from kerasguard.formats.hdf5.file import Hdf5File, root_attributes
 from kerasguard.formats.optimizer_slots import optimizer_layer, with_slots
 from kerasguard.layouts.names import split_weight_name
@@ -45,7 +46,9 @@ class LegacyH5(Checkpoint):
     """
 
     name: ClassVar[str] = "legacy_h5"
-    traits: ClassVar[Traits] = Traits("order", config="legacy", suffixes=(".h5", ".hdf5"))
+    traits: ClassVar[Traits] = Traits(
+        "order", config="legacy", suffixes=(".h5", ".hdf5"), starts=HDF5
+    )
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

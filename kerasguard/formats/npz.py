@@ -19,6 +19,7 @@ import numpy as np
 from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats.variable_paths import table_of
+from kerasguard.formats.zip_archive import START as ZIP
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
 from kerasguard.storage.budget import unpacked_limit
@@ -54,7 +55,7 @@ class Npz(Checkpoint):
     """
 
     name: ClassVar[str] = "npz"
-    traits: ClassVar[Traits] = Traits("variables", general=True, suffixes=(".npz",))
+    traits: ClassVar[Traits] = Traits("variables", general=True, suffixes=(".npz",), starts=ZIP)
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

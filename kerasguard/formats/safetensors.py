@@ -27,7 +27,7 @@ class SafetensorsWeights(Checkpoint):
     """
 
     name: ClassVar[str] = "safetensors"
-    traits: ClassVar[Traits] = Traits("variables", suffixes=(".safetensors",))
+    traits: ClassVar[Traits] = Traits("variables", suffixes=(".safetensors",), starts=rb".{8}\{")
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

@@ -34,7 +34,7 @@ class ShardedH5(Checkpoint):
     """
 
     name: ClassVar[str] = "sharded_h5"
-    traits: ClassVar[Traits] = Traits("walk", suffixes=(".weights.json",))
+    traits: ClassVar[Traits] = Traits("walk", suffixes=(".weights.json",), starts=rb"\s*\{")
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

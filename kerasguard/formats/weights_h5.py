@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kerasguard.elements import Array
+from kerasguard.formats.hdf5.file import START as HDF5
 from kerasguard.formats.hdf5.file import is_hdf5, root_attributes
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
 from kerasguard.storage.checkpoint import Checkpoint, Traits
@@ -30,7 +31,7 @@ class WeightsH5(Checkpoint):
     """
 
     name: ClassVar[str] = "weights_h5"
-    traits: ClassVar[Traits] = Traits("walk", suffixes=(".weights.h5",))
+    traits: ClassVar[Traits] = Traits("walk", suffixes=(".weights.h5",), starts=HDF5)
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

@@ -17,8 +17,9 @@ from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats.joined_crc32 import joined_crc32
 from kerasguard.storage.opened_file import OpenedFile
 
-__all__ = ["Member", "ZipArchive", "looks_like_zip"]
+__all__ = ["START", "Member", "ZipArchive", "looks_like_zip"]
 
+START = rb"PK\x03\x04"
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
-from kerasguard.arguments import nearest
+from kerasguard.errors import nearest
 
 __all__ = ["covers", "near"]
 

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from kerasguard.arguments import nearest
-from kerasguard.errors import ArgumentError
+from kerasguard.errors import ArgumentError, nearest
 from kerasguard.tensors import Table
 
 __all__ = ["Renames", "asked", "renamed", "spelt_out"]

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.errors import listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Step
 from kerasguard.tensors import Table, TensorRecord
 

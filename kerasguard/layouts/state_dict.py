@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from kerasguard.errors import listed
 from kerasguard.identity.renames import asked
 from kerasguard.layouts.pytorch.layers import Layer, layers_of
 from kerasguard.layouts.pytorch.modules import COUNTER
 from kerasguard.layouts.pytorch.pairing import Modules, Paired, pair
 from kerasguard.layouts.pytorch.recipes import known, recipe
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Safety, Step
 from kerasguard.tensors import Table, TensorRecord
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kerasguard.errors import listed
 from kerasguard.loader.reading import Reading
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.plan import RepairPlan
-from kerasguard.probe import sampled, tolerance
+from kerasguard.planning.probe import sampled, tolerance
 from kerasguard.rules.probe import probe
 
 __all__ = ["not_compared", "probed"]

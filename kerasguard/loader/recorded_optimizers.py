@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from kerasguard.errors import listed
 from kerasguard.loader.reading import Reading
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 
 __all__ = ["with_optimizers"]
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kerasguard.errors import CheckpointError, CheckpointNotFoundError, ManifestError
+from kerasguard.errors import CheckpointError, CheckpointNotFoundError, ManifestError, listed
 from kerasguard.loader.handing_over import give, take
 from kerasguard.loader.peers import Peers
 from kerasguard.loader.reading import Reading
@@ -20,7 +20,7 @@ from kerasguard.loader.request import Request
 from kerasguard.loader.sources import at_hand
 from kerasguard.manifest import Manifest
 from kerasguard.planning.agreement import State, Statement, Verdict, on_checkpoints
-from kerasguard.planning.findings import Finding, listed
+from kerasguard.planning.findings import Finding
 from kerasguard.rules.handed_over import handed_over
 from kerasguard.storage import sidecar
 from kerasguard.storage.remote import is_remote, local_path

@@ -31,7 +31,7 @@ from kerasguard.blueprint.objects import (
 )
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
-from kerasguard.planning.findings import listed
+from kerasguard.errors import listed
 
 CODES = {"KG425": "a class without a module, or one that the caller must supply"}
 

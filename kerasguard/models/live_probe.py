@@ -22,7 +22,7 @@ from kerasguard.models.patches import Patch, PatchSet
 from kerasguard.models.probe_inputs import structured, told_of
 from kerasguard.models.unwritten import hidden_state
 from kerasguard.models.walk import walk
-from kerasguard.probe import compared, drawn, sampled, summary, tolerance
+from kerasguard.planning.probe import compared, drawn, sampled, summary, tolerance
 
 __all__ = ["Answer", "Probe", "answer", "make", "not_here"]
 

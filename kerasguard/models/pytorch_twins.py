@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
+from kerasguard.errors import listed
 from kerasguard.layouts import Rows
 from kerasguard.models.axis_orders import has_planes, ported_orders
 from kerasguard.models.kerases import is_a, is_foreign
 from kerasguard.models.live_calls import has_graph
 from kerasguard.models.walk import Visit
-from kerasguard.planning.findings import listed
 
 __all__ = ["Orders", "impossible", "orders", "other_defaults"]
 

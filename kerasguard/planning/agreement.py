@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from kerasguard.planning.findings import listed
+from kerasguard.errors import listed
 from kerasguard.planning.plan import Policy
 
 __all__ = ["State", "Statement", "Verdict", "on_checkpoints", "on_results"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from kerasguard.planning.operations import Safety, Step
 from kerasguard.tensors import TensorRecord
 
-__all__ = ["Finding", "Severity", "listed", "skipping"]
+__all__ = ["Finding", "Severity", "skipping"]
 
 
 class Severity(str, Enum):
@@ -71,12 +70,6 @@ class Finding:
             tuple(Step.from_dict(step) for step in data["repairs"]),
             Safety(data["safety"]),
         )
-
-
-def listed(names: Sequence[str], limit: int = 4) -> str:
-    """Names for a message: at most `limit` of them, and how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{', '.join(names[:limit])}{more}"
 
 
 def skipping(*records: TensorRecord) -> str:

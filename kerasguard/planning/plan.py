@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
 
+from kerasguard.errors import listed
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Step
 
 __all__ = ["Policy", "Rate", "RepairPlan", "Rule", "fold"]

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kerasguard.elements import digest, numpy_dtype
-from kerasguard.errors import BadWriteError, CheckpointError, ModelError
+from kerasguard.errors import BadWriteError, CheckpointError, ModelError, listed
 from kerasguard.manifest import Manifest
-from kerasguard.planning.findings import listed
 from kerasguard.storage import sidecar
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import Stage

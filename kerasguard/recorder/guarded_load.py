@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kerasguard.errors import CheckpointError, GuardError, ManifestError
+from kerasguard.errors import CheckpointError, GuardError, ManifestError, listed
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
-from kerasguard.planning.findings import listed
 from kerasguard.recorder.recording import digested
 from kerasguard.storage import relocation, sidecar
 from kerasguard.storage.as_recorded import as_recorded, opened

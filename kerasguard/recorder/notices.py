@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kerasguard.errors import listed
 from kerasguard.manifest import Manifest
-from kerasguard.planning.findings import listed
 from kerasguard.recorder.unwritten_state import lost
 
 __all__ = ["printed_as", "warn_of"]

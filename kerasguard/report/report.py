@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.errors import listed
+from kerasguard.planning.findings import Finding, Severity
 
 if TYPE_CHECKING:
     from kerasguard.planning.plan import RepairPlan

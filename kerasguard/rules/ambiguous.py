@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from kerasguard.errors import listed
 from kerasguard.identity.units import Unit, units
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Safety, Step
 
 CODES = {"KG105": "several stored layers fit, nothing decides between them"}

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from kerasguard.errors import listed
 from kerasguard.identity.units import Unit, members, telling
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Step
 from kerasguard.tensors import TensorRecord
 

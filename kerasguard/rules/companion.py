@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kerasguard.errors import listed
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 
 CODES = {"KG305": "the companion with what Keras did not write is not there"}
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.errors import listed
+from kerasguard.planning.findings import Finding, Severity
 
 __all__ = ["CODES", "handed_over"]
 

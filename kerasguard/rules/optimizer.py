@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from kerasguard.errors import listed
 from kerasguard.identity.optimizer_state import optimizer_groups
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorRecord
 
 # What layers train, unless somebody froze it; statistics never train.

@@ -23,7 +23,7 @@ import numpy as np
 
 from kerasguard.elements import Array
 from kerasguard.planning.findings import Finding, Severity
-from kerasguard.probe import Difference, compared
+from kerasguard.planning.probe import Difference, compared
 
 CODES = {
     "KG501": "the model computes something else than when it was saved",

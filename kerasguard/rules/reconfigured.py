@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Container, Iterator, Mapping
 
+from kerasguard.errors import listed
 from kerasguard.identity.counterparts import comparable, counterparts
 from kerasguard.identity.evidence import IDLE, placed, weightless
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import LayerRecord, Table
 
 CODES = {"KG107": "a layer is configured differently than when it was saved"}

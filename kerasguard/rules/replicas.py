@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kerasguard.errors import listed
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 
 CODES = {"KG306": "replicas of a variable differed when it was saved"}
 

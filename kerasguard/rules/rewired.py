@@ -21,11 +21,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from kerasguard.errors import listed
 from kerasguard.identity.counterparts import comparable, same_place
 from kerasguard.identity.evidence import IDLE, same_layers
 from kerasguard.identity.graph import Call, Graph, Output, Seen
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import LayerRecord, Table
 
 CODES = {"KG115": "layers are called differently than when the model was saved"}

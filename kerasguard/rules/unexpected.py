@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kerasguard.errors import listed
 from kerasguard.layouts.shared import weight_name
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorRecord
 
 CODES = {"KG102": "a stored tensor that the model does not expect"}

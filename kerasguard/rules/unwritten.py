@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
+from kerasguard.errors import listed
 from kerasguard.planning.draft import Draft
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorRecord
 
 CODES = {"KG106": "a variable that Keras did not write when the model was saved"}

@@ -48,6 +48,8 @@ class Traits:
         folder: whether it is a whole folder, with nothing below that is a checkpoint of its own.
         suffixes: endings that its writers give to its name.
         marks: files that lie in every folder of this format, and together in no other.
+        starts: pattern of the first bytes of its files, of any version and writer, so that a file
+            elsewhere is fetched only where it may be one; empty where it is no single file.
     """
 
     keys: Keys
@@ -59,6 +61,7 @@ class Traits:
     folder: bool = False
     suffixes: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    starts: bytes = b""
 
 
 class Checkpoint(Protocol):

@@ -1,4 +1,4 @@
-"""Layers that are quantised by the policy of the model around them, as backbones of packages are."""
+"""Layers that are quantised by the policy of the model around them, as in packages' backbones."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kerasguard.planning.findings import Finding, Severity, listed
+from kerasguard.errors import listed
+from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Cast, Safety, Step
 
 REPAIR = Step("a", ("b",), (Cast("float32"),))

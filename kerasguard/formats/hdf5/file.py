@@ -9,6 +9,7 @@ description, before it is used.
 from __future__ import annotations
 
 import io
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,9 +34,10 @@ from kerasguard.storage.opened_file import OpenedFile
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Hdf5File", "StoredDataset", "is_hdf5", "root_attributes"]
+__all__ = ["START", "Hdf5File", "StoredDataset", "is_hdf5", "root_attributes"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+START = re.escape(_SIGNATURE)
 _MAX_DEPTH = 100
 _MAX_OBJECTS = 2_000_000
 _COPY_AGAIN = "the file is damaged: copy or download it again"

@@ -29,7 +29,7 @@ from typing import Any
 import xxhash
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
-from kerasguard.layer_records import (
+from kerasguard.manifest.layers import (
     ends_from,
     ends_to_dict,
     layer_from,
@@ -37,7 +37,7 @@ from kerasguard.layer_records import (
     use_from,
     use_to_dict,
 )
-from kerasguard.manifest_records import (
+from kerasguard.manifest.records import (
     FileRecord,
     MemberRecord,
     Node,
