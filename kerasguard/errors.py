@@ -52,8 +52,6 @@ __all__ = [
     "UnrepairableError",
     "UnsupportedManifestError",
     "WorkersError",
-    "listed",
-    "nearest",
 ]
 
 
