@@ -126,9 +126,9 @@ def refused(key: str, name: str, why: str, place: str = "") -> Finding:
 def unordered(record: TensorRecord, step: Step) -> Finding:
     """A kernel whose rows may be those of a flattened image; as they are, they are a guess."""
     message = (
-        f"{record.label}: what it works on may be an image that was flattened, which PyTorch does "
+        f"{record.label}: its rows or columns may be those of an image, which PyTorch flattens "
         "with the channels first, and the model's graph does not tell, or it has none; build it as "
-        "a functional model, or take the rows as they are"
+        "a functional model with Flatten and Reshape, or take them as they are"
     )
     return Finding("KG208", record.key, message, Severity.ERROR, (step,), Safety.GUESS)
 

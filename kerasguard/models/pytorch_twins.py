@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from kerasguard.errors import listed
 from kerasguard.layouts import Rows
-from kerasguard.models.axis_orders import has_planes, ported_orders
+from kerasguard.models.axis_orders import has_planes
 from kerasguard.models.kerases import is_a, is_foreign
 from kerasguard.models.live_calls import has_graph
+from kerasguard.models.ported_orders import ported_orders
 from kerasguard.models.walk import Visit
 
 __all__ = ["Orders", "impossible", "orders", "other_defaults"]
@@ -95,7 +96,7 @@ def orders(model: Any, visits: Sequence[Visit]) -> Orders:
         model: written for channels last, after a module of PyTorch.
         visits: of its walk, the model itself first.
     """
-    found, columns = ported_orders(model, visits)
+    found, columns, unshaped = ported_orders(model, visits)
     objects = {visit.path: visit.object for visit in visits}
     open_ = {key for key, order in found.items() if not order.known}
     opaque = {key for key in open_ if is_foreign(objects.get(key))}
@@ -114,7 +115,7 @@ def orders(model: Any, visits: Sequence[Visit]) -> Orders:
         and _mixes(item, channels)
     }
     known = {key: order for key, order in found.items() if order.known}
-    return Orders(known, columns, (open_ - opaque) | inside)
+    return Orders(known, columns, (open_ - opaque) | inside | unshaped)
 
 
 def _mixes(layer: Any, channels: set[int]) -> bool:

@@ -474,3 +474,147 @@ def test_a_state_dict_becomes_a_keras_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.get_layer("b").kernel, state["b.weight"].T)
     config = kg.load(kg.read(state, layout="torch"), config=model.to_json())
     np.testing.assert_array_equal(config.get_layer("b").kernel, state["b.weight"].T)
+
+
+def _behind(*layers: Any, shape: tuple[int, ...] = (6, 6, 3)) -> Any:
+    x = inputs = keras.Input(shape)
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+class Block(L.Layer if keras else object):  # type: ignore[misc]
+    """A part of a network whose graph nobody knows."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.conv = L.Conv2D(4, 3, padding="same", name="conv")
+        self.mix = L.Dense(4, name="mix")
+
+    def build(self, shape: Any) -> None:
+        self.conv.build(shape)
+        self.mix.build((*shape[:-1], 4))
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        return self.mix(self.conv(x))
+
+
+CONVOLVED = {"c__weight": (4, 3, 3, 3), "c__bias": (4,)}
+FLAT = {"f__weight": (2, 64), "f__bias": (2,)}
+POOLED = {"f__weight": (2, 4), "f__bias": (2,)}
+SHAPED = {"f__weight": (48, 5), "f__bias": (48,), "t__weight": (3, 4, 3, 3), "t__bias": (4,)}
+BLOCK = {
+    "b__conv__weight": (4, 3, 3, 3),
+    "b__conv__bias": (4,),
+    "b__mix__weight": (4, 4),
+    "b__mix__bias": (4,),
+}
+
+
+def _conv() -> Any:
+    return L.Conv2D(4, 3, name="c")
+
+
+def _flat(*shape: int) -> Any:
+    return L.Lambda(lambda x: keras.ops.reshape(x, (-1, *shape)), output_shape=shape)
+
+
+def _two_ends() -> Any:
+    inputs = keras.Input((5,))
+    x = L.Dense(48, name="f")(inputs)
+    return keras.Model(inputs, [L.Conv2DTranspose(4, 3, name="t")(L.Reshape((4, 4, 3))(x)), x])
+
+
+# Arrays, model, and whether rows or columns of `f` are as they are, permuted, or not known.
+ORDERS: dict[str, tuple[State, Callable[[], Any], str]] = {
+    "an operation flattens": (
+        {**CONVOLVED, **FLAT},
+        lambda: _behind(_conv(), lambda x: keras.ops.reshape(x, (-1, 64)), L.Dense(2, name="f")),
+        "rows",
+    ),
+    "an operation averages": (
+        {**CONVOLVED, **POOLED},
+        lambda: _behind(_conv(), lambda x: keras.ops.mean(x, (1, 2)), L.Dense(2, name="f")),
+        "same",
+    ),
+    "an image of any size": (
+        {**CONVOLVED, **POOLED},
+        lambda: _behind(
+            _conv(), L.GlobalAveragePooling2D(), L.Dense(2, name="f"), shape=(None, None, 3)
+        ),
+        "same",
+    ),
+    "a Lambda flattens": (
+        {**CONVOLVED, **FLAT},
+        lambda: _behind(_conv(), _flat(64), L.Dense(2, name="f")),
+        "unknown",
+    ),
+    "a block of one's own": (
+        {**BLOCK, "f__weight": (2, 144), "f__bias": (2,)},
+        lambda: _behind(Block(name="b"), L.Flatten(), L.Dense(2, name="f")),
+        "rows",
+    ),
+    "a row of places": (
+        {**CONVOLVED, **FLAT},
+        lambda: _behind(_conv(), L.Reshape((16, 4)), L.Flatten(), L.Dense(2, name="f")),
+        "unknown",
+    ),
+    "normalised by channels": (
+        {**CONVOLVED, **FLAT, "n__weight": (4,), "n__bias": (4,)},
+        lambda: _behind(
+            _conv(), L.LayerNormalization(name="n", **NORM), L.Flatten(), L.Dense(2, name="f")
+        ),
+        "rows",
+    ),
+    "an image out of a vector": (
+        SHAPED,
+        lambda: _behind(
+            L.Dense(48, name="f"),
+            L.Reshape((4, 4, 3)),
+            L.Conv2DTranspose(4, 3, name="t"),
+            shape=(5,),
+        ),
+        "columns",
+    ),
+    "by a Lambda": (
+        SHAPED,
+        lambda: _behind(
+            L.Dense(48, name="f"), _flat(4, 4, 3), L.Conv2DTranspose(4, 3, name="t"), shape=(5,)
+        ),
+        "unknown",
+    ),
+    "with nothing behind": (
+        {"f__weight": (48, 5), "f__bias": (48,)},
+        lambda: _behind(L.Dense(48, name="f"), L.Reshape((4, 4, 3)), shape=(5,)),
+        "unknown",
+    ),
+    "of one channel": (
+        {"f__weight": (48, 5), "f__bias": (48,)},
+        lambda: _behind(L.Dense(48, name="f"), L.Reshape((6, 8, 1)), shape=(5,)),
+        "same",
+    ),
+    "with the vector as an output, too": (SHAPED, _two_ends, "unknown"),
+    "a sequence": (
+        {"f__weight": (2, 24), "f__bias": (2,)},
+        lambda: _behind(L.Flatten(), L.Dense(2, name="f"), shape=(6, 4)),
+        "same",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ORDERS)
+def test_rows_and_columns_follow_the_graph_or_are_refused(case: str) -> None:
+    shapes, build, order = ORDERS[case]
+    state, model = random(**shapes), build()
+    if order == "unknown":
+        refused(state, model, "KG208 f/kernel")
+        return
+    loaded(state, model)
+    kernel, weight = np.asarray(model.get_layer("f").kernel), state["f.weight"]
+    if order == "rows":
+        places = int((weight.shape[1] / 4) ** 0.5)
+        weight = weight.reshape(2, 4, places, places).transpose(0, 2, 3, 1).reshape(2, -1)
+    elif order == "columns":
+        weight = weight.reshape(3, 4, 4, 5).transpose(1, 2, 0, 3).reshape(48, 5)
+    np.testing.assert_array_equal(kernel, weight.T)
