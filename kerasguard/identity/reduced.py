@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kerasguard.tensors import LayerRecord, Node, Table
 
 __all__ = [
-    "Renumbered",
+    "around",
     "inner_model",
     "opened_model",
     "reduced",
-    "renumbered",
     "without",
     "without_tail",
 ]
@@ -57,14 +55,14 @@ def _gone(table: Table, keys: Collection[str]) -> set[str]:
     for key, record in table.tensors.items():
         if record.role == "optimizer":
             continue
-        for path in _around(record.layer):
+        for path in around(record.layer):
             whole[path] = whole.get(path, 0) + 1
             left[path] = left.get(path, 0) + (key in keys)
     gone = {path for path in table.layers if path in whole and whole[path] == left[path]}
-    return gone | {path for path in table.layers if not gone.isdisjoint(_around(path))}
+    return gone | {path for path in table.layers if not gone.isdisjoint(around(path))}
 
 
-def _around(path: str) -> Iterator[str]:
+def around(path: str) -> Iterator[str]:
     """A layer's path and those of what it lies in."""
     parts = path.split("/")
     return ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
@@ -106,7 +104,7 @@ def without_tail(tables: tuple[Table, Table], whole: tuple[Table, Table]) -> tup
 def _weighty(table: Table) -> set[str]:
     """Layers that have weights, and the models that these lie in."""
     owners = {r.layer for r in table.tensors.values() if r.role == "weight"}
-    return {path for owner in owners for path in _around(owner) if path in table.layers}
+    return {path for owner in owners for path in around(owner) if path in table.layers}
 
 
 def _useful(layers: Mapping[str, LayerRecord], weighty: Collection[str]) -> set[str]:
@@ -206,86 +204,6 @@ def inner_model(table: Table, keys: Collection[str] | None = None) -> str:
         else (r for r in table.tensors.values() if r.role == "weight")
     )
     models = {path.rpartition("/layers/")[0] for path in table.layers if "/layers/" in path}
-    around = [set(_around(record.layer)) for record in weights]
-    shared = set.intersection(*around) & models & table.layers.keys() if around else set()
+    lists = [set(around(record.layer)) for record in weights]
+    shared = set.intersection(*lists) & models & table.layers.keys() if lists else set()
     return max(shared, key=len, default="")
-
-
-@dataclass(frozen=True)
-class Renumbered:
-    """The weights and layers of a table under other keys.
-
-    Args:
-        table: with the new keys; weights only.
-        old: the old key by the new one, of layers and of tensors.
-    """
-
-    table: Table
-    old: Mapping[str, str]
-
-
-def renumbered(table: Table) -> Renumbered:
-    """The weights under the keys that Keras would give if it had only these layers.
-
-    Keras numbers the layers of a class within the list that holds them: without `layers/dense`,
-    `layers/dense_1` is `layers/dense`. Where all that is left lies in one model inside the model,
-    its keys are those of that model alone.
-    """
-    weights = [record for record in table.tensors.values() if record.role == "weight"]
-    root = inner_model(table)
-    start = f"{root}/" if root else ""
-    inside = [path for path in table.layers if path.startswith(start)]
-    paths = [*inside, *(record.layer for record in weights)]
-    new = _numbers(dict.fromkeys(part for path in paths for part in _around(path)), table.layers)
-    if root:
-        begin = f"{new[root]}/"
-        new = {old: made.removeprefix(begin) for old, made in new.items()}
-
-    def moved(key: str) -> str:
-        head, found, rest = key.rpartition("/vars/")
-        return f"{new.get(head, head)}{found}{rest}" if found else key
-
-    tensors = {moved(r.key): replace(r, key=moved(r.key), layer=new[r.layer]) for r in weights}
-    layers = {new[path]: _pointed(table.layers[path], new) for path in inside}
-    old = {made: path for path, made in new.items() if path.startswith(start)}
-    old |= {moved(record.key): record.key for record in weights}
-    return Renumbered(replace(table, tensors=tensors, layers=layers, ends={}), old)
-
-
-_NUMBER = re.compile(r"(.*?)_(\d+)")
-
-
-def _numbers(parts: Iterable[str], layers: Mapping[str, LayerRecord]) -> dict[str, str]:
-    """New paths by old ones: in a list, the next number of the class; elsewhere the same name."""
-    last: dict[str, str] = {"": ""}
-    groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    parts = list(parts)
-    for part in parts:
-        around, _, name = part.rpartition("/")
-        last[part] = name
-        if around and around not in layers:  # a list; no layer holds a layer in a number
-            match = _NUMBER.fullmatch(name)
-            stem, number = (match[1], int(match[2])) if match else (name, 0)
-            groups.setdefault((around, stem), []).append((number, part))
-    for (_, stem), members in groups.items():
-        for rank, (_, part) in enumerate(sorted(members)):
-            last[part] = f"{stem}_{rank}" if rank else stem
-    new = {"": ""}
-    for part in parts:  # what is around comes first
-        around = new[part.rpartition("/")[0]]
-        new[part] = f"{around}/{last[part]}" if around else last[part]
-    return new
-
-
-def _pointed(layer: LayerRecord, new: Mapping[str, str]) -> LayerRecord:
-    """The layer with the new keys of what it is called on."""
-
-    def nodes(calls: tuple[Node, ...]) -> tuple[Node, ...]:
-        return tuple(tuple((new.get(k, k), i, t) for k, i, t in call) for call in calls)
-
-    if layer.inbound is not None:
-        layer = replace(layer, inbound=nodes(layer.inbound))
-    layer = replace(layer, key=new[layer.key])
-    if layer.use is not None and layer.use.graph is not None:
-        layer = replace(layer, use=replace(layer.use, graph=nodes(layer.use.graph)))
-    return layer

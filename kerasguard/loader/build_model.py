@@ -10,7 +10,6 @@ from typing import Any
 from kerasguard.blueprint.objects import without_compiling
 from kerasguard.blueprint.stored_graph import both_ways, graph_is_run, graph_refused
 from kerasguard.blueprint.working import Blueprint
-from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.layouts import likely_writer, other_function, other_masks
 from kerasguard.loader.given_config import GivenConfig, beside
@@ -18,10 +17,10 @@ from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.recorded_optimizers import with_optimizers
 from kerasguard.loader.request import Request
+from kerasguard.loader.stored_values import StoredValues
 from kerasguard.migrations import drawn, run
 from kerasguard.migrations.compile_arguments import not_compiled
 from kerasguard.planning.findings import Finding, Severity
-from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.tensors import Table
 
 __all__ = ["prepare"]
@@ -181,7 +180,7 @@ def _made(
         known=frozenset(environment.registered_names() | set(custom_objects)),
         allow=_allowed(reading, request),
         stored=reading.table,
-        values=_Values(reading.checkpoint),
+        values=StoredValues(reading.checkpoint),
     )
     with fast_build.less_work():
         run(blueprint)
@@ -243,22 +242,6 @@ def _allowed(reading: Reading, request: Request) -> frozenset[str]:
     """What the caller allows; also to read Lambdas where the manifest's probe will prove it."""
     proven = request.probe and reading.manifest is not None and bool(reading.manifest.probe)
     return request.allowed | ({"lambdas"} if proven else set())
-
-
-class _Values(Mapping[str, Array]):
-    """The tensors of a checkpoint by key, each read when it is asked for."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
-
-    def __getitem__(self, key: str) -> Array:
-        return self._checkpoint.read(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._checkpoint.specs())
-
-    def __len__(self) -> int:
-        return len(self._checkpoint.specs())
 
 
 def _refuse(reading: Reading, findings: Sequence[Finding]) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 
 import xxhash
 
-from kerasguard.errors import ManifestError, UnsupportedManifestError
+from kerasguard.errors import ManifestError
 from kerasguard.manifest.layers import (
     ends_from,
     ends_to_dict,
@@ -48,17 +48,17 @@ from kerasguard.manifest.records import (
     tensor_from,
     tensor_to_dict,
 )
+from kerasguard.manifest.schema import (
+    FEATURES,
+    SCHEMA,
+    canonical,
+    digest,
+    understood,
+    unique_keys,
+)
 from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["FEATURES", "SCHEMA", "FileRecord", "Manifest", "MemberRecord"]
-
-SCHEMA = "kerasguard/manifest/1"
-
-FEATURES: Mapping[str, str] = {
-    "companion": "state that Keras did not write lies in a file of its own",
-    "inline": "small state that Keras did not write lies in the manifest",
-}
-"""What a manifest may require of its reader, by name."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Manifest:
     def to_json(self) -> str:
         """Canonical JSON with a newline at the end, and in it the digest of all the rest."""
         data = self.to_dict()
-        return _canonical({**data, _DIGEST: _digest(data)}) + "\n"
+        return canonical({**data, _DIGEST: digest(data)}) + "\n"
 
     @staticmethod
     def from_dict(data: object) -> Manifest:
@@ -186,7 +186,7 @@ class Manifest:
             ManifestError: anything missing or of another type; `.where` names the place.
         """
         top = Node(data, "")
-        requires = _understood(top)
+        requires = understood(top)
         tensors = [tensor_from(node) for node in top.items("tensors")]
         layers = [layer_from(node) for node in top.items("layers")]
         if len({t.key for t in tensors}) != len(tensors):
@@ -219,33 +219,19 @@ class Manifest:
                 `from_dict`.
         """
         try:
-            data = json.loads(text, object_pairs_hook=_unique_keys)
+            data = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"manifest is not JSON: {error}") from None
         manifest = Manifest.from_dict(data)
         told = data.pop(_DIGEST, None)
         # Manifests of 0.1.0 have neither entry.
-        if told != _digest(data) and (told is not None or "requires" in data):
+        if told != digest(data) and (told is not None or "requires" in data):
             raise ManifestError(
                 "manifest is not as it was written, by its own digest: it was edited or damaged; "
                 "take it from a copy, or record the checkpoint anew if you trust it",
                 where=_DIGEST,
             )
         return manifest
-
-
-def _canonical(data: object) -> str:
-    return json.dumps(
-        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def _digest(data: object) -> str:
-    """Over the canonical JSON: spaces and line ends of a copy do not count."""
-    try:
-        return f"xxh3:{xxhash.xxh3_128_hexdigest(_canonical(data).encode())}"
-    except ValueError as error:  # NaN or half a surrogate pair, which no manifest is written with
-        raise ManifestError(f"manifest is not JSON: {error}") from None
 
 
 _DIGEST = "digest"
@@ -267,34 +253,3 @@ _KNOWN = frozenset(
         *("addressing", "unwritten", "companion", *_PLAIN_FIELDS),
     }
 )
-
-
-def _understood(top: Node) -> tuple[str, ...]:
-    """The features that the manifest requires; raises UnsupportedManifestError."""
-    schema = top.get("schema", str)
-    if schema != SCHEMA:
-        raise UnsupportedManifestError(
-            f"manifest has schema {schema!r}, this kerasguard reads {SCHEMA!r}; upgrade "
-            'kerasguard, or load without it by manifest="ignore"',
-            where="schema",
-        )
-    features = top.get("requires", list, default=[])
-    if not all(isinstance(feature, str) for feature in features):
-        raise ManifestError(f"must be a list of names, got {features!r:.80}", where="requires")
-    unknown = sorted(set(features) - set(FEATURES))
-    if unknown:
-        writer = top.get("versions", dict).get("kerasguard", "of a later version")
-        raise UnsupportedManifestError(
-            f"manifest requires {', '.join(map(repr, unknown))}, which this kerasguard does not "
-            f"know; it was written by kerasguard {writer}: upgrade to that, or load without the "
-            'manifest by manifest="ignore"',
-            where="requires",
-        )
-    return tuple(sorted(features))
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object gives the same key twice")
-    return result

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +14,7 @@ from kerasguard.errors import RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
 from kerasguard.models.hidden import Hidden
-from kerasguard.models.journal import UNCHANGED, Journal, transaction
+from kerasguard.models.journal import UNCHANGED, Journal, label_of, named, transaction
 from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.listings import as_stored, listings
 from kerasguard.models.live_model import Place, facts_of, places
@@ -218,7 +217,7 @@ class Sink:
     def _write(self, key: str, array: Array, journal: Journal) -> None:
         place = self.places[key]
         journal.variable(place.variable)
-        with _named(place.record.label, "could not be assigned"):
+        with named(place.record.label, "could not be assigned"):
             variables.write(place.variable, array)
 
     def _put_back(self, held: Hidden, array: Array, journal: Journal) -> None:
@@ -228,7 +227,7 @@ class Sink:
         else:
             journal.layer(held.holder)
             retrace(self.model, journal)
-        with _named(held.record.label, "could not be assigned"):
+        with named(held.record.label, "could not be assigned"):
             held.write(array)
 
     def _load_own(self, visit: Visit, arrays: Mapping[str, Array], journal: Journal) -> None:
@@ -237,7 +236,7 @@ class Sink:
         now = {name: _to_array(value) for name, value in (visit.stored() or {}).items()}
         given = {name: np.array(array) for name, array in arrays.items()}
         store = dict(sorted({**now, **given}.items()))
-        with _named(_label(visit), f"load_own_variables failed with {', '.join(store)}"):
+        with named(label_of(visit), f"load_own_variables failed with {', '.join(store)}"):
             visit.object.load_own_variables(store)
 
     def _load_assets(self, assets: Mapping[str, bytes], journal: Journal) -> None:
@@ -259,11 +258,11 @@ class Sink:
                 place = Path(folder, visit.path)
                 if place.is_dir() and (visit.path or ".") in folders:
                     self._remember(visit, journal)
-                    with _named(_label(visit), "load_assets failed"):
+                    with named(label_of(visit), "load_assets failed"):
                         visit.object.load_assets(str(place))
         for visit in keras_assets.cut(looking, assets):
             raise RestoreError(
-                f"{_label(visit)}: Keras does not read its vocabulary back as it is stored (a "
+                f"{label_of(visit)}: Keras does not read its vocabulary back as it is stored (a "
                 f"token with a line break?); {UNCHANGED}"
             )
         if assets:
@@ -279,15 +278,3 @@ class Sink:
 def _to_array(value: Any) -> Array:
     array: Array = np.array(to_numpy(value))
     return array
-
-
-def _label(visit: Visit) -> str:
-    return "/".join(visit.names) or visit.path or "the model"
-
-
-@contextmanager
-def _named(label: str, what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise RestoreError(f"{label}: {what} ({error}); {UNCHANGED}") from error

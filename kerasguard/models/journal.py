@@ -10,9 +10,10 @@ from kerasguard.errors import KerasguardError, RestoreError
 from kerasguard.models import variables
 from kerasguard.models.kerases import dtype_name, is_variable
 from kerasguard.models.kerases.backends import is_tensorflow_variable
+from kerasguard.models.walk import Visit
 from kerasguard.tensors import TensorSpec
 
-__all__ = ["UNCHANGED", "Journal", "transaction"]
+__all__ = ["UNCHANGED", "Journal", "label_of", "named", "transaction"]
 
 UNCHANGED = "the model holds what it held before"
 
@@ -136,3 +137,17 @@ def _refill(layer: Any, attributes: dict[str, Any], contents: list[tuple[Any, An
             kind = dict if isinstance(value, dict) else set
             kind.clear(value)
             kind.update(value, content)
+
+
+def label_of(visit: Visit) -> str:
+    """How a person knows what a walk visited."""
+    return "/".join(visit.names) or visit.path or "the model"
+
+
+@contextmanager
+def named(label: str, what: str) -> Iterator[None]:
+    """What the block raises becomes a RestoreError that names the tensor or layer."""
+    try:
+        yield
+    except Exception as error:
+        raise RestoreError(f"{label}: {what} ({error}); {UNCHANGED}") from error

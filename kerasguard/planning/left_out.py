@@ -10,7 +10,8 @@ from itertools import takewhile
 from kerasguard.identity.globs import covers
 from kerasguard.identity.pair import pair
 from kerasguard.identity.pairing import Pairing
-from kerasguard.identity.reduced import reduced, renumbered
+from kerasguard.identity.reduced import reduced
+from kerasguard.identity.renumbered import renumbered
 from kerasguard.identity.units import Unit, units
 from kerasguard.planning.operations import Step
 from kerasguard.tensors import Table

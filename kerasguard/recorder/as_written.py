@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from kerasguard.elements import digest, numpy_dtype
+from kerasguard.elements import count_nonfinite, digest, numpy_dtype
 from kerasguard.errors import BadWriteError, CheckpointError, ModelError, listed
 from kerasguard.manifest import Manifest
 from kerasguard.storage import sidecar
+from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import Stage
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["compare", "surveyed"]
+__all__ = ["compare", "digested", "surveyed"]
 
 
 def surveyed(
@@ -128,3 +130,25 @@ def _digest_as(stored: TensorRecord | None, array: Any) -> str:
     """Digest of a model's value in the form in which the file holds it."""
     wanted = numpy_dtype(stored.spec.dtype) if stored is not None else array.dtype
     return digest(array if array.dtype == wanted else array.astype(wanted))
+
+
+def digested(checkpoint: Checkpoint) -> Table:
+    """A checkpoint's table with the digests of what lies on the disk; keeps no tensor."""
+    stored = checkpoint.table()
+    arena = Arena(
+        checkpoint.files(),
+        [r for r in stored.tensors.values() if r.extent is not None],
+        count_nonfinite=True,
+        keep=False,
+    )
+    arena.start()
+    loads = arena.wait()
+    tensors: dict[str, TensorRecord] = {}
+    for key, found in stored.tensors.items():
+        if key in loads:
+            load = loads[key]
+            tensors[key] = replace(found, digest=load.digest, nonfinite=load.nonfinite)
+        else:
+            array = checkpoint.read(key)
+            tensors[key] = replace(found, digest=digest(array), nonfinite=count_nonfinite(array))
+    return Table(tensors, stored.layers, stored.addressing)

@@ -19,7 +19,7 @@ from typing import Any
 from kerasguard.errors import CheckpointError, GuardError, ManifestError, listed
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
-from kerasguard.recorder.recording import digested
+from kerasguard.recorder.as_written import digested
 from kerasguard.storage import relocation, sidecar
 from kerasguard.storage.as_recorded import as_recorded, opened
 from kerasguard.storage.file_survey import skeleton_differences

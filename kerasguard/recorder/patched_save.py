@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +20,10 @@ from typing import Any, Literal
 from kerasguard.errors import KerasguardError
 from kerasguard.recorder import elsewhere, notices, recording, workers
 from kerasguard.recorder.background import Background
-from kerasguard.storage.commit import signatures, staged
-from kerasguard.storage.remote import is_remote, local_path
+from kerasguard.recorder.calls import comes_from, is_recordable, place_of
+from kerasguard.storage.commit import staged
+from kerasguard.storage.durable import signatures
+from kerasguard.storage.remote import is_remote
 
 __all__ = ["Context", "recorded", "told_of", "unrecorded"]
 
@@ -80,7 +81,7 @@ def recorded(
 
     @functools.wraps(original)
     def save(*args: Any, **kwargs: Any) -> Any:
-        if getattr(_thread, "saving", False) or not _comes_from(called_by):
+        if getattr(_thread, "saving", False) or not comes_from(called_by):
             return original(*args, **kwargs)  # part of the save around it, or private
         try:
             bound = signature.bind(*args, **kwargs)
@@ -88,10 +89,10 @@ def recorded(
             return original(*args, **kwargs)  # raises what it always raised
         bound.apply_defaults()
         model = next(iter(bound.arguments.values()))
-        contexts = contexts_of(model) if _is_recordable(bound) else []
+        contexts = contexts_of(model) if is_recordable(bound) else []
         if contexts and is_remote(bound.arguments["filepath"]):
             return _saved_elsewhere(original, bound, model, contexts)
-        place = _place(bound.arguments["filepath"]) if contexts else None
+        place = place_of(bound.arguments["filepath"]) if contexts else None
         if place is None:
             return original(*args, **kwargs)
         if not bound.arguments.get("overwrite", True) and place.exists():
@@ -103,26 +104,6 @@ def recorded(
         return _Save(original, bound, place, model, contexts).started()
 
     return save
-
-
-def _comes_from(module: str) -> bool:
-    """Whether the caller of the wrapper that asks is a function of `module`."""
-    frame = inspect.currentframe()
-    for _ in range(2):
-        frame = frame.f_back if frame else None
-    return not module or (frame is not None and frame.f_globals.get("__name__") == module)
-
-
-def _is_recordable(bound: inspect.BoundArguments) -> bool:
-    """Of what `Model.export` writes, only a SavedModel holds the weights as such."""
-    return bool(bound.arguments.get("format", "tf_saved_model") == "tf_saved_model")
-
-
-def _place(filepath: Any) -> Path | None:
-    """The local path of a save; None for what only Keras knows how to write to."""
-    if not isinstance(filepath, (str, os.PathLike)) or str(filepath) != os.fspath(filepath):
-        return None
-    return local_path(filepath) if str(filepath).startswith("file://") else Path(filepath)
 
 
 def _saved_elsewhere(

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from kerasguard.arguments import check_flag, check_observers, check_probe
 from kerasguard.errors import PatchError
 from kerasguard.recorder.background import Background
+from kerasguard.recorder.calls import Patch, inner
 from kerasguard.recorder.guarded_load import BACKUPS, copied_with_its_manifest, guarded
 from kerasguard.recorder.orbax_steps import recorded_steps, saving_method
 from kerasguard.recorder.patched_save import Context, recorded
@@ -40,19 +41,6 @@ _INNER_LOADS = (
 )
 
 
-@dataclass(frozen=True)
-class _Patch:
-    owner: Any
-    name: str
-    original: Any
-    wrapper: Any
-
-    @property
-    def removable(self) -> bool:
-        """Whether nobody else's wrapper is there: ours is, or the original that was put back."""
-        return vars(self.owner).get(self.name) in (self.wrapper, self.original)
-
-
 @dataclass
 class _State:
     """All that is patched, and for whom; changed under `_lock` only."""
@@ -60,7 +48,7 @@ class _State:
     everything: Context | None = None
     scopes: list[Context] = field(default_factory=list)
     armed: dict[int, tuple[weakref.ref[Any], list[Context]]] = field(default_factory=dict)
-    patches: list[_Patch] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
 
 
 _lock = threading.Lock()
@@ -233,7 +221,7 @@ def _install() -> None:
         original = vars(owner).get(name)
         fits = callable(original) and _PATHS & inspect.signature(original).parameters.keys()
         if fits and (id(owner), name) not in present:
-            done = _Patch(owner, name, original, wrapped(original))
+            done = Patch(owner, name, original, wrapped(original))
             setattr(owner, name, done.wrapper)
             _state.patches.append(done)
 
@@ -249,7 +237,7 @@ def _targets() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
     steps = partial(recorded_steps, contexts_of=_contexts)
     yield (*saving_method(importlib.import_module("keras")), steps)
     copies = partial(copied_with_its_manifest, called_by=BACKUPS)
-    yield from _inner((("keras.src.utils.file_utils", "copy"),), copies)
+    yield from inner((("keras.src.utils.file_utils", "copy"),), copies)
     if not (_state.armed or any(context.loads for context in _everyone())):
         return
     keras = importlib.import_module("keras")
@@ -257,15 +245,7 @@ def _targets() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
     yield keras.Model, "load_weights", loads
     yield from ((m, name, loads) for m in (keras.saving, keras.models) for name in _LOADS)
     public = keras.saving.save_model.__module__
-    yield from _inner(_INNER_LOADS, partial(loads, called_by=public))
-
-
-def _inner(
-    names: Iterable[tuple[str, str]], wrapped: Callable[[Any], Any]
-) -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
-    for module, name in names:
-        with contextlib.suppress(ImportError):
-            yield importlib.import_module(module), name, wrapped
+    yield from inner(_INNER_LOADS, partial(loads, called_by=public))
 
 
 def _remove_if_idle() -> None:

@@ -19,22 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.arguments import check_model, check_path, check_probe
-from kerasguard.elements import count_nonfinite, digest
 from kerasguard.errors import ArgumentError, BadWriteError, CheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.recorder import elsewhere, notices
-from kerasguard.recorder.as_written import compare, surveyed
+from kerasguard.recorder.as_written import compare, digested, surveyed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.storage import companion, durable, sidecar
-from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import staged
 from kerasguard.storage.file_survey import file_digests, file_records
 from kerasguard.storage.remote import is_remote, local_path
-from kerasguard.tensors import Table, TensorRecord
+from kerasguard.tensors import TensorRecord
 
-__all__ = ["Recorded", "digested", "record", "save", "survey_checkpoint"]
+__all__ = ["Recorded", "record", "save", "survey_checkpoint"]
 
 _VERSIONED = ("kerasguard", "keras", "tensorflow", "numpy", "h5py", "ml_dtypes")
 
@@ -192,28 +190,6 @@ def survey_checkpoint(
             probing = Probing(probe, strict)
             manifest, kept = _with_model(manifest, checkpoint, model, probing, saved=saved)
         return replace(manifest, files=file_records(checkpoint, table, digests)), kept
-
-
-def digested(checkpoint: Checkpoint) -> Table:
-    """A checkpoint's table with the digests of what lies on the disk; keeps no tensor."""
-    stored = checkpoint.table()
-    arena = Arena(
-        checkpoint.files(),
-        [r for r in stored.tensors.values() if r.extent is not None],
-        count_nonfinite=True,
-        keep=False,
-    )
-    arena.start()
-    loads = arena.wait()
-    tensors: dict[str, TensorRecord] = {}
-    for key, found in stored.tensors.items():
-        if key in loads:
-            load = loads[key]
-            tensors[key] = replace(found, digest=load.digest, nonfinite=load.nonfinite)
-        else:
-            array = checkpoint.read(key)
-            tensors[key] = replace(found, digest=digest(array), nonfinite=count_nonfinite(array))
-    return Table(tensors, stored.layers, stored.addressing)
 
 
 def _with_model(

@@ -28,10 +28,13 @@ from kerasguard.manifest import Manifest
 from kerasguard.storage import companion, durable, owners, shards, sidecar
 from kerasguard.storage.staging import FORBIDDEN, Room, room_for
 
-__all__ = ["Stage", "signatures", "staged"]
+__all__ = ["Stage", "staged"]
 
 T = TypeVar("T")
 
+_IN_PLACE = (
+    "saved in place, so that a crash would have lost the checkpoint that was there, because {}"
+)
 _NOT_RENAMED = (*FORBIDDEN, errno.EBUSY, errno.EXDEV, errno.ETXTBSY)
 
 
@@ -99,7 +102,7 @@ class Stage:
         self._write = write
         result = write(self.path)
         if self.folder is None and any(self._before) and self.checkpoint is not None:
-            self._warnings.append(_in_place(self.reason))
+            self._warnings.append(_IN_PLACE.format(self.reason))
             self._warn()
         return result
 
@@ -225,7 +228,7 @@ class Stage:
         durable.copy_over(source, target)
         if source in (self.checkpoint, self._index):
             self._committing = durable.identity(target)
-            self._warnings.append(_in_place(reason))
+            self._warnings.append(_IN_PLACE.format(reason))
 
     def _describe(self) -> None:
         """Put the manifest into place, or take away the one of before; with it a save is done."""
@@ -275,17 +278,3 @@ class Stage:
                 (folder / "old").rename(target)
             if durable.identity(target) == self._committing:
                 self._describe()
-
-
-def signatures(path: Path) -> tuple[object, ...]:
-    """What tells whether a save to `path` has written anything there, under any of its names."""
-    listing = path.with_suffix(".json")  # written instead where Keras is asked to shard
-    index = Path(f"{path}.index")  # and of a checkpoint of TensorFlow's
-    return tuple(map(durable.signature, (path, listing, index)))
-
-
-def _in_place(reason: str) -> str:
-    return (
-        "saved in place, so that a crash would have lost the checkpoint that was there, because "
-        + reason
-    )

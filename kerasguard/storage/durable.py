@@ -28,6 +28,7 @@ __all__ = [
     "put",
     "rename_in",
     "signature",
+    "signatures",
     "sync",
     "sync_tree",
     "write_durably",
@@ -260,3 +261,10 @@ def rename_in(error: BaseException, names: Mapping[Path, Path | str]) -> None:
     for name in ("filename", "filename2"):
         if isinstance(error, OSError) and getattr(error, name) is not None:
             setattr(error, name, renamed(getattr(error, name)))
+
+
+def signatures(path: Path) -> tuple[object, ...]:
+    """What tells whether a save to `path` has written anything there, under any of its names."""
+    listing = path.with_suffix(".json")  # written instead where Keras is asked to shard
+    index = Path(f"{path}.index")  # and of a checkpoint of TensorFlow's
+    return tuple(map(signature, (path, listing, index)))

@@ -10,7 +10,7 @@ import pytest
 from surveyed import surveyed
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
-from kerasguard.storage import sidecar
+from kerasguard.storage import manifest_file, sidecar
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_newer_schema_is_refused_and_the_remedy_told(checkpoint: Path) -> None
 def test_a_huge_manifest_is_refused_before_it_is_parsed(checkpoint: Path) -> None:
     with sidecar.sidecar_path(checkpoint).open("wb") as file:
         file.write(b"{")
-        file.truncate(sidecar.SIZE_LIMIT + 1)
+        file.truncate(manifest_file.SIZE_LIMIT + 1)
     with pytest.raises(ManifestError, match="64 MiB"):
         sidecar.read(checkpoint)
 

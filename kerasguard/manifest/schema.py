@@ -1,0 +1,69 @@
+"""What a manifest is written with: its schema, features, canonical form and digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import xxhash
+
+from kerasguard.errors import ManifestError, UnsupportedManifestError
+from kerasguard.manifest.records import Node
+
+__all__ = ["FEATURES", "SCHEMA", "canonical", "digest", "understood", "unique_keys"]
+
+SCHEMA = "kerasguard/manifest/1"
+
+FEATURES: Mapping[str, str] = {
+    "companion": "state that Keras did not write lies in a file of its own",
+    "inline": "small state that Keras did not write lies in the manifest",
+}
+"""What a manifest may require of its reader, by name."""
+
+
+def canonical(data: object) -> str:
+    """Sorted keys, no spaces."""
+    return json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(data: object) -> str:
+    """Over the canonical JSON: spaces and line ends of a copy do not count."""
+    try:
+        return f"xxh3:{xxhash.xxh3_128_hexdigest(canonical(data).encode())}"
+    except ValueError as error:  # NaN or half a surrogate pair, which no manifest is written with
+        raise ManifestError(f"manifest is not JSON: {error}") from None
+
+
+def understood(top: Node) -> tuple[str, ...]:
+    """The features that the manifest requires; raises UnsupportedManifestError."""
+    schema = top.get("schema", str)
+    if schema != SCHEMA:
+        raise UnsupportedManifestError(
+            f"manifest has schema {schema!r}, this kerasguard reads {SCHEMA!r}; upgrade "
+            'kerasguard, or load without it by manifest="ignore"',
+            where="schema",
+        )
+    features = top.get("requires", list, default=[])
+    if not all(isinstance(feature, str) for feature in features):
+        raise ManifestError(f"must be a list of names, got {features!r:.80}", where="requires")
+    unknown = sorted(set(features) - set(FEATURES))
+    if unknown:
+        writer = top.get("versions", dict).get("kerasguard", "of a later version")
+        raise UnsupportedManifestError(
+            f"manifest requires {', '.join(map(repr, unknown))}, which this kerasguard does not "
+            f"know; it was written by kerasguard {writer}: upgrade to that, or load without the "
+            'manifest by manifest="ignore"',
+            where="requires",
+        )
+    return tuple(sorted(features))
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ; raises ValueError."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object gives the same key twice")
+    return result
