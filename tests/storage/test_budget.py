@@ -110,7 +110,7 @@ def test_a_small_file_takes_little_memory_and_time(
     path = bomb(tmp_path / "m.keras")
     code = (
         "import sys, time, resource, numpy, h5py, kerasguard as kg, kerasguard.loader.reading;"
-        "from kerasguard.checkpoints.scan import _doubts;"
+        "from kerasguard.checkpoints.inspect import doubts;"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10;"
         "before, start = peak(), time.process_time()\n"
         "try: kg.verify(sys.argv[1])\n"
