@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from worker_processes import run_workers
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 
@@ -69,6 +70,22 @@ def test_files_go_from_backend_to_backend_and_each_does_every_job(
         pytest.skip(f"the others passed; not to be had here: {'; '.join(missing)}")
 
 
+def test_two_processes_of_jax_load_the_same_checkpoint_or_none(
+    interpreter: Callable[[str], Path], tmp_path: Path
+) -> None:
+    try:
+        python = interpreter("jax")
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"not to be had here: {error}")
+    job = JOB.with_name("mesh_worker_job.py")
+    first, second = run_workers(job, [tmp_path], tmp_path, 200, python=python)
+    for told in (first, second):
+        cells = [line for line in told.splitlines() if line.endswith((": ok", ": wrong"))]
+        assert len(cells) == 3 * 4 * 2, told
+        assert all(cell.endswith(": ok") for cell in cells), told
+    assert "saved: as recorded" in first
+
+
 def test_checkpoints_go_from_mesh_to_mesh_and_onto_one_device(
     interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
 ) -> None:
@@ -78,7 +95,7 @@ def test_checkpoints_go_from_mesh_to_mesh_and_onto_one_device(
         pytest.skip(f"not to be had here: {error}")
     told = []
     eight = "--xla_force_host_platform_device_count=8"
-    for parts, flags in ((("files", "orbax"), eight), (("one",), "")):
+    for parts, flags in ((("files", "strategy", "orbax"), eight), (("one",), "")):
         done = subprocess.run(
             [python, JOB.with_name("mesh_job.py"), tmp_path, *parts],
             env={**os.environ, "PYTHONPATH": str(repository), "XLA_FLAGS": flags},
@@ -94,4 +111,5 @@ def test_checkpoints_go_from_mesh_to_mesh_and_onto_one_device(
     assert shown.returncode == 0, shown.stderr[-2000:]
     assert "mesh none: on 1 device(s), bit for bit: True" in shown.stdout
     assert "one flipped bit: refused" in shown.stdout
-    assert list(filter(None, told)) == ["files: 90 of 90", "orbax: 90 of 90", "one: 18 of 18"]
+    parts = ["files: 90 of 90", "strategy: 76 of 76", "orbax: 90 of 90", "one: 18 of 18"]
+    assert list(filter(None, told)) == parts

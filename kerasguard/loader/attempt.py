@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
 from kerasguard.loader.given_config import given_config
-from kerasguard.loader.peers import Peers, failing, peers_of, planned
+from kerasguard.loader.peers import Peers, failing, peers_of, planned, seeded
 from kerasguard.loader.pinned import check_files, check_weights
 from kerasguard.loader.probe_check import not_compared, probed
 from kerasguard.loader.reading import Reading
@@ -164,7 +164,7 @@ def attempt(request: Request) -> Iterator[Attempt]:
         with failing(peers, "plan"):
             if request.digest is not None:
                 check_files(reading, request.digest, own_model=request.own_model)
-            with uncollected():
+            with uncollected(), seeded(peers):
                 prepared = prepare(reading, request, given)
                 prepared = replace(prepared, findings=(*found, *prepared.findings))
                 selection = select(prepared, request)

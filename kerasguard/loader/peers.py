@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from kerasguard.planning.plan import RepairPlan
 if TYPE_CHECKING:
     from kerasguard.models.kerases.workers import Channel
 
-__all__ = ["LIMIT", "Decide", "Peers", "failing", "peers_of", "planned"]
+__all__ = ["LIMIT", "Decide", "Peers", "failing", "peers_of", "planned", "seeded"]
 
 LIMIT = "KERASGUARD_WORKERS_TIMEOUT"
 """The environment variable that says how many seconds a worker waits for another one."""
@@ -71,6 +72,23 @@ def planned(decided: RepairPlan) -> Statement:
 def failing(peers: Peers | None, what: str) -> contextlib.AbstractContextManager[None]:
     """`Peers.failing` where there are any."""
     return contextlib.nullcontext() if peers is None else peers.failing(what)
+
+
+@contextlib.contextmanager
+def seeded(peers: Peers | None) -> Iterator[None]:
+    """What initialisers draw is the same on all workers, which JAX demands of an array on a mesh.
+
+    Keras draws the seed of an initialiser that was given none from Python's own generator.
+    """
+    if peers is None:
+        yield
+        return
+    before = random.getstate()
+    random.seed(peers.room)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 class Peers:

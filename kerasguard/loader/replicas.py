@@ -45,8 +45,10 @@ def replica_differences(model: Any) -> dict[str, float | str]:
 def _between(peers: Peers, model: Any) -> dict[str, float | str]:
     from kerasguard.models import proof
 
-    own = {name: hashlib.sha256(array).hexdigest() for name, array in proof.local_bytes(model)}
-    said = [json.loads(text) for text in peers.gather(json.dumps(own))]
-    names = dict.fromkeys(name for one in said for name in one)
-    apart = [name for name in names if len({one.get(name) for one in said}) > 1]
+    own = [[n, box, hashlib.sha256(held).hexdigest()] for n, box, held in proof.local_bytes(model)]
+    digests: dict[tuple[str, str], set[str]] = {}
+    for text in peers.gather(json.dumps(own)):
+        for name, box, digest in json.loads(text):  # a mesh may put a part on one worker alone
+            digests.setdefault((name, box), set()).add(digest)
+    apart = [name for (name, _), some in digests.items() if len(some) > 1]
     return dict.fromkeys(apart, "differs between workers")

@@ -17,6 +17,7 @@ from kerasguard.models.kerases.backends import active_strategy, components, is_t
 from kerasguard.models.kerases.homes import (
     active_distribution,
     is_distribution,
+    laid_out_otherwise,
     mesh_of,
     same_strategy,
     strategy_of,
@@ -83,6 +84,12 @@ def _check_home(wanted: Any, model: Any) -> None:
                 f"model {model.name!r} lives on {_told(ours)}, {name} has {_told(theirs)}; build "
                 "the model after keras.distribution.set_distribution(...), or in "
                 "distribution.scope(): a built model cannot be moved"
+            )
+        if odd := laid_out_otherwise(model, wanted):
+            raise ModelError(
+                f"model {model.name!r} lies on the mesh of {name} and not as it says: {odd} is cut "
+                "in another way; build the model in distribution.scope(): a built model cannot be "
+                "moved"
             )
         return
     home = strategy_of(model)

@@ -18,9 +18,11 @@ from kerasguard.errors import RestoreError
 from kerasguard.models import live_model
 from kerasguard.models.journal import UNCHANGED
 from kerasguard.models.kerases.backends import (
+    boxes,
     components,
     inner,
     is_read_together,
+    is_spread,
     on_tensorflow,
     synchronization,
     to_numpy,
@@ -99,11 +101,16 @@ def replica_differences(model: Any) -> dict[str, float | str]:
     return {name: far if math.isfinite(far) else str(far) for name, far in apart.items()}
 
 
-def local_bytes(model: Any) -> Iterator[tuple[str, bytes]]:
-    """By label, what this process holds of each variable that all replicas keep in step."""
+def local_bytes(model: Any) -> Iterator[tuple[str, str, bytes]]:
+    """What this process holds of each variable that all replicas keep in step.
+
+    Yields:
+        The label, which elements of it, and their bytes.
+    """
     for place in live_model.places(list(walk(model))):
         if place.variable is not None and not _summed(place.variable):
-            yield place.record.label, to_numpy(components(place.variable)[0]).tobytes()
+            for box, array in boxes(place.variable):
+                yield place.record.label, str(box), array.tobytes()
 
 
 def _now(place: Place, stored: dict[str, Mapping[str, Any]]) -> Any:
@@ -124,6 +131,11 @@ def same_bytes(value: Any, array: Array) -> bool:
     """Whether a variable (on every replica), a tensor or an array has exactly these bytes."""
     if value is None:
         return False
+    if is_spread(value):
+        return tuple(value.shape) == array.shape and all(
+            _equal(found, np.ascontiguousarray(array[box]).reshape(found.shape))
+            for box, found in boxes(value)
+        )
     if is_read_together(value):
         share = _share(value, array)
         return share is not None and all(_equal(to_numpy(p), share) for p in components(value))

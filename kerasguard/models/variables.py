@@ -17,8 +17,10 @@ from kerasguard.models.kerases.backends import (
     components,
     inner,
     is_resource,
+    is_spread,
     on_tensorflow,
     pieces,
+    spread_as,
     synchronization,
     to_numpy,
 )
@@ -43,6 +45,9 @@ def write(variable: Any, array: Array) -> None:
 
     The array must have the variable's shape and dtype and must not be changed afterwards.
     """
+    if is_spread(variable):
+        variable.assign(spread_as(variable, array))
+        return
     resource = _plain_resource(variable)
     tensor = alias(array) if resource is not None else None
     if resource is None or tensor is None:
@@ -59,6 +64,9 @@ def snapshot(variable: Any) -> Callable[[], None]:
     With TensorFlow this takes no memory until the variable is written: the snapshot keeps the
     old buffer.
     """
+    if is_spread(variable):
+        value = inner(variable)  # which is never written to, but replaced
+        return lambda: variable.assign(value)
     if not on_tensorflow():
         array = np.array(variable)
         return lambda: variable.assign(array)

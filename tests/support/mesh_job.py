@@ -1,12 +1,13 @@
 """Checkpoints of models that are spread over eight devices, onto other meshes; needs JAX alone.
 
-    mesh_job.py FOLDER files|orbax|golden...
+    mesh_job.py FOLDER files|strategy|orbax|golden...
 
 Prints `N of M` per part; the exit status tells whether every cell is bit-exact.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
@@ -22,6 +23,7 @@ import keras
 import numpy as np
 
 import kerasguard as kg
+from kerasguard.errors import ModelError
 
 SAVED = ("none", "data", "2x4")
 RESTORED = ("none", "data", "2x4", "1x8", "4x2 rows")
@@ -134,6 +136,35 @@ def files(folder: Path) -> Iterator[tuple[str, bool]]:
                     label = f"{path.name} onto {restored}, {'built' if given is None else 'given'}"
                     yield label, same(state(found), wanted) and fits
             under(saved)
+
+
+def strategy(folder: Path) -> Iterator[tuple[str, bool]]:
+    """The same with no distribution active and `strategy=`, and what does not fit."""
+    for saved in SAVED:
+        under(saved)
+        wanted = state(filled(net("functional")))
+        for suffix in FORMATS:
+            path = folder / f"{saved}{suffix}"
+            for restored in RESTORED[1:]:
+                under("none")
+                wish = distribution(restored)
+                with wish.scope():
+                    fresh, model = laid_out(net("functional")), net("functional")
+                for given in (model, None):
+                    found = kg.load(path, given, learning_rate="stored", strategy=wish)
+                    fits = laid_out(found) == fresh and keras.distribution.distribution() is None
+                    label = f"{path.name} by strategy= onto {restored}"
+                    yield label, same(state(found), wanted) and fits
+    for home, wish in (("2x4", "1x8"), ("none", "2x4"), ("data", "2x4"), ("2x4", "2x4 rows")):
+        lives = distribution(home)
+        with contextlib.nullcontext() if lives is None else lives.scope():
+            model = net("functional")
+        try:
+            kg.load(folder / "none.keras", model, strategy=distribution(wish))
+        except ModelError as error:
+            yield f"{home} into {wish}", "a built model cannot be moved" in str(error)
+        else:
+            yield f"{home} into {wish} is not refused", False
 
 
 def orbax(folder: Path) -> Iterator[tuple[str, bool]]:

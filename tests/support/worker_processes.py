@@ -14,6 +14,8 @@ from pathlib import Path
 
 __all__ = ["free_ports", "run_workers"]
 
+SUPPORT = Path("tests", "support")
+
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now."""
@@ -25,7 +27,12 @@ def free_ports(count: int) -> list[int]:
 
 
 def run_workers(
-    script: Path, arguments: Sequence[object], folder: Path, seconds: float, count: int = 2
+    script: Path,
+    arguments: Sequence[object],
+    folder: Path,
+    seconds: float,
+    count: int = 2,
+    python: Path | None = None,
 ) -> list[str]:
     """What so many workers print; the last argument of each is its rank.
 
@@ -33,7 +40,8 @@ def run_workers(
         AssertionError: one failed, or was still there when the time was over; all are ended then.
     """
     addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
-    with _started(script, arguments, folder, addresses) as workers:
+    command = [python or sys.executable, script, *map(str, arguments)]
+    with _started(command, folder, addresses) as workers:
         end = time.monotonic() + seconds
         while time.monotonic() < end and any(one.poll() is None for one in workers):
             if any(one.poll() for one in workers):
@@ -50,7 +58,7 @@ def run_workers(
 
 @contextmanager
 def _started(
-    script: Path, arguments: Sequence[object], folder: Path, addresses: Sequence[str]
+    command: Sequence[str | Path], folder: Path, addresses: Sequence[str]
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     repository = Path(__file__).resolve().parents[2]
     workers: list[subprocess.Popen[bytes]] = []
@@ -65,13 +73,12 @@ def _started(
                 environment = {
                     **os.environ,
                     "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task}),
-                    "PYTHONPATH": os.pathsep.join([str(repository), str(script.parent)]),
+                    "PYTHONPATH": os.pathsep.join([str(repository), str(repository / SUPPORT)]),
                     "WORKERS": addresses[0],
                 }
-                command = [sys.executable, script, *map(str, arguments), str(rank)]
-                workers.append(
-                    subprocess.Popen(command, env=environment, stdout=streams[0], stderr=streams[1])
-                )
+                line = [*command, str(rank)]
+                out, err = streams
+                workers.append(subprocess.Popen(line, env=environment, stdout=out, stderr=err))
             yield workers
         finally:
             for one in workers:

@@ -16,11 +16,13 @@ from kerasguard.models.kerases import KERAS3, Keras, of, present
 __all__ = [
     "active_strategy",
     "arrived",
+    "boxes",
     "components",
     "device",
     "inner",
     "is_read_together",
     "is_resource",
+    "is_spread",
     "is_tensorflow_variable",
     "is_traced",
     "on_tensorflow",
@@ -28,6 +30,7 @@ __all__ = [
     "pieces",
     "several_processes",
     "several_workers",
+    "spread_as",
     "synchronization",
     "to_numpy",
 ]
@@ -95,6 +98,29 @@ def is_read_together(variable: Any) -> bool:
         return False
     strategy = getattr(inner(variable), "distribute_strategy", None)
     return several_processes(getattr(strategy, "extended", None))
+
+
+def is_spread(variable: Any) -> bool:
+    """Whether devices of other processes hold some of a variable of JAX."""
+    if KERAS3.backend() != "jax" or not isinstance(variable, KERAS3.VARIABLE):
+        return False
+    return not getattr(variable.value, "is_fully_addressable", True)
+
+
+def spread_as(variable: Any, array: Array) -> Any:
+    """An array of JAX laid out as a variable is; this process makes what its own devices hold."""
+    import jax
+
+    sharding = inner(variable).sharding
+    return jax.make_array_from_callback(array.shape, sharding, lambda box: array[box])
+
+
+def boxes(variable: Any) -> list[tuple[tuple[slice, ...], Array]]:
+    """What this process' own devices hold of a variable, and which elements these are."""
+    if is_spread(variable):
+        shards = inner(variable).addressable_shards
+        return [(tuple(shard.index), np.asarray(shard.data)) for shard in shards]
+    return [((), to_numpy(part)) for part in components(variable)]
 
 
 def several_processes(extended: Any) -> bool:

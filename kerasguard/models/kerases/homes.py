@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ __all__ = [
     "active_distribution",
     "is_distribution",
     "is_served",
+    "laid_out_otherwise",
     "mesh_of",
     "replicas_apart",
     "same_strategy",
@@ -78,6 +80,21 @@ def mesh_of(model: Any) -> tuple[tuple[str, int], ...]:
         if mesh is not None:
             return tuple((str(axis), int(size)) for axis, size in mesh.shape.items())
     return ()
+
+
+def laid_out_otherwise(model: Any, distribution: Any) -> str:
+    """The path of a variable that does not lie as a distribution would put it; empty if all do."""
+    for variable in variables_of(model):
+        # Keras answers with the layout that a variable has, if it has one: ask for its like.
+        like = SimpleNamespace(path=variable.path, shape=variable.shape)
+        wanted = distribution.get_variable_layout(like)
+        wanted = getattr(wanted, "backend_layout", wanted)
+        lies = getattr(variable.value, "sharding", None)
+        if wanted is not None and lies is not None:
+            rank = len(variable.shape)
+            if not lies.is_equivalent_to(wanted, rank):
+                return of(model).path(variable)
+    return ""
 
 
 def specs_of(model: Any) -> dict[str, list[Any]]:

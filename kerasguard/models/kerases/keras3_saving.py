@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = [
     "saveable_class",
     "default_quantisation",
     "stored",
+    "undistributed",
 ]
 
 OPTIMIZER: Any = keras.optimizers.Optimizer
@@ -65,8 +67,28 @@ def attribute_skipset(kind: str) -> frozenset[str]:
     """
     with _lock:
         if kind not in _skipsets:
-            _skipsets[kind] = frozenset(_keras_skipset(kind))
+            with undistributed():
+                _skipsets[kind] = frozenset(_keras_skipset(kind))
         return _skipsets[kind]
+
+
+@contextlib.contextmanager
+def undistributed() -> Iterator[None]:
+    """What is made inside lies on this process' own device.
+
+    A variable on a mesh over several processes is made by all of them together, and Keras' saving
+    makes one: the throwaway optimizer that tells it which attributes to pass by.
+    """
+    module = sys.modules.get("keras.src.distribution.distribution_lib")
+    active = None if module is None else module.distribution()
+    if module is None or active is None:
+        yield
+        return
+    module.set_distribution(None)
+    try:
+        yield
+    finally:
+        module.set_distribution(active)
 
 
 def _keras_skipset(kind: str) -> set[str]:
