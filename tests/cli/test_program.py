@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -631,3 +632,52 @@ def test_what_is_kept_back_while_keras_starts_is_told_if_it_fails(capfd: Capture
     with starting._silent():
         os.write(2, b"no graphics card\n")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_scan_that_is_killed_end_and_the_next_one_goes_on(
+    tmp_path: Path,
+) -> None:
+    first = leave(tmp_path / "run" / "0.weights.h5", 1)
+    for n in range(1, 600):
+        for part in ("", ".manifest.json"):
+            os.link(f"{first}{part}", tmp_path / "run" / f"{n}.weights.h5{part}")
+    command = [sys.executable, "-m", "kerasguard", "scan", str(tmp_path / "run"), "--jsonl"]
+    listed = tmp_path / "found.jsonl"
+    with (
+        listed.open("wb") as out,
+        subprocess.Popen([*command, "--processes", "2"], stdout=out) as p,
+    ):
+        _wait_for(lambda: listed.stat().st_size > 0)
+        children = _children(p.pid)
+        p.kill()
+    assert len(children) >= 2
+    _wait_for(lambda: not any(map(_runs, children)))
+    before = listed.read_text("utf-8").splitlines()
+    assert 0 < len(before) < 600
+    done = subprocess.run(
+        [*command, "--resume", str(listed)], capture_output=True, text=True, check=True, timeout=120
+    )
+    after = [json.loads(line)["path"] for line in done.stdout.splitlines() if line]
+    told = [json.loads(line)["path"] for line in before if line.endswith("}")]
+    assert len(after) + len(told) == 600
+    assert not {*after} & {*told}
+
+
+def _wait_for(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:  # one that ended and that nobody has asked after has no command line any more
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8")
+    return [int(child) for child in listed.split()]
