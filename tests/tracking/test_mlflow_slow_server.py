@@ -48,7 +48,7 @@ without = min(fit("a"), fit("b"))
 mlflow.set_tracking_uri(direct)
 with mlflow.start_run() as run:
     mlflow.set_tracking_uri(slow)
-    took = fit("slow")
+    took = min(fit("slow"), fit("again"))
     print(json.dumps([without, took, run.info.run_id]), flush=True)
     mlflow.set_tracking_uri(direct)  # the end of the run is not what is asked about
 """
@@ -113,7 +113,9 @@ def test_fit_takes_no_longer_and_everything_arrives_when_the_server_answers(
             cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        without, took, run_id = json.loads(done.stdout.splitlines()[-1])
+        (line,) = (line for line in done.stdout.splitlines() if line.startswith("["))
+        without, took, run_id = json.loads(line)
+        print(f"without MLflow {without:.2f} s, with it {took:.2f} s")
         assert took <= 1.02 * without + 0.5
         assert list((tmp_path / "outbox").glob("*.parcel.json"))  # not all has arrived
         if delay is None:
@@ -129,7 +131,9 @@ def test_fit_takes_no_longer_and_everything_arrives_when_the_server_answers(
     client = mlflow.MlflowClient(tracking_uri=mlflow_server)
     listed = client.list_artifacts(run_id, "kerasguard/manifests")
     names = {Path(item.path).name for item in listed}
-    assert names == {f"slow-{epoch}.keras.manifest.json" for epoch in range(1, 7)}
+    assert names == {
+        f"{name}-{epoch}.keras.manifest.json" for name in ("slow", "again") for epoch in range(1, 7)
+    }
     tags = client.get_run(run_id).data.tags
     assert tags["kg"] == "recorded, all finite"
-    assert tags["kerasguard.manifest"].endswith("slow-6.keras.manifest.json")
+    assert tags["kerasguard.manifest"].endswith("again-6.keras.manifest.json")
