@@ -25,9 +25,14 @@ __all__ = ["compare", "digested", "surveyed"]
 
 
 def surveyed(
-    stage: Stage, survey: Callable[[Any], tuple[Manifest, bytes]]
+    stage: Stage, survey: Callable[[Any], tuple[Manifest, bytes]], *, again: bool = True
 ) -> tuple[Manifest, bytes]:
     """What `survey` returns of the staged checkpoint, which is written anew if it is bad.
+
+    Args:
+        stage: holds what was written.
+        survey: reads and describes it.
+        again: whether it can be written anew; not so by one of several workers alone.
 
     Raises:
         BadWriteError: it was bad both times.
@@ -36,6 +41,8 @@ def surveyed(
     try:
         return survey(stage.checkpoint)
     except CheckpointError as error:
+        if not again:
+            raise
         first = error
     stage.write_again()
     try:

@@ -114,6 +114,10 @@ def _saved_elsewhere(
 ) -> Any:
     """Save to an address: here, with a manifest, and sent; or as Keras alone does, and told."""
     url = str(bound.arguments["filepath"])
+    if not workers.is_chief(model):
+        with unrecorded(), workers.put_aside(url) as place:
+            bound.arguments["filepath"] = place
+            return original(*bound.args, **bound.kwargs)
     try:
         files = elsewhere.files_at(url)
     except KerasguardError as error:
@@ -170,9 +174,7 @@ class _Save:
 
     def started(self) -> Any:
         """Save in the background where that was asked for and can be done, else here and now."""
-        from kerasguard.models.kerases import workers as processes
-
-        if not processes.is_chief(self.model):
+        if not workers.is_chief(self.model):
             return self.beside_the_chiefs()
         workers.announce(self.model, self.place)
         observers = tuple(dict.fromkeys(o for c in self.contexts for o in c.observers))
@@ -219,6 +221,8 @@ class _Save:
             if self.state == "writing" or isinstance(error, OSError):
                 raise  # the save's own, or it did not reach the disk
             if self._seen() == before:
+                if workers.together(self.model):
+                    raise  # this worker cannot write it once more by itself
                 self.without_manifest()
             if strict or isinstance(error, Warning):
                 raise

@@ -22,7 +22,7 @@ from kerasguard.arguments import check_model, check_path, check_probe
 from kerasguard.errors import ArgumentError, BadWriteError, CheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
-from kerasguard.recorder import elsewhere, notices
+from kerasguard.recorder import elsewhere, notices, workers
 from kerasguard.recorder.as_written import compare, digested, surveyed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.storage import companion, durable, sidecar
@@ -82,7 +82,8 @@ def save(
         try:
             told = training() if training else {}
             more = {"training": told, "previous": path, "probe": probe, "strict": strict}
-            manifest, kept = surveyed(stage, partial(survey_checkpoint, model=model, **more))
+            survey = partial(survey_checkpoint, model=model, **more)
+            manifest, kept = surveyed(stage, survey, again=not workers.together(model))
         except Exception as error:
             if strict or isinstance(error, BadWriteError):
                 raise

@@ -8,15 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["announce", "is_chiefs"]
+__all__ = ["announce", "is_chief", "is_chiefs", "put_aside", "together"]
 
 _WAIT = 2.0
 """Seconds until a worker believes that the chief saves nothing to a path."""
 _TEMPORARY = "workertemp_"
 """How the folders begin that Keras has its other workers write to, and deletes."""
+
+
+def is_chief(model: Any) -> bool:
+    """Whether this process is the only worker, or the one whose saves are recorded."""
+    from kerasguard.models.kerases import workers
+
+    return workers.is_chief(model)
+
+
+def together(model: Any) -> bool:
+    """Whether a save may need other workers, so that none can be repeated by one alone."""
+    from kerasguard.models.kerases import workers
+
+    return workers.channel(None, model) is not None
 
 
 def announce(model: Any, place: Path) -> None:
@@ -41,3 +57,16 @@ def is_chiefs(model: Any, place: Path) -> bool:
 
 def _key(place: Path) -> str:
     return f"kerasguard/saved/{hashlib.sha256(str(place.absolute()).encode()).hexdigest()}"
+
+
+@contextlib.contextmanager
+def put_aside(url: str) -> Iterator[str]:
+    """Where a worker other than the chief writes what it is told to save to an address.
+
+    Keras' temporary folders, which it deletes itself, are left to it.
+    """
+    if any(part.startswith(_TEMPORARY) for part in url.split("/")):
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
+        yield str(Path(folder, url.rstrip("/").rpartition("/")[2] or "checkpoint"))

@@ -147,3 +147,14 @@ def digest_of(array: np.ndarray[Any, Any]) -> str:
 
 def weights(manifest: Any) -> Iterator[Any]:
     return (r for r in manifest.table.tensors.values() if r.role == "weight")
+
+
+def test_one_of_several_workers_writes_nothing_again_by_itself(
+    tmp_path: Path, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kerasguard.recorder.workers.together", lambda _: True)
+    disk = Disk(model, "m.keras", bad=1)
+    with pytest.raises(BadWriteError, match="head/bias"):
+        guard.save(disk, tmp_path / "m.keras", model)
+    assert disk.saves == 1
+    assert not list(tmp_path.iterdir())
