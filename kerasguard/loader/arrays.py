@@ -60,6 +60,11 @@ class Arrays(Mapping[str, Array]):
         return self._reading.checkpoint.name
 
     @property
+    def layout(self) -> str:
+        """Whose the arrays are, as the caller of `read` said: `torch`, or empty for Keras'."""
+        return "torch" if self._keys == "modules" else ""
+
+    @property
     def made_up(self) -> bool:
         """Whether these are other tensors than the file's: averaged, or called otherwise."""
         return self._make is not None or self._keys is not None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
+from kerasguard.loader.arrays import Arrays
 from kerasguard.loader.given_config import given_config
 from kerasguard.loader.peers import Peers, failing, peers_of, planned, seeded
 from kerasguard.loader.pinned import check_files, check_weights
@@ -212,6 +213,8 @@ def _refusal(request: Request, decided: RepairPlan, expected: Table, unchanged: 
     offered = sorted({f.safety.value for f in bad if f.repairs}, reverse=True)
     hint = f' ; to allow repairs: repair="{offered[0]}"' if offered else ""
     model = " The model was not changed." if unchanged else ""
+    if any(key.endswith(".weight") for key in decided.unused) and not _as_modules(request):
+        hint += ' ; if these are arrays of PyTorch: kerasguard.read(..., layout="torch")'
     if skip := _skip_all(bad, expected):
         hint += f" ; to load the rest: {skip}"
     return (
@@ -219,6 +222,11 @@ def _refusal(request: Request, decided: RepairPlan, expected: Table, unchanged: 
         f'repair="{request.repair}".{model}\n{shown}{more}\n'
         f"See: {_dry_run(request)}{hint}"
     )
+
+
+def _as_modules(request: Request) -> bool:
+    """Whether the caller has said that the names are those of PyTorch's modules."""
+    return isinstance(request.path, Arrays) and request.path.layout == "torch"
 
 
 def _skip_all(bad: Sequence[Finding], expected: Table) -> str:

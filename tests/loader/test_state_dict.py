@@ -143,7 +143,40 @@ def perceptron() -> Any:
     return keras.Sequential([keras.Input((6,)), *layers, L.Dense(2)])
 
 
+def vgg() -> Any:
+    def convolved() -> list[Any]:
+        return [L.Conv2D(4, 3), L.BatchNormalization(**NORM), L.ReLU()]
+
+    ends = [L.Dense(4, activation="relu"), L.Dense(4, activation="relu"), L.Dense(4)]
+    middle = [*convolved(), *convolved(), L.AveragePooling2D(2), L.Flatten()]
+    return keras.Sequential([keras.Input((8, 8, 3)), *middle, *ends])
+
+
+def autoencoder() -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((8, 6, 1)),
+            L.ZeroPadding2D(1),
+            L.Conv2D(4, 3, 2, activation="relu", name="down"),
+            L.Flatten(),
+            L.Dense(5, name="encode"),
+            L.Dense(48, name="decode"),
+            L.Reshape((4, 3, 4)),
+            L.Conv2DTranspose(1, 4, 2, padding="same", name="up"),
+        ]
+    )
+
+
+def cross() -> Any:
+    inputs = keras.Input((3, 8))
+    attention = L.MultiHeadAttention(4, 2, name="attention")
+    x = attention(inputs, inputs[:, :, :6], key=inputs[:, :, :5])
+    return keras.Model(inputs, L.RNN(L.LSTMCell(3, name="cell"))(x))
+
+
 NETS: dict[str, Callable[[], Any]] = {
+    "autoencoder": autoencoder,
+    "cross": cross,
     "generator": generator,
     "lenet": lenet,
     "perceptron": perceptron,
@@ -152,6 +185,7 @@ NETS: dict[str, Callable[[], Any]] = {
     "separable": separable,
     "tagger": tagger,
     "transformer": transformer,
+    "vgg": vgg,
     "volume": volume,
 }
 

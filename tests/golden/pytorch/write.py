@@ -161,6 +161,51 @@ class Transformer(nn.Module):
         return self.norm(self.encoder(x))
 
 
+class Vgg(nn.Module):
+    """Modules that their numbers in a container tell apart, and a flattened image between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        parts = [(nn.Conv2d(size, 4, 3), nn.BatchNorm2d(4), nn.ReLU()) for size in (3, 4)]
+        self.features = nn.Sequential(*parts[0], *parts[1], nn.AvgPool2d(2))
+        middle = [nn.Linear(4, 4), nn.ReLU()]
+        self.classifier = nn.Sequential(nn.Linear(16, 4), nn.ReLU(), *middle, nn.Linear(4, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.features(x).flatten(1))
+
+
+class Autoencoder(nn.Module):
+    """An image that becomes a vector, and again an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(1, 4, 3, 2, padding=1)
+        self.encode = nn.Linear(48, 5)
+        self.decode = nn.Linear(5, 48)
+        self.up = nn.ConvTranspose2d(4, 1, 4, 2, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.decode(self.encode(torch.relu(self.down(x)).flatten(1)))
+        return self.up(x.view(-1, 4, 4, 3)).permute(0, 2, 3, 1)
+
+
+class Cross(nn.Module):
+    """Attention to keys and values of other sizes, and a cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 4, kdim=5, vdim=6, batch_first=True)
+        self.cell = nn.LSTMCell(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.attention(x, x[:, :, :5], x[:, :, :6])[0]
+        state = (torch.zeros(len(x), 3), torch.zeros(len(x), 3))
+        for place in range(x.shape[1]):
+            state = self.cell(x[:, place], state)
+        return state[0]
+
+
 def perceptron() -> Batch:
     """Layers of the same shapes, which their numbers alone tell apart."""
     layers: list[nn.Module] = []
@@ -170,6 +215,8 @@ def perceptron() -> Batch:
 
 
 NETS: dict[str, Callable[[], Batch]] = {
+    "autoencoder": lambda: (Autoencoder(), torch.randn(2, 1, 8, 6)),
+    "cross": lambda: (Cross(), torch.randn(2, 3, 8)),
     "generator": lambda: (Generator(), torch.randn(3, 5)),
     "lenet": lambda: (Lenet(), torch.randn(3, 3, 10, 8)),
     "perceptron": perceptron,
@@ -178,15 +225,18 @@ NETS: dict[str, Callable[[], Batch]] = {
     "separable": lambda: (Separable(), torch.randn(3, 4, 6, 5)),
     "tagger": lambda: (Tagger(), torch.randint(0, 11, (3, 5))),
     "transformer": lambda: (Transformer(), torch.randn(3, 4, 8)),
+    "vgg": lambda: (Vgg(), torch.randn(2, 3, 8, 8)),
     "volume": lambda: (Volume(), torch.randn(2, 2, 4, 4, 3)),
 }
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write those that are not there yet."""
     folder = Path(__file__).parent / f"torch{torch.__version__.partition('+')[0]}"
     folder.mkdir(exist_ok=True)
     for name, make in NETS.items():
+        if (folder / f"{name}.npz").exists():
+            continue  # what is committed is never written again
         torch.manual_seed(len(name))
         net, batch = make()
         for module in net.modules():
