@@ -1,8 +1,9 @@
 """KG208: weights whose rows follow the writer's order of axes, channels first.
 
 What it looks like: a file of channels-first layers, or a PyTorch state dict, into a model of
-channels-last ones. The kernels fit; the Dense behind the Flatten has its rows in the order (channels, height, width), where the
-model flattens (height, width, channels): predictions are off by more than their size.
+channels-last ones. The kernels fit; the Dense behind the Flatten has its rows in the order
+(channels, height, width), where the model flattens (height, width, channels): predictions are off
+by more than their size.
 
 Why it happens: Keras 1 flattened what it had, in the order in which it had it (`dim_ordering`);
 Keras 2 moved the channels to the end first, where the Flatten was told of them.
@@ -10,8 +11,8 @@ Keras 2 moved the channels to the end first, where the Flatten was told of them.
 Source: Keras 1.2 `layers/core.py` and 2.2 `layers/core.py`, `Flatten`; keras issue 3682.
 
 When the repair is exact: the model's graph tells which tensor was flattened and how large it is, or
-which vector PyTorch shaped into an image. Rows of Dense and recurrent kernels and vectors of BatchNormalization are permuted; any other layer
-with weights behind such a tensor is refused.
+which vector PyTorch shaped into an image. Rows of Dense and recurrent kernels and vectors of
+BatchNormalization are permuted; any other layer with weights behind such a tensor is refused.
 """
 
 from __future__ import annotations
