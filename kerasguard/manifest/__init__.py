@@ -52,6 +52,7 @@ from kerasguard.manifest.schema import (
     FEATURES,
     SCHEMA,
     canonical,
+    check_density,
     digest,
     understood,
     unique_keys,
@@ -219,6 +220,7 @@ class Manifest:
                 `from_dict`.
         """
         try:
+            check_density(text)
             data = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"manifest is not JSON: {error}") from None

@@ -11,7 +11,15 @@ import xxhash
 from kerasguard.errors import ManifestError, UnsupportedManifestError
 from kerasguard.manifest.records import Node
 
-__all__ = ["FEATURES", "SCHEMA", "canonical", "digest", "understood", "unique_keys"]
+__all__ = [
+    "FEATURES",
+    "SCHEMA",
+    "canonical",
+    "check_density",
+    "digest",
+    "understood",
+    "unique_keys",
+]
 
 SCHEMA = "kerasguard/manifest/1"
 
@@ -20,6 +28,25 @@ FEATURES: Mapping[str, str] = {
     "inline": "small state that Keras did not write lies in the manifest",
 }
 """What a manifest may require of its reader, by name."""
+
+
+# JSON of a model has a list or an object every 40 to 80 bytes, at its densest one every 5; each
+# takes 64 bytes of memory and more. So many may lie in any file, and one in so many bytes of it.
+_CONTAINERS, _BYTES_EACH = 100_000, 16
+
+
+def check_density(text: str | bytes) -> None:
+    """Refuse JSON of little but brackets, which takes 27 times its size once it is parsed.
+
+    Raises:
+        ValueError: there are more lists and objects in it than a model of its size has.
+    """
+    if isinstance(text, str):
+        count = text.count("[") + text.count("{")
+    else:
+        count = text.count(b"[") + text.count(b"{")
+    if count > _CONTAINERS + len(text) // _BYTES_EACH:
+        raise ValueError(f"{count} lists and objects in {len(text)} bytes of JSON")
 
 
 def canonical(data: object) -> str:

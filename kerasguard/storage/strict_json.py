@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any, NoReturn
 
+from kerasguard.manifest.schema import check_density
+
 __all__ = ["strict_json"]
 
 MAX_DEPTH = 200
@@ -22,11 +24,13 @@ def strict_json(data: bytes | str, *, constants: bool = False, max_bytes: int = 
         max_bytes: longer input is refused before it is parsed.
 
     Raises:
-        ValueError: no JSON; a key given twice in one object; more than 200 levels deep; an
-            integer of more than 20 digits; a number that no float holds; half a surrogate pair.
+        ValueError: no JSON; little but brackets; a key given twice in one object; more than 200
+            levels deep; an integer of more than 20 digits; a number that no float holds; half a
+            surrogate pair.
     """
     if len(data) > max_bytes:
         raise ValueError(f"JSON of {len(data)} bytes, at most {max_bytes} are read")
+    check_density(data)
     text = data.decode("utf-8") if isinstance(data, bytes) else data
     try:
         value = json.loads(

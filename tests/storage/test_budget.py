@@ -97,7 +97,15 @@ def compressed_datasets(path: Path) -> Path:
     return path
 
 
+def brackets(path: Path) -> Path:
+    """A manifest of little but lists."""
+    made = growing_keys(path)
+    made.with_name(f"{made.name}.manifest.json").write_bytes(b"[" + b"[]," * 2_600_000 + b"[]]")
+    return made
+
+
 BOMBS = (
+    brackets,
     growing_keys, one_block_many_times, deflated_config, deflated_weights, deflated_asset,
     compressed_datasets,
 )  # fmt: skip
