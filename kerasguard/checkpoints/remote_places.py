@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from kerasguard.formats import FORMATS, candidates, may_begin
-from kerasguard.storage.remote import Files, inside
+from kerasguard.storage.file_system import Files
+from kerasguard.storage.remote import inside
 
 __all__ = ["remote_places"]
 

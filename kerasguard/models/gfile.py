@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kerasguard.storage.remote import Files, Stat
+from kerasguard.storage.file_system import Files, Stat
 
 __all__ = ["files_at"]
 

@@ -56,7 +56,7 @@ def as_recorded(
     Args:
         files: of the checkpoint, as `opened`.
         manifest: its own.
-        sha256: compare the files' SHA-256 as well, which takes twenty times as long. xxh3 finds
+        sha256: compare the files' SHA-256 as well, which takes six times as long. xxh3 finds
             every accident; somebody who changes a file on purpose could keep it the same.
     """
     tensors: dict[str, list[TensorRecord]] = {record.name: [] for record in files}

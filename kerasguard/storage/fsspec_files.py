@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fsspec.core import url_to_fs
 
-from kerasguard.storage.remote import Stat
+from kerasguard.storage.file_system import Stat
 
 __all__ = ["FsspecFiles"]
 

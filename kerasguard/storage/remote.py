@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from kerasguard.errors import (
@@ -27,43 +27,15 @@ from kerasguard.errors import (
 )
 from kerasguard.manifest import Manifest
 from kerasguard.storage import companion, shards, sidecar
+from kerasguard.storage.file_system import Files, Stat
 
 __all__ = [
-    "Files", "Stat", "fetched", "files_at", "inside", "is_remote", "local_path", "name_of", "send",
+    "fetched", "files_at", "inside", "is_remote", "local_path", "name_of", "send",
 ]  # fmt: skip
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+)://")
 # Parts of a TensorFlow checkpoint, whose own name is no file's.
 _PART = re.compile(r"\.(index|data-\d{5}-of-\d{5})")
-
-
-class Stat(NamedTuple):
-    """What lies at an address: its size in bytes, None where the place does not tell; a folder?"""
-
-    size: int | None
-    folder: bool = False
-
-
-class Files(Protocol):
-    """A file system that is not this machine's; every address is given in full."""
-
-    def stat(self, url: str) -> Stat | None:
-        """What lies there; None where nothing does."""
-
-    def names(self, url: str) -> list[str]:
-        """Names of what lies in a folder; none where the place cannot list."""
-
-    def head(self, url: str, count: int) -> bytes:
-        """The first bytes of a file."""
-
-    def get(self, url: str, path: Path) -> None:
-        """Copy a file to this machine."""
-
-    def put(self, path: Path, url: str) -> None:
-        """Copy a file there, over what lies there; folders above it are made."""
-
-    def remove(self, url: str) -> None:
-        """Remove a file."""
 
 
 def is_remote(value: object) -> bool:
