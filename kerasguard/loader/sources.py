@@ -14,6 +14,7 @@ from kerasguard.errors import ArgumentError
 from kerasguard.manifest import Manifest
 from kerasguard.report import Report
 from kerasguard.storage import durable, remote
+from kerasguard.storage.file_system import Files
 from kerasguard.storage.sidecar import ManifestPolicy
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def at_hand(
                 raise
 
 
-def files_of(url: str) -> remote.Files:
+def files_of(url: str) -> Files:
     """What reads and writes an address: fsspec, else TensorFlow.
 
     Raises:
@@ -89,7 +90,7 @@ def files_of(url: str) -> remote.Files:
     return remote.files_at(url, _through_keras)
 
 
-def _through_keras(url: str) -> remote.Files | None:
+def _through_keras(url: str) -> Files | None:
     from kerasguard.models import gfile
 
     return gfile.files_at(url)

@@ -13,16 +13,17 @@ from pathlib import Path
 
 from kerasguard.errors import CheckpointError
 from kerasguard.storage import durable, remote, shards
+from kerasguard.storage.file_system import Files
 
 __all__ = ["brought_here", "files_at", "sent_to"]
 
 
-def files_at(url: str) -> remote.Files:
+def files_at(url: str) -> Files:
     """What writes to an address; raises as `remote.files_at`."""
     if url.startswith("hf://"):
         raise CheckpointError(url, "Keras makes a repository of it; record the folder instead")
 
-    def through_keras(url: str) -> remote.Files | None:
+    def through_keras(url: str) -> Files | None:
         from kerasguard.models import gfile
 
         return gfile.files_at(url)
@@ -31,7 +32,7 @@ def files_at(url: str) -> remote.Files:
 
 
 @contextmanager
-def sent_to(url: str, files: remote.Files) -> Iterator[tuple[Path, Callable[[], None]]]:
+def sent_to(url: str, files: Files) -> Iterator[tuple[Path, Callable[[], None]]]:
     """Where to write what goes to an address, and what sends it, if anything was written."""
     with tempfile.TemporaryDirectory(prefix="kerasguard-") as folder:
         place = Path(folder, remote.name_of(url))
@@ -52,7 +53,7 @@ def sent_to(url: str, files: remote.Files) -> Iterator[tuple[Path, Callable[[], 
 
 
 @contextmanager
-def brought_here(url: str, files: remote.Files) -> Iterator[tuple[Path, Callable[[], None]]]:
+def brought_here(url: str, files: Files) -> Iterator[tuple[Path, Callable[[], None]]]:
     """The checkpoint at an address on this machine, and what sends what came beside it."""
     with remote.fetched(url, files) as place:
         before = set(place.parent.rglob("*"))

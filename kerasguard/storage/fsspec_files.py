@@ -1,4 +1,4 @@
-"""The file systems that fsspec knows, as `remote.Files`; imported where an address is read."""
+"""The file systems that fsspec knows, as `file_system.Files`; imported where an address is read."""
 
 from __future__ import annotations
 
