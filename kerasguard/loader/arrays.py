@@ -110,7 +110,7 @@ class Arrays(Mapping[str, Array]):
             make: gives the array of a record, of its spec.
             stack: closes what was opened for it.
         """
-        return Arrays(self._reading, records, stack, make)
+        return Arrays(self._reading, records, stack, make, keys=self._keys)
 
     def checkpoint(self) -> Path | Checkpoint:
         """What a load opens: the file, or the arrays that were made of it."""

@@ -501,6 +501,14 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
         wrong(tmp_path / "list.npz", layout="pytorch")
 
 
+def test_the_mean_of_state_dicts_is_one() -> None:
+    states = [random(**SQUARE), {name: array + 1 for name, array in random(**SQUARE).items()}]
+    model = dense("a", "b")
+    with kg.average([kg.read(state, layout="torch") for state in states]) as mean:
+        kg.load(mean, model)
+    np.testing.assert_allclose(model.get_layer("b").kernel, states[0]["b.weight"].T + 0.5, 1e-6)
+
+
 def test_a_state_dict_becomes_a_keras_file(tmp_path: Path) -> None:
     state, model = random(**SQUARE), dense("a", "b")
     kg.convert(kg.read(state, layout="torch"), tmp_path / "m.keras", model)
