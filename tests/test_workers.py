@@ -86,4 +86,7 @@ def test_workers_of_keras_3_build_the_same_model_from_a_checkpoint(tmp_path: Pat
     for run in (*good, *missing, skipping):
         assert all(one["proven"] for one in run)
     assert all("KG307" in one["codes"] for run in missing for one in run)
+    for one in found["three/odd.keras exact"][0]:
+        assert "only here" in one["reasons"]["1"]
+        assert one["seconds"] < 15
     assert found["three-missing/m.keras off"][0][0]["reasons"].keys() == {"1"}

@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ __all__ = ["LIMIT", "Decide", "Peers", "failing", "peers_of", "planned", "seeded
 LIMIT = "KERASGUARD_WORKERS_TIMEOUT"
 """The environment variable that says how many seconds a worker waits for another one."""
 _USUAL = 300.0
+_GRACE = 6.0
 _loads = itertools.count()
 
 Decide = Callable[[Sequence[Statement | None]], Verdict]
@@ -106,6 +108,7 @@ class Peers:
         self.room = f"kerasguard/{next(_loads)}"
         self._stages = itertools.count()
         self.rank = channel.rank
+        self._aborted = False
 
     @property
     def silence(self) -> str:
@@ -195,15 +198,44 @@ class Peers:
         Where every worker fails with the same kind of error, each raises its own.
         """
         try:
-            yield
+            with self._watched():
+                yield
         except WorkersError:
             raise  # which all of them got
         except Exception as error:
-            mine = Statement("failed", content=type(error).__name__, reason=str(error))
+            with contextlib.suppress(Exception):  # another one has said so
+                self.channel.put(f"{self.room}/stopped", str(error)[:500])
+            kind = "" if self._aborted else type(error).__name__
+            reason = "waited for another worker" if self._aborted else str(error)
+            mine = Statement("failed", content=kind, reason=reason)
             verdict = self.settle(mine, lambda said: on_results(said, what, self.silence))
             if verdict.alike:
                 raise
             raise self.error(verdict) from error
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """If another worker stops meanwhile, this one does not wait for it inside the engine.
+
+        It has some seconds to notice by itself: whoever is not in a collective then keeps an engine
+        that works, and can load something else.
+        """
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.is_set():
+                with contextlib.suppress(Exception):  # the engine is at its end as well
+                    text = self.channel.get(f"{self.room}/stopped", 1.0)
+                    if text is not None and not done.wait(_GRACE):
+                        self._aborted = True
+                        self.channel.abort(text)
+                        return
+
+        threading.Thread(target=watch, name="kerasguard-workers", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
 
     def check(self, verdict: Verdict) -> None:
         """Raise what a verdict says.

@@ -42,7 +42,10 @@ class Statement:
 
     def to_text(self) -> str:
         """As it is sent."""
-        return json.dumps({**asdict(self), "reason": self.reason[:_LONGEST]})
+        long = len(self.reason) > _LONGEST
+        half = _LONGEST // 2  # Keras tells the cause at the end
+        reason = f"{self.reason[:half]} ... {self.reason[-half:]}" if long else self.reason
+        return json.dumps({**asdict(self), "reason": reason})
 
     @staticmethod
     def from_text(text: str) -> Statement:

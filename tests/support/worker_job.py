@@ -179,6 +179,30 @@ class Job:
                 self.load(case, "exact")
         self.load("three-missing", "off", strategy=self.strategy)
         self.load("three-good", "exact", strategy=self.strategy, skip=["head"])
+        self.one_cannot_build(run)
+
+    def one_cannot_build(self, run: Path) -> None:
+        """The last case: the other worker is in a collective that has to be ended."""
+        rank = self.rank
+
+        class Odd(keras.layers.Layer):
+            def __init__(self, **options: Any) -> None:
+                super().__init__(**options)
+                if rank and loading:
+                    raise ValueError("only here")
+
+            def call(self, x: Any) -> Any:
+                return x
+
+        loading = False
+        if not rank:
+            layers = [keras.layers.Dense(2), Odd(), keras.layers.Dense(2)]
+            with kg.patched(strict=True):
+                keras.Sequential([keras.Input((4,)), *layers]).save(run / "odd.keras")
+        self.meet()
+        loading = True
+        options = {"strategy": self.strategy, "custom_objects": {"Odd": Odd}}
+        self.load_from(run / "odd.keras", "exact", **options)
 
 
 def three() -> Any:

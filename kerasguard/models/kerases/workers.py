@@ -18,6 +18,7 @@ from kerasguard.models.kerases.homes import active_distribution, is_distribution
 
 __all__ = ["Channel", "channel", "is_chief", "leads", "saves_together"]
 
+_ABORTED = 10  # of TensorFlow's error codes
 _SLICE = 1.0
 """Seconds of one wait, so that an interrupt is noticed."""
 
@@ -41,6 +42,9 @@ class Channel(Protocol):
 
     def drop(self, key: str) -> None:
         """Forget a text that nobody asks for any more."""
+
+    def abort(self, reason: str) -> None:
+        """End what this process waits for inside its engine, for good, if the engine can."""
 
 
 def channel(strategy: Any, model: Any = None) -> Channel | None:
@@ -111,6 +115,9 @@ class _Coordination:
     def drop(self, key: str) -> None:
         self._context.delete_config_key_value(key)
 
+    def abort(self, reason: str) -> None:
+        self._context.abort_collective_ops(_ABORTED, reason)
+
 
 class _Client:
     """JAX's distributed client."""
@@ -135,6 +142,9 @@ class _Client:
 
     def drop(self, key: str) -> None:
         self._client.key_value_delete(key)
+
+    def abort(self, reason: str) -> None:
+        """JAX has nothing for it."""
 
 
 def _of_tensorflow(strategy: Any) -> Channel | None:
