@@ -141,7 +141,8 @@ def _refuse(
 ) -> None:
     name = own or name_of(item)
     blueprint.need(name, item)
-    given = _supplied(function) if function else own or "lambda x: ..."
+    # What is registered is called `Package>name`; a caller has the part behind that.
+    given = _supplied(function) if function else own.rpartition(">")[2] or "lambda x: ..."
     line = f'custom_objects={{"{name}": {given}}}'
     blueprint.refuse(item, f"this Lambda {what}; supply it: {line}")
 

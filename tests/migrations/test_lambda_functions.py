@@ -108,6 +108,15 @@ def test_the_finding_shows_the_source_and_what_was_taken_for_granted() -> None:
     assert "K.epsilon() is taken as 1e-07" in str(finding)
 
 
+def test_a_registered_function_is_asked_for_by_a_name_that_python_has() -> None:
+    config = model(lambda x: x)
+    layer = config["config"]["layers"][1]["config"]
+    layer |= {"function": "Custom>sampling", "function_type": "function"}
+    (finding,) = lambdas(migrate(config, KERAS2)[1])
+    assert finding.severity is Severity.ERROR
+    assert 'supply it: custom_objects={"Custom>sampling": sampling}' in str(finding)
+
+
 def test_the_last_operation_has_the_name_of_the_lambda() -> None:
     layers = read(lambda x: K.sum(x * x, axis=-1))["config"]["layers"]
     assert [x["class_name"] for x in layers[1:]] == ["Multiply", "Sum"]
