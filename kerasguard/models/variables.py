@@ -7,7 +7,8 @@ so neither the array nor another variable over the same memory ever changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ __all__ = [
 
 ALIGNMENT = 64
 """TensorFlow copies arrays whose memory does not start at a multiple of this."""
+_CPU = re.compile(r"job:localhost/.*device:CPU:\d+$")
 
 
 def write(variable: Any, array: Array) -> None:
@@ -48,14 +50,16 @@ def write(variable: Any, array: Array) -> None:
     if is_spread(variable):
         variable.assign(spread_as(variable, array))
         return
-    resource = _plain_resource(variable)
-    tensor = alias(array) if resource is not None else None
-    if resource is None or tensor is None:
+    resources = _plain_resources(variable)
+    tensor = alias(array) if resources else None
+    if tensor is None:
         variable.assign(array)
         return
     import tensorflow as tf
 
-    tf.raw_ops.AssignVariableOp(resource=resource.handle, value=tensor)
+    for resource in resources:  # a replica each: no traced update, and no copy for each of them
+        with tf.device(resource.device):
+            tf.raw_ops.AssignVariableOp(resource=resource.handle, value=tensor)
 
 
 def snapshot(variable: Any) -> Callable[[], None]:
@@ -150,13 +154,14 @@ def _some_tensor() -> Any:
     return tf.constant(0)
 
 
-def _plain_resource(variable: Any) -> Any:
-    """The resource variable behind a variable on one CPU; None for every other kind."""
-    if not is_resource(variable):
-        return None
+def _plain_resources(variable: Any) -> Sequence[Any]:
+    """The resource variables behind a variable on CPUs, one per replica; none for other kinds."""
+    parts = components(variable)
+    if synchronization(variable) == "on_read" or not all(map(is_resource, parts)):
+        return ()
     import tensorflow as tf
 
-    value = inner(variable)
     if tf.inside_function():
-        return None
-    return value if value.device.endswith("CPU:0") else None
+        return ()
+    values = [inner(part) for part in parts]
+    return values if all(_CPU.search(value.device) for value in values) else ()
