@@ -97,7 +97,7 @@ def doubts(path: Place) -> tuple[Doubt, ...]:
         with checkpoint:
             stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
             layers = checkpoint.layer_configs()
-    return (*references.doubts(stored), *references.doubts(layers))
+    return tuple(dict.fromkeys((*references.doubts(stored), *references.doubts(layers))))
 
 
 def verify(path: Place, *, sha256: bool = False, statistics: bool = False) -> Report:

@@ -29,9 +29,9 @@ def rewrite(blueprint: Blueprint) -> None:
     """Refuse every reference that is not to a part of models and not supplied by the caller."""
     training = blueprint.architecture.get("compile_config")
     rest = {k: v for k, v in blueprint.architecture.items() if k != "compile_config"}
-    for doubt in doubts(rest, blueprint.is_known):
+    for doubt in dict.fromkeys(doubts(rest, blueprint.is_known)):
         blueprint.refuse(doubt.owner, doubt.message)
-    for doubt in doubts(training, blueprint.is_known):
+    for doubt in dict.fromkeys(doubts(training, blueprint.is_known)):
         instead = "" if doubt.reason == "hostile" else _WITHOUT
         blueprint.refuse(doubt.owner, doubt.message + instead)
 

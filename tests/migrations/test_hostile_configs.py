@@ -129,6 +129,15 @@ def test_what_a_config_names_is_refused_wherever_it_names_it(payload: str) -> No
             assert any("hostile" in message for message in errors)
 
 
+def test_the_same_is_said_once_of_a_layer() -> None:
+    payload = PAYLOADS["a package"][1]
+    config = model(dense(first=payload, more=[payload] * 2))
+    assert len(set(doubts(config))) == 1
+    _, findings = migrate(config, WRITER)
+    codes = [f.code for f in findings if f.severity is Severity.ERROR]
+    assert codes.count("KG431") == 1, findings
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(PAYLOADS) * len(PLACES) >= 250
 
