@@ -66,7 +66,7 @@ def plan_restore(
         prior=(
             *prepared.findings,
             *way.doubts(expected, _wanted(given, out), out),
-            *foreign(reading.checkpoint.foreign()),
+            *foreign(reading.foreign),
         ),
         own=prepared.built is not None,
         unbuilt=prepared.unbuilt,

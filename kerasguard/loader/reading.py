@@ -103,6 +103,11 @@ class Reading:
         return self.manifest is not None
 
     @property
+    def foreign(self) -> tuple[str, ...]:
+        """Paths of datasets that are not Keras'; what is as it was recorded is not parsed for them."""
+        return () if self.recorded and not self.problems else self.checkpoint.foreign()
+
+    @property
     def whole_table(self) -> Table:
         """The table with what the companion holds, before anything is read."""
         known = self.manifest.kept if self.manifest else {}

@@ -57,9 +57,13 @@ def write(variable: Any, array: Array) -> None:
         return
     import tensorflow as tf
 
+    assign = tf.raw_ops.AssignVariableOp
+    if len(resources) == 1:
+        assign(resource=resources[0].handle, value=tensor)
+        return
     for resource in resources:  # a replica each: no traced update, and no copy for each of them
         with tf.device(resource.device):
-            tf.raw_ops.AssignVariableOp(resource=resource.handle, value=tensor)
+            assign(resource=resource.handle, value=tensor)
 
 
 def snapshot(variable: Any) -> Callable[[], None]:
