@@ -7,7 +7,7 @@ meanwhile. Where they do not, or nobody recorded the checkpoint, the format's ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -103,8 +103,8 @@ class Reading:
         return self.manifest is not None
 
     @property
-    def foreign(self) -> tuple[str, ...]:
-        """Paths of datasets that are not Keras'; what is as it was recorded is not parsed for them."""
+    def foreign(self) -> Sequence[str]:
+        """Paths of datasets that are not Keras'; what is as recorded is not parsed for them."""
         return () if self.recorded and not self.problems else self.checkpoint.foreign()
 
     @property
