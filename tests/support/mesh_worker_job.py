@@ -94,3 +94,5 @@ def main(folder: Path, rank: int) -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     main(Path(sys.argv[1]), int(sys.argv[2]))
+    sys.stdout.flush()
+    os._exit(0)  # Gloo's threads abort a process that ends after its peer (JAX 0.10), now and then
