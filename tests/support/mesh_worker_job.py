@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -95,4 +96,6 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     main(Path(sys.argv[1]), int(sys.argv[2]))
     sys.stdout.flush()
-    os._exit(0)  # Gloo's threads abort a process that ends after its peer (JAX 0.10), now and then
+    # JAX aborts a process that outlives the coordinator, which is process 0, or Gloo's peer.
+    time.sleep(3 if sys.argv[2] == "0" else 0)
+    os._exit(0)
