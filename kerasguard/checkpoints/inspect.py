@@ -6,6 +6,7 @@ They import no framework, and where every byte is as recorded neither NumPy nor 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from kerasguard.blueprint.references import Doubt
     from kerasguard.loader.reading import Reading
     from kerasguard.report.statistics import Statistics
+    from kerasguard.storage.checkpoint import Checkpoint
 
 __all__ = ["doubts", "inspect", "lambdas", "verify"]
 
@@ -43,6 +45,15 @@ def inspect(path: Place) -> Manifest:
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
+    with _both(path) as (manifest, checkpoint):
+        if manifest is not None:
+            return manifest
+        return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
+
+
+@contextlib.contextmanager
+def _both(path: Place) -> Iterator[tuple[Manifest | None, Checkpoint]]:
+    """The manifest and the open checkpoint of one and the same save."""
     from kerasguard.formats import open_checkpoint
 
     with at_hand(path) as (local, found):
@@ -50,9 +61,7 @@ def inspect(path: Place) -> Manifest:
             manifest = found if isinstance(found, Manifest) else sidecar.read(local)
             checkpoint = open_checkpoint(local)
         with checkpoint:
-            if manifest is not None:
-                return manifest
-            return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
+            yield manifest, checkpoint
 
 
 def lambdas(path: Place) -> dict[str, str]:
@@ -88,15 +97,10 @@ def doubts(path: Place) -> tuple[Doubt, ...]:
         ManifestError: the manifest cannot be read.
     """
     from kerasguard.blueprint import references
-    from kerasguard.formats import open_checkpoint
 
-    with at_hand(path) as (local, found):
-        with undisturbed(local):
-            manifest = found if isinstance(found, Manifest) else sidecar.read(local)
-            checkpoint = open_checkpoint(local)
-        with checkpoint:
-            stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
-            layers = checkpoint.layer_configs()
+    with _both(path) as (manifest, checkpoint):
+        stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
+        layers = checkpoint.layer_configs()
     return tuple(dict.fromkeys((*references.doubts(stored), *references.doubts(layers))))
 
 

@@ -41,16 +41,11 @@ def sarif(found: Iterable[Found]) -> dict[str, Any]:
 
     Paths below the working folder are relative to it, as code hosts want them.
     """
-    names = list(_RULES)
     rules = [
         {"id": name, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}}
         for name, (level, text) in _RULES.items()
     ]
-    results = [
-        _result(names.index(rule), item.path, message)
-        for item in found
-        for rule, message in _told(item)
-    ]
+    results = [_result(*told, item.path) for item in found for told in _told(item)]
     driver = {"name": "kerasguard", "semanticVersion": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -63,13 +58,12 @@ def _told(item: Found) -> Iterator[tuple[str, str]]:
         yield item.state, item.detail or _RULES[item.state][1]
 
 
-def _result(rule: int, path: str, message: str) -> dict[str, Any]:
-    name = list(_RULES)[rule]
+def _result(name: str, message: str, path: str) -> dict[str, Any]:
     fingerprint = hashlib.sha256(f"{name}\0{path}\0{message}".encode()).hexdigest()
     location = {"artifactLocation": {"uri": _uri(path)}}
     return {
         "ruleId": name,
-        "ruleIndex": rule,
+        "ruleIndex": list(_RULES).index(name),
         "level": _RULES[name][0],
         "message": {"text": message},
         "locations": [{"physicalLocation": location}],
