@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from kerasguard.models.kerases import of, variables_of
@@ -92,6 +92,16 @@ def saves_together(model: Any) -> bool:
     return of(model).NAME == "tf_keras"
 
 
+def _in_slices(ask: Callable[[int], str | None], seconds: float) -> str | None:
+    """The answer to what is asked again and again, for some milliseconds each time."""
+    while True:
+        limit = max(min(seconds, _SLICE), 0.001)
+        answer = ask(int(limit * 1000))
+        seconds -= limit
+        if answer is not None or seconds <= 0:
+            return answer
+
+
 class _Coordination:
     """TensorFlow's coordination service, by way of the eager context."""
 
@@ -104,13 +114,12 @@ class _Coordination:
         self._context.set_config_key_value(key, text)
 
     def get(self, key: str, seconds: float) -> str | None:
-        while True:
-            limit = max(min(seconds, _SLICE), 0.001)
+        def ask(milliseconds: int) -> str | None:
             with contextlib.suppress(*self._timed_out):
-                return str(self._context.get_config_key_value(key, int(limit * 1000)))
-            seconds -= limit
-            if seconds <= 0:
-                return None
+                return str(self._context.get_config_key_value(key, milliseconds))
+            return None
+
+        return _in_slices(ask, seconds)
 
     def drop(self, key: str) -> None:
         self._context.delete_config_key_value(key)
@@ -129,16 +138,15 @@ class _Client:
         self._client.key_value_set(key, text)
 
     def get(self, key: str, seconds: float) -> str | None:
-        while True:
-            limit = max(min(seconds, _SLICE), 0.001)
+        def ask(milliseconds: int) -> str | None:
             try:
-                return str(self._client.blocking_key_value_get(key, int(limit * 1000)))
+                return str(self._client.blocking_key_value_get(key, milliseconds))
             except Exception as error:  # its class is private, and one for all that fails
                 if "DEADLINE_EXCEEDED" not in str(error):
                     raise
-            seconds -= limit
-            if seconds <= 0:
                 return None
+
+        return _in_slices(ask, seconds)
 
     def drop(self, key: str) -> None:
         self._client.key_value_delete(key)
