@@ -87,7 +87,7 @@ class Stage:
         self._index = Path(f"{self.path}.index")  # what decides of TensorFlow's checkpoints
         self._before = durable.signature(given), durable.signature(Path(f"{given}.index"))
         self._write: Callable[[Path], object] = lambda path: None
-        self._settled = self._described = self._indexed = False
+        self._settled = self._described = self._indexed = self._waits = False
         self._warnings: list[str] = []
         self._checkpoint: Path | None = None
         self._manifest: Manifest | None = None
@@ -171,9 +171,7 @@ class Stage:
             if self.folder is not None:
                 superseded = self._place(checkpoint, self.folder / "old")
             self._describe()
-            if self.folder is not None and checkpoint.suffix == ".json":
-                shards.retire(self.target, superseded, self.folder)
-            companion.retire(self.given if self.folder is None else self.target, self._manifest)
+            self._retire(checkpoint, superseded)
             self._flush()
         self._warn()
 
@@ -242,11 +240,31 @@ class Stage:
             elif pending.exists():  # else an interrupt came right after it was moved
                 sidecar.settle(pending, place)
         except OSError as error:
-            self._warnings.append(f"saved, but not recorded: {error}")
-            place.unlink(missing_ok=True)
-            self._manifest = None
+            if self._manifest is not None and self._found_beside(pending):
+                self._waits = True
+                self._warnings.append(f"saved; its manifest waits in {pending} ({error})")
+                with contextlib.suppress(OSError):
+                    place.unlink(missing_ok=True)
+            else:
+                self._warnings.append(f"saved, but not recorded: {error}")
+                place.unlink(missing_ok=True)
+                self._manifest = None
         self._described = True
         self.recorded = self._manifest is not None
+
+    def _found_beside(self, pending: Path | None) -> bool:
+        """Whether a manifest that was not moved is where readers and the next save look for it."""
+        beside = self.folder is not None and self.folder.parent == self.target.parent
+        return beside and pending is not None and pending.is_file()
+
+    def _retire(self, checkpoint: Path, superseded: set[str]) -> None:
+        """Clear away what belonged to the pair of before; the new one is complete without it."""
+        try:
+            if self.folder is not None and checkpoint.suffix == ".json":
+                shards.retire(self.target, superseded, self.folder)
+            companion.retire(self.given if self.folder is None else self.target, self._manifest)
+        except OSError as error:
+            self._warnings.append(f"saved, but older parts could not be cleared away: {error}")
 
     def _flush(self) -> None:
         try:
@@ -266,7 +284,8 @@ class Stage:
         self._complete(self.folder)
         if self._claim is not None:  # an interrupt from here on leaves it to the next save
             self._claim.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for name in ("new", "old") if self._waits else ("",):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _complete(self, folder: Path) -> None:
         """What an interrupt kept a commit from: it is undone or finished."""

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from kerasguard.storage import durable, owners
+from kerasguard.storage.strict_json import strict_json
 
 __all__ = ["listing_name", "name_apart", "retire", "shards_of"]
 
@@ -16,7 +17,7 @@ _SHARD = re.compile(r"(?P<base>.+)_\d{5}(-(?P<token>[0-9a-f]{8}))?\.weights\.h5"
 def shards_of(listing: Path) -> set[str]:
     """The files that a `.weights.json` lists, as far as they are named like shards."""
     try:
-        weight_map = json.loads(listing.read_bytes())["weight_map"]
+        weight_map = strict_json(listing.read_bytes())["weight_map"]
         named = [n for v in weight_map.values() for n in (v if isinstance(v, list) else [v])]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()

@@ -505,12 +505,33 @@ def test_no_older_manifest_stays_beside_a_newer_file_where_it_cannot_be_renamed_
     monkeypatch.setattr(durable, "overwrite", overwrite)
     if writable:
         save(path, write_file(b"new"), "new")
-        assert is_pair(path)
     else:
-        with pytest.warns(UserWarning, match="saved, but not recorded.*No space"):
+        with pytest.warns(UserWarning, match=r"manifest waits in .*\.kg-.*No space"):
             save(path, write_file(b"new"), "new")
-        assert sidecar.read(path) is None
+        assert not sidecar.place_of(path).exists()
+    assert is_pair(path)
     assert path.read_bytes() == b"new"
+    monkeypatch.undo()
+    save(path, lambda _: None)
+    assert names(tmp_path) == ["m.keras", "m.keras.manifest.json"]
+    assert is_pair(path)
+
+
+@pytest.mark.parametrize("step", ["link", "unlink"])
+def test_a_save_is_done_where_only_what_is_superseded_cannot_be_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    listing = tmp_path / "m.weights.json"
+    save(listing, write_shards(b"a", b"b"), "old")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(*((durable, "link") if step == "link" else (Path, "unlink")), fail)
+    with pytest.warns(UserWarning, match="older parts could not be cleared away.*Input/output"):
+        assert save(listing, write_shards(b"A", b"B"), "new").recorded
+    assert is_pair(listing)
+    assert sorted(shards(listing).values()) == [b"A", b"B"]
 
 
 def test_a_pipe_is_written_to_as_without_us(tmp_path: Path) -> None:
