@@ -6,7 +6,8 @@ Apart from `tensors`, so that whoever only compares records does not wait for Nu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from functools import cache
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -48,7 +49,12 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
 
 def dtype_name(dtype: npt.DTypeLike) -> str:
     """The Keras dtype string of a NumPy dtype; inverse of `numpy_dtype`."""
-    return str(np.dtype(dtype).name)
+    return _name(np.dtype(dtype))
+
+
+@cache
+def _name(dtype: np.dtype[Any]) -> str:
+    return str(dtype.name)  # which NumPy puts together each time it is asked
 
 
 class TensorSource(Protocol):

@@ -24,6 +24,7 @@ from kerasguard.models.kerases.backends import (
     is_read_together,
     is_spread,
     on_tensorflow,
+    resource_of,
     synchronization,
     to_numpy,
 )
@@ -131,6 +132,8 @@ def same_bytes(value: Any, array: Array) -> bool:
     """Whether a variable (on every replica), a tensor or an array has exactly these bytes."""
     if value is None:
         return False
+    if resource_of(value) is not None:
+        return _equal(held(value), array)
     if is_spread(value):
         return tuple(value.shape) == array.shape and all(
             _equal(found, np.ascontiguousarray(array[box]).reshape(found.shape))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from kerasguard.elements import Array
 from kerasguard.models.kerases.backends import (
     components,
     inner,
-    is_resource,
     is_spread,
     on_tensorflow,
     pieces,
+    read,
+    resource_of,
     spread_as,
     synchronization,
     to_numpy,
@@ -47,10 +49,10 @@ def write(variable: Any, array: Array) -> None:
 
     The array must have the variable's shape and dtype and must not be changed afterwards.
     """
-    if is_spread(variable):
+    resources = _plain_resources(variable)
+    if not resources and is_spread(variable):
         variable.assign(spread_as(variable, array))
         return
-    resources = _plain_resources(variable)
     tensor = alias(array) if resources else None
     if tensor is None:
         variable.assign(array)
@@ -72,13 +74,17 @@ def snapshot(variable: Any) -> Callable[[], None]:
     With TensorFlow this takes no memory until the variable is written: the snapshot keeps the
     old buffer.
     """
+    resource = resource_of(variable)
+    if resource is not None:
+        held_now = read(resource)
+        return lambda: resource.assign(held_now)
     if is_spread(variable):
         value = inner(variable)  # which is never written to, but replaced
         return lambda: variable.assign(value)
     if not on_tensorflow():
         array = np.array(variable)
         return lambda: variable.assign(array)
-    parts = [(part, part.read_value()) for part in pieces(variable)]
+    parts = [(part, read(part)) for part in pieces(variable)]
 
     def restore() -> None:
         for part, value in parts:
@@ -102,9 +108,10 @@ def same_on_replicas(variable: Any) -> bool:
 
 def in_place(value: Any) -> Any:
     """An array over the memory of a variable of TensorFlow that is one; else the value itself."""
-    if not is_resource(value):
+    resource = resource_of(value)
+    if resource is None:
         return value
-    tensor = inner(value).read_value()
+    tensor = read(resource)
     return getattr(tensor, "_numpy", lambda: value)()
 
 
@@ -132,9 +139,8 @@ def alias(array: Array) -> Any:
     if make is None:
         return None
     tensor = make(array, None, None)
-    if tuple(tensor.shape) != array.shape or tensor.dtype.as_numpy_dtype != array.dtype.type:
-        return None
-    return tensor
+    made = tensor.numpy() if not hasattr(tensor, "_numpy") else tensor._numpy()  # noqa: SLF001
+    return tensor if made.shape == array.shape and made.dtype == array.dtype else None
 
 
 def _eager_tensor() -> Any:
@@ -146,26 +152,30 @@ def _eager_tensor() -> Any:
         return None
     import tensorflow as tf
 
-    if not tf.executing_eagerly():
-        return None
-    cls = type(_some_tensor())
-    return cls if cls.__name__ == "EagerTensor" else None
+    return _tensor_class() if tf.executing_eagerly() else None
 
 
-def _some_tensor() -> Any:
+@cache
+def _tensor_class() -> Any:
     import tensorflow as tf
 
-    return tf.constant(0)
+    cls = type(tf.constant(0))
+    return cls if cls.__name__ == "EagerTensor" else None
 
 
 def _plain_resources(variable: Any) -> Sequence[Any]:
     """The resource variables behind a variable on CPUs, one per replica; none for other kinds."""
-    parts = components(variable)
-    if synchronization(variable) == "on_read" or not all(map(is_resource, parts)):
+    alone = resource_of(variable)
+    if alone is None and synchronization(variable) == "on_read":
+        return ()
+    found = [alone] if alone is not None else [resource_of(p) for p in components(variable)]
+    if any(one is None or not _is_on_cpu(one.device) for one in found):
         return ()
     import tensorflow as tf
 
-    if tf.inside_function():
-        return ()
-    values = [inner(part) for part in parts]
-    return values if all(_CPU.search(value.device) for value in values) else ()
+    return () if tf.inside_function() else found
+
+
+@cache
+def _is_on_cpu(device: str) -> bool:
+    return _CPU.search(device) is not None

@@ -70,12 +70,21 @@ def test_a_variable_of_tensorflow_is_none_of_keras_3() -> None:
     assert not kerases.is_variable(raw, dense)
     assert backends.is_tensorflow_variable(raw)
     assert not backends.is_tensorflow_variable(dense)
-    assert backends.is_resource(dense.kernel)
-    assert backends.is_resource(raw)
+    assert backends.resource_of(dense.kernel) is dense.kernel.value
+    assert backends.resource_of(raw) is raw
+    assert backends.resource_of(raw.read_value()) is None
     assert backends.components(dense.kernel) == (dense.kernel.value,)
     for value in (raw, raw.read_value(), np.array([1.0, 2.0])):
         np.testing.assert_array_equal(backends.to_numpy(value), [1.0, 2.0])
     np.testing.assert_array_equal(backends.to_numpy(dense.bias), [0.0, 0.0])
+
+
+def test_what_was_read_of_a_variable_does_not_change_with_it() -> None:
+    raw = tf.Variable([1.0, 2.0])
+    before = backends.read(raw)
+    raw.assign([3.0, 4.0])
+    np.testing.assert_array_equal(before, [1.0, 2.0])
+    np.testing.assert_array_equal(backends.read(raw), [3.0, 4.0])
 
 
 def test_a_layer_that_is_called_twice_has_two_calls_in_the_graph() -> None:

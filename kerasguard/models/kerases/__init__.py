@@ -42,7 +42,7 @@ KERAS3: Keras = keras3
 stock_modules = ("keras.", "tf_keras.")
 """How the names of the modules of either Keras begin."""
 
-_legacy_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+_owners: WeakKeyDictionary[type, Keras] = WeakKeyDictionary()
 
 
 def present(*, imported: bool = True) -> tuple[Keras, ...]:
@@ -62,16 +62,16 @@ def present(*, imported: bool = True) -> tuple[Keras, ...]:
 
 def of(item: object) -> Keras:
     """The Keras that an object belongs to; what belongs to none is taken for Keras 3's."""
+    found = _owners.get(type(item))
+    if found is not None:
+        return found
     legacy = _legacy()
     if legacy is None:
-        return keras3
-    found = _legacy_classes.get(type(item))
-    if found is None:
-        found = type(item).__module__.startswith("tf_keras.") or isinstance(
-            item, legacy.saveable_class()
-        )
-        _legacy_classes[type(item)] = found
-    return legacy if found else keras3
+        return keras3  # and not for good: somebody may import tf_keras yet
+    named = type(item).__module__.startswith("tf_keras.")
+    found = legacy if named or isinstance(item, legacy.saveable_class()) else keras3
+    _owners[type(item)] = found
+    return found
 
 
 def _legacy() -> Keras | None:

@@ -21,13 +21,14 @@ __all__ = [
     "device",
     "inner",
     "is_read_together",
-    "is_resource",
     "is_spread",
     "is_tensorflow_variable",
     "is_traced",
     "on_tensorflow",
     "parts",
     "pieces",
+    "read",
+    "resource_of",
     "several_processes",
     "several_workers",
     "spread_as",
@@ -38,7 +39,9 @@ __all__ = [
 
 def on_tensorflow() -> bool:
     """Whether some Keras of this process computes with TensorFlow."""
-    return any(keras.backend() == "tensorflow" for keras in present())
+    return KERAS3.backend() == "tensorflow" or any(
+        keras.backend() == "tensorflow" for keras in present()
+    )
 
 
 def is_tensorflow_variable(value: Any) -> bool:
@@ -131,10 +134,14 @@ def several_processes(extended: Any) -> bool:
     return hasattr(extended, "_id_in_cluster") and int(getattr(extended, "_num_workers", 1)) > 1
 
 
-def is_resource(variable: Any) -> bool:
-    """Whether it is a variable of TensorFlow on one device, in memory that can be looked at."""
+def resource_of(variable: Any) -> Any:
+    """The variable of TensorFlow on one device behind a variable; None where it is another thing.
+
+    Replicas, parts and what a worker of parameter servers holds are other things.
+    """
     value = inner(variable)
-    return type(value).__name__ == "ResourceVariable" and is_tensorflow_variable(value)
+    found = type(value).__name__ == "ResourceVariable" and is_tensorflow_variable(value)
+    return value if found else None
 
 
 def to_numpy(value: Any) -> Array:
@@ -197,6 +204,16 @@ def device(keras: Keras) -> str:
     import tensorflow as tf
 
     return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
+
+
+def read(part: Any) -> Any:
+    """A tensor of what a backend's variable of TensorFlow holds, which nothing changes later."""
+    import tensorflow as tf
+
+    if type(part).__name__ == "ResourceVariable" and tf.executing_eagerly():
+        # `read_value` without its names and gradients: four fifths of what that takes.
+        return tf.raw_ops.ReadVariableOp(resource=part.handle, dtype=part.dtype)
+    return part.read_value()
 
 
 def is_traced(tensor: Any) -> bool:
