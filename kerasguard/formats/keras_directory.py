@@ -12,6 +12,7 @@ from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, safe_asset
+from kerasguard.storage.budget import excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
@@ -108,14 +109,14 @@ class KerasDirectory(Checkpoint):
                     raise self._broken(f"{relative!r:.120} is no plain file that Keras writes")
             for name in sorted(names):
                 total += 1
-                if total > _MAX_FILES:
-                    raise self._broken(f"holds more than {_MAX_FILES} assets")
+                if over := excess(total, _MAX_FILES):
+                    raise self._broken(f"holds {total} assets and more{over}")
                 yield (Path(folder) / name).relative_to(self.path).as_posix()
 
     def _content(self, name: str, limit: int) -> bytes:
         file = self._files[name]
-        if file.size > limit:
-            raise self._broken(f"{name} has {file.size} bytes, at most {limit} are read")
+        if over := excess(file.size, limit):
+            raise self._broken(f"{name} has {file.size} bytes{over}")
         return file.pread(0, file.size)
 
     def _broken(self, what: str) -> CorruptCheckpointError:

@@ -14,7 +14,7 @@ from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_co
 from kerasguard.formats.zip_archive import START as ZIP
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
-from kerasguard.storage.budget import unpacked_limit
+from kerasguard.storage.budget import excess, unpacked_limit
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
@@ -151,9 +151,9 @@ class KerasZip(Checkpoint):
         missing = [name for name in (CONFIG, WEIGHTS) if name not in members]
         if missing:
             raise self._broken(f"has no member {' and no '.join(missing)}")
-        unpacked, limit = sum(m.size for m in members.values()), unpacked_limit(self._file.size)
-        if unpacked > limit:
-            raise self._broken(f"unpacks to {unpacked} bytes; at most {limit} are read of its size")
+        unpacked = sum(m.size for m in members.values())
+        if over := excess(unpacked, unpacked_limit(self._file.size)):
+            raise self._broken(f"unpacks to {unpacked} bytes{over}")
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(

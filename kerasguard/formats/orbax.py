@@ -22,6 +22,7 @@ from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CorruptCheckpointError, MissingPackageError
 from kerasguard.formats.keras_weights import parse_config
 from kerasguard.formats.variable_paths import state_table
+from kerasguard.storage.budget import excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
@@ -99,8 +100,8 @@ class OrbaxStep(Checkpoint):
         if _STRINGS not in self._files:
             return None
         file = self._files[_STRINGS]
-        if file.size > _MAX_CONFIG:
-            raise self._broken(f"{_STRINGS} has {file.size} bytes, at most {_MAX_CONFIG} are read")
+        if over := excess(file.size, _MAX_CONFIG):
+            raise self._broken(f"{_STRINGS} has {file.size} bytes{over}")
         try:
             told = strict_json(file.pread(0, file.size))
         except ValueError as error:
@@ -140,8 +141,8 @@ class OrbaxStep(Checkpoint):
                     raise self._broken(f"{name!r:.120} is a link, which Orbax does not write")
             for name in sorted(names):
                 total += 1
-                if total > _MAX_FILES:
-                    raise self._broken(f"holds more than {_MAX_FILES} files")
+                if over := excess(total, _MAX_FILES):
+                    raise self._broken(f"holds {total} files and more{over}")
                 yield (Path(folder) / name).relative_to(self.path).as_posix()
 
     def _batch(self, key: str) -> Sequence[str]:

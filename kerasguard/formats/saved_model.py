@@ -29,6 +29,7 @@ from kerasguard.formats.tensorflow.saver_table import saver_table
 from kerasguard.formats.tensorflow.stored_tables import stored_vocabulary
 from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.formats.tf_checkpoint import object_graph
+from kerasguard.storage.budget import allowed, excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.tensors import Table
@@ -261,14 +262,14 @@ class SavedModel(Checkpoint):
         if (self.path / _FINGERPRINT).is_file():
             yield _FINGERPRINT
         assets = sorted((self.path / _ASSETS).glob("*"))
-        for asset in assets[:_MOST_ASSETS]:
+        for asset in assets[: allowed(_MOST_ASSETS)]:
             if asset.is_file() and not asset.is_symlink():
                 yield f"{_ASSETS}/{asset.name}"
 
     def _parse(self, name: str, parse: Callable[[bytes], _T]) -> _T:
         file = self._files[name] = OpenedFile(self.path / name)
-        if file.size > _LARGEST:
-            raise CorruptCheckpointError(file.path, f"has {file.size} bytes, at most {_LARGEST}")
+        if over := excess(file.size, _LARGEST):
+            raise CorruptCheckpointError(file.path, f"has {file.size} bytes{over}")
         try:
             return parse(file.pread(0, file.size))
         except ValueError as error:  # a WireError is one, bad JSON is another

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
+from kerasguard.storage.budget import allowed, excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.storage.strict_json import strict_json
@@ -57,7 +58,7 @@ class ShardedH5(Checkpoint):
         start = first_bytes(path, 64)
         if not start.lstrip().startswith(b"{"):
             return False
-        return b'"weight_map"' in first_bytes(path, _MAX_INDEX)
+        return b'"weight_map"' in first_bytes(path, allowed(_MAX_INDEX))
 
     @classmethod
     def parts(cls, names: Collection[str]) -> dict[str, set[str]]:
@@ -104,8 +105,8 @@ class ShardedH5(Checkpoint):
 
     def _parse(self, file: OpenedFile) -> dict[str, list[str]]:
         """Shard names by the path of the group whose datasets they hold."""
-        if file.size > _MAX_INDEX:
-            raise self._broken(f"the index has {file.size} bytes, at most {_MAX_INDEX} are read")
+        if over := excess(file.size, _MAX_INDEX):
+            raise self._broken(f"the index has {file.size} bytes{over}")
         try:
             index = strict_json(file.pread(0, file.size))
         except ValueError as error:

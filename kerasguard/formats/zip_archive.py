@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats.joined_crc32 import joined_crc32
+from kerasguard.storage.budget import excess
 from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = ["START", "Member", "ZipArchive", "looks_like_zip"]
@@ -104,11 +105,11 @@ class ZipArchive:
 
         Args:
             name: of the member.
-            limit: refuse more than this many bytes.
+            limit: refuse more than this many bytes, if the caller raises no limits.
         """
         member = self.members[name]
-        if member.size > limit:
-            raise self._broken(f"member {name!r} has {member.size} bytes, at most {limit} are read")
+        if over := excess(member.size, limit):
+            raise self._broken(f"member {name!r} has {member.size} bytes{over}")
         if member.stored:
             data = self._file.pread(member.offset, member.size)
         else:
@@ -170,8 +171,8 @@ class ZipArchive:
             at, count, size, start = self._directory64(at, told)
         if start + size != at:
             raise self._broken("bytes that belong to no member are beside the archive's directory")
-        if count > _MAX_MEMBERS:
-            raise self._broken(f"{count} members, a checkpoint has at most {_MAX_MEMBERS}")
+        if over := excess(count, _MAX_MEMBERS):
+            raise self._broken(f"it has {count} members{over}")
         return count, start, at
 
     def _directory64(self, end: int, told: tuple[int, int, int]) -> tuple[int, int, int, int]:

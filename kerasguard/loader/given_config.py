@@ -17,6 +17,7 @@ from kerasguard.errors import ArchitectureError, CheckpointError
 from kerasguard.layouts.origin import layer_configs
 from kerasguard.loader.sources import at_hand
 from kerasguard.migrations.mixed_writers import shown_by
+from kerasguard.storage.budget import excess
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
@@ -133,8 +134,8 @@ def _architectures(path: Path) -> Iterator[str]:
 
 def _content(path: Path) -> bytes:
     with OpenedFile(path) as file:
-        if file.size > _MAX_BYTES:
-            raise CheckpointError(path, f"has {file.size} bytes; no architecture is that large")
+        if over := excess(file.size, _MAX_BYTES):
+            raise CheckpointError(path, f"has {file.size} bytes{over}")
         return file.pread(0, file.size)
 
 

@@ -52,7 +52,7 @@ from kerasguard.manifest.schema import (
     FEATURES,
     SCHEMA,
     canonical,
-    check_density,
+    crowd,
     digest,
     understood,
     unique_keys,
@@ -212,15 +212,21 @@ class Manifest:
         )
 
     @staticmethod
-    def from_json(text: str) -> Manifest:
+    def from_json(text: str, *, dense: bool = False) -> Manifest:
         """Parse `to_json`'s result.
+
+        Args:
+            text: the JSON.
+            dense: take it even if it is little but brackets.
 
         Raises:
             ManifestError: not JSON, a key given twice, not what its own digest says, or as for
                 `from_dict`.
         """
+        count, most = crowd(text)
+        if count > most and not dense:
+            raise ManifestError(f"manifest has {count} lists and objects, at most {most} are read")
         try:
-            check_density(text)
             data = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"manifest is not JSON: {error}") from None

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from kerasguard.errors import ManifestError
 from kerasguard.manifest import Manifest
+from kerasguard.manifest.schema import crowd
 from kerasguard.planning.gc_pause import uncollected
+from kerasguard.storage.budget import allowed, excess
 
 __all__ = ["parse"]
 
@@ -26,7 +28,7 @@ def parse(path: Path) -> Manifest | None:
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
             raise ManifestError("manifest is not a regular file; move it away", path=path)
         with path.open("rb") as file:
-            data = file.read(min(status.st_size, SIZE_LIMIT) + 1)
+            data = file.read(min(status.st_size, allowed(SIZE_LIMIT)) + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -44,12 +46,14 @@ def parse(path: Path) -> Manifest | None:
     for mark, looks in _LOOKS:
         if data.startswith(mark):
             raise ManifestError(f"manifest {looks}", path=path)
-    if len(data) > SIZE_LIMIT:
-        limit = f"{SIZE_LIMIT >> 20} MiB, which no checkpoint needs"
-        raise ManifestError(f"manifest is larger than {limit}", path=path)
+    if over := excess(len(data), SIZE_LIMIT):
+        raise ManifestError(f"manifest has {status.st_size} bytes{over}", path=path)
+    count, most = crowd(data)
+    if over := excess(count, most):
+        raise ManifestError(f"manifest has {count} lists and objects{over}", path=path)
     try:
         with uncollected():
-            return Manifest.from_json(data.decode("utf-8"))
+            return Manifest.from_json(data.decode("utf-8"), dense=True)
     except UnicodeDecodeError as error:
         what = f"manifest is not UTF-8 text (byte {error.start}): it was damaged"
         raise ManifestError(what, path=path) from None

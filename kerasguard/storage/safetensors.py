@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
+from kerasguard.storage.budget import excess
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, TensorSpec
@@ -121,9 +122,11 @@ class Safetensors:
 
     def _header(self) -> dict[str, tuple[TensorSpec, Extent]]:
         length = int.from_bytes(self.file.pread(0, 8), "little")
-        if length > min(_MAX_HEADER, self.file.size - 8):
+        if length > self.file.size - 8:
             raise ValueError(f"its header claims {length} bytes")
-        stored = strict_json(self.file.pread(8, length).rstrip())
+        if over := excess(length, _MAX_HEADER):
+            raise ValueError(f"its header has {length} bytes{over}")
+        stored = strict_json(self.file.pread(8, length).rstrip(), max_bytes=_MAX_HEADER)
         if not isinstance(stored, dict):
             raise TypeError("its header is no object")
         found = {}

@@ -6,7 +6,8 @@ import json
 import math
 from typing import Any, NoReturn
 
-from kerasguard.manifest.schema import check_density
+from kerasguard.manifest.schema import crowd
+from kerasguard.storage.budget import excess
 
 __all__ = ["strict_json"]
 
@@ -21,16 +22,18 @@ def strict_json(data: bytes | str, *, constants: bool = False, max_bytes: int = 
         data: UTF-8 without a byte order mark, or text.
         constants: accept `NaN`, `Infinity` and `-Infinity`. They are no JSON, but Keras writes
             them (`Masking(mask_value=nan)`).
-        max_bytes: longer input is refused before it is parsed.
+        max_bytes: longer input is refused before it is parsed, if the caller raises no limits.
 
     Raises:
         ValueError: no JSON; little but brackets; a key given twice in one object; more than 200
             levels deep; an integer of more than 20 digits; a number that no float holds; half a
             surrogate pair.
     """
-    if len(data) > max_bytes:
-        raise ValueError(f"JSON of {len(data)} bytes, at most {max_bytes} are read")
-    check_density(data)
+    if over := excess(len(data), max_bytes):
+        raise ValueError(f"JSON of {len(data)} bytes{over}")
+    count, most = crowd(data)
+    if over := excess(count, most):
+        raise ValueError(f"{count} lists and objects in {len(data)} bytes of JSON{over}")
     text = data.decode("utf-8") if isinstance(data, bytes) else data
     try:
         value = json.loads(

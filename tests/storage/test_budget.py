@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -16,7 +17,10 @@ import numpy as np
 import pytest
 
 import kerasguard as kg
-from kerasguard.errors import KerasguardError
+from kerasguard.errors import ArgumentError, KerasguardError
+from kerasguard.manifest.schema import digest
+from kerasguard.storage import sidecar
+from kerasguard.storage.budget import LIMITS, allowed, excess
 
 CONFIG = json.dumps({"class_name": "Sequential", "config": {"layers": []}})
 
@@ -139,3 +143,91 @@ def test_a_small_file_takes_little_memory_and_time(
     assert seconds <= 2, done.stdout
     with pytest.raises(KerasguardError):
         kg.verify(path)
+
+
+def wide_manifest(path: Path) -> Path:
+    with h5py.File(path.with_name("m.weights.h5"), "w") as file:
+        file["layers/dense/vars/0"] = np.ones(3, np.float32)
+    kg.record(path.with_name("m.weights.h5"))
+    told = sidecar.sidecar_path(path.with_name("m.weights.h5"))
+    data = json.loads(told.read_text())
+    data["notes"] = [[[]]] * 90_000
+    data["digest"] = digest({k: v for k, v in data.items() if k != "digest"})
+    told.write_text(json.dumps(data))
+    return path.with_name("m.weights.h5")
+
+
+def large_manifest(path: Path) -> Path:
+    made = wide_manifest(path)
+    told = sidecar.sidecar_path(made)
+    told.write_bytes(told.read_bytes() + b" " * (64 << 20))
+    return made
+
+
+def wide_config(path: Path) -> Path:
+    """As a file of 3 MiB may have it once in a model's life."""
+    notes = [[] for _ in range(400_000)]
+    config = {"class_name": "Sequential", "config": {"layers": [], "notes": notes}}
+    inner = path.with_name("inner.h5")
+    with h5py.File(inner, "w") as file:
+        file["layers/dense/vars/0"] = np.ones(3, np.float32)
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("config.json", json.dumps(config))
+        target.writestr("model.weights.h5", inner.read_bytes())
+    inner.unlink()
+    return path
+
+
+def zeros(path: Path) -> Path:
+    path = path.with_name("m.weights.h5")
+    with h5py.File(path, "w") as file:
+        zeros = np.zeros((30 << 20,), np.float32)
+        name = "layers/dense/vars/0"
+        file.create_dataset(name, data=zeros, compression="gzip", chunks=(1 << 20,))
+    return path
+
+
+def wide_header(path: Path) -> Path:
+    path = path.with_name("m.safetensors")
+    more = {"__metadata__": {"a": "b"}, "x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}
+    text = json.dumps(more).encode() + b" " * (65 << 20)
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    return path
+
+
+def names_of_one_start(path: Path) -> Path:
+    """A TensorFlow checkpoint of names so long and alike that the table hardly has to hold them."""
+    start = b"k" * 16_000
+    entry = bytes.fromhex("080112041202080018002000280035d8ea82a2")
+    keys = [(0, start, entry)]
+    keys += [(len(start), n.to_bytes(3, "big").hex().encode(), entry) for n in range(3000)]
+    header = (0, b"", bytes.fromhex("08011a020801"))
+    path.with_name("m.index").write_bytes(table([block([header, *keys])], [0]))
+    path.with_name("m.data-00000-of-00001").write_bytes(b"")
+    return path.with_name("m")
+
+
+@pytest.mark.parametrize(
+    "made", [wide_manifest, large_manifest, wide_config, zeros, wide_header, names_of_one_start]
+)
+def test_an_error_about_a_limit_tells_how_to_raise_it_and_raised_it_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[[Path], Path]
+) -> None:
+    path = made(tmp_path / "m.keras")
+    with pytest.raises(KerasguardError, match=rf"at most \d+ are read.*{LIMITS}=\d+") as caught:
+        kg.verify(path)
+    told = re.search(rf"{LIMITS}=(\d+)", str(caught.value))
+    assert told is not None
+    monkeypatch.setenv(LIMITS, told[1])
+    assert kg.verify(path).ok
+
+
+def test_a_limit_that_is_no_number_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert excess(10, 10) == ""
+    assert "KERASGUARD_LIMITS=2 " in excess(11, 10)
+    monkeypatch.setenv(LIMITS, "2.5")
+    assert (excess(25, 10), allowed(10)) == ("", 25)
+    for wrong in ("", "0", "nan", "inf", "much"):
+        monkeypatch.setenv(LIMITS, wrong)
+        with pytest.raises(ArgumentError, match="no number of 1 or more"):
+            excess(11, 10)

@@ -9,6 +9,7 @@ import numpy as np
 from h5py import h5a, h5o, h5t
 
 from kerasguard.formats.hdf5.headers import ATTRIBUTE, Headers, parse_attribute
+from kerasguard.storage.budget import excess
 
 __all__ = ["read_attribute", "text"]
 
@@ -36,8 +37,9 @@ def read_attribute(headers: Headers, place: Any, name: str, address: int | None 
     kind, shape = found.get_type(), found.shape or ()
     if kind.get_class() not in _PLAIN:
         return None
-    if math.prod(shape) * kind.get_size() > _MAX_BYTES:
-        raise ValueError(f"attribute {name!r} is larger than {_MAX_BYTES} bytes")
+    size = math.prod(shape) * kind.get_size()
+    if over := excess(size, _MAX_BYTES):
+        raise ValueError(f"attribute {name!r} has {size} bytes{over}")
     if kind.get_class() == h5t.STRING and kind.is_variable_str():
         where = h5o.get_info(place).addr if address is None else address
         texts = _texts(headers, where, raw, math.prod(shape))

@@ -28,7 +28,7 @@ from kerasguard.formats.hdf5.attributes import read_attribute, text
 from kerasguard.formats.hdf5.classic import Unusual, classic_walk, root_names
 from kerasguard.formats.hdf5.dataset import NAMELESS, StoredDataset, describe
 from kerasguard.formats.hdf5.headers import Headers
-from kerasguard.storage.budget import unpacked_limit
+from kerasguard.storage.budget import excess, unpacked_limit
 from kerasguard.storage.opened_file import OpenedFile
 
 if TYPE_CHECKING:
@@ -146,8 +146,10 @@ class Hdf5File:
         open_groups: list[tuple[str, h5g.GroupID, int | None]] = [("", root, None)]
         while open_groups:
             path, group, address = open_groups.pop()
-            if path.count("/") > _MAX_DEPTH or len(seen) > _MAX_OBJECTS:
-                raise self._broken(f"{path!r} lies too deep, or the file has too many objects")
+            if path.count("/") > _MAX_DEPTH:
+                raise self._broken(f"{path!r} lies too deep")
+            if over := excess(len(seen), _MAX_OBJECTS):
+                raise self._broken(f"it has {len(seen)} objects and more{over}")
             with self._guarded(f"group {path or '/'!r} cannot be listed"):
                 groups[path] = text(read_attribute(self._headers, group, "name", address))
                 for name, child, place in self._children(group, path, seen):
@@ -253,11 +255,8 @@ class Hdf5File:
     def _check_unpacked(self, datasets: dict[str, StoredDataset]) -> None:
         """Each may be compressed as far as its filter can, but not all the file."""
         unpacked = sum(d.spec.nbytes for d in datasets.values() if d.offset is None)
-        if unpacked > unpacked_limit(self.size):
-            raise self._broken(
-                f"its {self.size} bytes unpack to {unpacked}, more than any model's; if they are "
-                "meant, write the file again uncompressed"
-            )
+        if over := excess(unpacked, unpacked_limit(self.size)):
+            raise self._broken(f"its {self.size} bytes unpack to {unpacked}{over}")
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(self._path, f"{what}; {_COPY_AGAIN}")

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from kerasguard.storage.budget import excess
+
 __all__ = ["ATTRIBUTE", "AttributeMessage", "Headers", "Message", "parse_attribute"]
 
 _HEAP = struct.Struct("<4sB3xQ")
@@ -60,8 +62,10 @@ class Headers:
         Raises:
             ValueError: they lie outside the file.
         """
-        if address + length > self.size or length > _MAX_BYTES:
+        if address + length > self.size:
             raise ValueError(f"bytes {address}..{address + length} are outside the file")
+        if over := excess(length, _MAX_BYTES):
+            raise ValueError(f"{length} bytes in one piece{over}")
         first, last = address // _PAGE, (address + length - 1) // _PAGE
         if last - first > 4:
             return self._read(address, length)
@@ -84,8 +88,8 @@ class Headers:
         else:
             raise ValueError(f"there is no object header at byte {address}")
         for number, (place, length) in enumerate(chunks):
-            if number > _MAX_CHUNKS:
-                raise ValueError(f"the object header at byte {address} is too long")
+            if over := excess(number, _MAX_CHUNKS):
+                raise ValueError(f"the object header at byte {address} has {number} parts{over}")
             chunk = self.read(place, length)
             # In version 2, chunks after the first carry a mark and a checksum of their own.
             for message in _split(chunk[4 : length - tail] if number and tail else chunk, head):

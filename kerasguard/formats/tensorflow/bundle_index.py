@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
 from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields, signed
 from kerasguard.formats.tensorflow.sorted_table import read_table
+from kerasguard.storage.budget import excess
 from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = ["BundleIndex", "Entry", "Slice", "read_index"]
@@ -79,7 +80,7 @@ def read_index(file: OpenedFile) -> BundleIndex:
         raise CorruptCheckpointError(
             file.path, f"an entry cannot be read: {error}; it is damaged: copy it again"
         ) from error
-    if not 0 <= shards <= _MOST_SHARDS:
+    if shards < 0 or excess(shards, _MOST_SHARDS):
         raise CorruptCheckpointError(
             file.path, "has no header of a tensor bundle; it is damaged: copy it again"
         )

@@ -13,6 +13,7 @@ import google_crc32c
 
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
 from kerasguard.formats.tensorflow.protobuf_wire import WireError, varint
+from kerasguard.storage.budget import excess
 from kerasguard.storage.opened_file import OpenedFile
 
 __all__ = ["is_table", "read_table", "unmasked"]
@@ -50,8 +51,8 @@ def read_table(file: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
         CorruptCheckpointError: it is no table, is truncated, or a checksum is wrong.
         UnknownFormatError: a block is compressed.
     """
-    if file.size > _LARGEST:
-        raise UnknownFormatError(file.path, f"an index of {file.size} bytes; at most {_LARGEST}")
+    if over := excess(file.size, _LARGEST):
+        raise UnknownFormatError(file.path, f"an index of {file.size} bytes{over}")
     data = file.pread(0, file.size)
     if len(data) < _FOOTER or not data.endswith(_MAGIC):
         raise CorruptCheckpointError(
@@ -61,16 +62,18 @@ def read_table(file: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
         footer = data[-_FOOTER:]
         _, _, at = _handle(footer, 0)
         offset, length, _ = _handle(footer, at)
-        end, left = 0, _SPARE + 16 * file.size
+        end, named = 0, 0
         for _, value in _entries(_block(file, data, offset, length)):
             offset, length, _ = _handle(value, 0)
             if offset < end:
                 raise WireError(f"the blocks at byte {offset} and before it lie on the same bytes")
             end = offset + length
             for key, found in _entries(_block(file, data, offset, length)):
-                left -= len(key)
-                if len(key) > _LONGEST_KEY or left < 0:
-                    raise WireError("its keys are longer than any model's")
+                named += len(key)
+                if len(key) > _LONGEST_KEY:
+                    raise WireError(f"it has a key of {len(key)} bytes, longer than any model's")
+                if over := excess(named, _SPARE + 16 * file.size):
+                    raise WireError(f"its keys have {named} bytes{over}")
                 yield key, found
     except WireError as error:
         raise CorruptCheckpointError(

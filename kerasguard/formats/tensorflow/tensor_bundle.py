@@ -20,6 +20,7 @@ from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.tensorflow.bundle_index import Entry, Slice, read_index
 from kerasguard.formats.tensorflow.protobuf_wire import WireError, varint
 from kerasguard.formats.tensorflow.sorted_table import unmasked
+from kerasguard.storage.budget import excess
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, TensorSpec
 
@@ -108,7 +109,7 @@ class Bundle:
     def strings(self, name: str) -> list[bytes]:
         """The elements of a tensor of strings, in C order, their checksums verified."""
         entry = self.entries[name]
-        if entry.dtype != _STRING or entry.size > _STRINGS_AT_ONCE:
+        if entry.dtype != _STRING or excess(entry.size, _STRINGS_AT_ONCE):
             raise self._corrupt(name, f"{entry.size} bytes of dtype {entry.dtype} are no strings")
         data = self._file(entry).pread(entry.offset, entry.size)
         lengths, at = [], 0
@@ -239,7 +240,8 @@ class Bundle:
 
     def _corrupt(self, name: str, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(
-            self.prefix, f"{name}: {what}; the file was damaged after it was written: copy it again"
+            self.prefix,
+            f"{name:.200}: {what}; the file was damaged after it was written: copy it again",
         )
 
 
