@@ -33,7 +33,7 @@ def test_a_misspelt_manifest_policy_is_refused_before_a_file_is_opened(
 
 def test_repair_refuses_a_misspelt_manifest_policy(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="manifest='ignroe'"):
-        kg.repair(tmp_path / "missing.keras", tmp_path / "out.keras", manifest="ignroe")
+        kg.repair(tmp_path / "missing.keras", tmp_path / "out.keras", manifest="ignroe")  # type: ignore[arg-type]
 
 
 def test_the_nearest_allowed_value_is_named() -> None:
@@ -114,7 +114,7 @@ def test_a_model_in_the_place_of_the_path_is_named() -> None:
 
     for call in ALL:
         with pytest.raises(ArgumentError, match=r"changed places: kerasguard.load\(path, model\)"):
-            call(Model(), PATH)
+            call(Model(), PATH)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [{"dry_run": 1}, {"overwrite": "yes"}, {"repair": "all"}])
@@ -231,9 +231,9 @@ def test_every_option_of_every_public_function_is_in_a_table() -> None:
     }
     for call in (*ALL, kg.repair):
         assert set(inspect.signature(call).parameters) - free - {"dry_run", "overwrite"} <= checked
-    for call in (kg.record, kg.verify, kg.patch, kg.latest, scan):
+    for other in (kg.record, kg.verify, kg.patch, kg.latest, scan):
         tested = {option for function, options, _ in OTHERS.values() for option in options}
-        assert set(inspect.signature(call).parameters) - free <= tested | {"path"}
+        assert set(inspect.signature(other).parameters) - free <= tested | {"path"}
     tested = {option for options, _ in CALLBACK.values() for option in options}
     assert set(inspect.signature(kg.WeightManifestCallback).parameters) - free == tested
 

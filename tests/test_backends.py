@@ -111,5 +111,5 @@ def test_checkpoints_go_from_mesh_to_mesh_and_onto_one_device(
     assert shown.returncode == 0, shown.stderr[-2000:]
     assert "mesh none: on 1 device(s), bit for bit: True" in shown.stdout
     assert "one flipped bit: refused" in shown.stdout
-    parts = ["files: 90 of 90", "strategy: 76 of 76", "orbax: 90 of 90", "one: 18 of 18"]
-    assert list(filter(None, told)) == parts
+    lines = ["files: 90 of 90", "strategy: 76 of 76", "orbax: 90 of 90", "one: 18 of 18"]
+    assert list(filter(None, told)) == lines

@@ -111,7 +111,7 @@ def test_a_second_training_starts_anew(tmp_path: Path) -> None:
 def test_other_models_are_left_alone(tmp_path: Path) -> None:
     other = new_model()
 
-    class SavesAnother(keras.callbacks.Callback):
+    class SavesAnother(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             other.save(tmp_path / "other.keras")
 
@@ -184,7 +184,7 @@ def test_a_copy_made_after_a_training_is_independent(tmp_path: Path) -> None:
 
 
 def test_a_training_that_raises_leaves_nothing_behind() -> None:
-    class Fails(keras.callbacks.Callback):
+    class Fails(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             raise RuntimeError("out of memory")
 
@@ -219,7 +219,7 @@ def test_the_wrappers_go_with_the_last_armed_model() -> None:
     reason="this Keras keeps no copy",
 )
 def test_backup_and_restore_still_restores_also_from_its_copy(tmp_path: Path) -> None:
-    class Interrupts(keras.callbacks.Callback):
+    class Interrupts(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if epoch == 2:
                 raise InterruptedError

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_folders import damage, leave
@@ -32,7 +33,7 @@ def commands(repository: Path) -> Iterator[list[str]]:
         yield [*known[hook["id"]]["entry"].split()[1:], *hook.get("args", ["a.keras"])]
 
 
-def hooks_of(repository: Path) -> list[dict[str, object]]:
+def hooks_of(repository: Path) -> list[dict[str, Any]]:
     """What pre-commit reads."""
     return list(yaml.safe_load((repository / ".pre-commit-hooks.yaml").read_text("utf-8")))
 

@@ -17,7 +17,7 @@ from surveyed import is_as_recorded
 import kerasguard as kg
 from kerasguard import errors, guard
 from kerasguard.checkpoints import inspect
-from kerasguard.models import assign, variables
+from kerasguard.models import variables
 from kerasguard.storage import sidecar
 
 pytestmark = pytest.mark.keras
@@ -341,7 +341,7 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
             raise OSError(5, "Input/output error")
         real(variable, array)
 
-    monkeypatch.setattr(assign.variables, "write", failing)
+    monkeypatch.setattr(variables, "write", failing)
     if step >= len(before):
         kg.load(saved["m.keras"], model)
         return
@@ -448,7 +448,7 @@ def test_renames_map_names_of_a_person(saved: dict[str, Path]) -> None:
 
 
 @keras.saving.register_keras_serializable("test_guard")
-class Hidden(keras.layers.Layer):
+class Hidden(keras.layers.Layer):  # type: ignore[misc]
     """Keeps its sublayer where Keras does not look."""
 
     def build(self, shape: Any) -> None:

@@ -92,8 +92,8 @@ def test_a_wheel_without_tensorflow_looks_at_files_and_says_what_the_rest_needs(
     run(kerasguard, "diff", first, second, folder=tmp_path, code=1)
     code = f"import kerasguard as kg; print(sorted(kg.read({first!r})), kg.drift('run').ok)"
     assert "True" in run(python, "-c", code, folder=tmp_path)
-    for arguments in (("plan", first), ("repair", first, "new.keras")):
-        told = run(kerasguard, *arguments, folder=tmp_path, code=2)
+    for needing in (["plan", first], ["repair", first, "new.keras"]):
+        told = run(kerasguard, *needing, folder=tmp_path, code=2)
         assert "kerasguard[tensorflow]" in told
     told = json.loads(run(kerasguard, "doctor", "--json", folder=tmp_path, code=2))
     assert told["versions"]["tensorflow"] is None

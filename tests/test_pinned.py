@@ -32,7 +32,7 @@ def model() -> Any:
 
 @pytest.fixture(params=["m.keras", "m.weights.h5"])
 def saved(request: pytest.FixtureRequest, tmp_path: Path, model: Any) -> Path:
-    path = tmp_path / request.param
+    path: Path = tmp_path / request.param
     with kg.patched():
         (model.save if path.suffix == ".keras" else model.save_weights)(path)
     return path

@@ -27,7 +27,7 @@ from kerasguard.errors import (
 
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.keras
-L = keras.layers if keras else None
+L = keras.layers
 X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
 
 
@@ -197,7 +197,7 @@ def test_11_unfrozen_for_the_second_stage(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_12_a_training_resumes_from_its_backup_unless_that_was_damaged(tmp_path: Path) -> None:
-    class Crash(keras.callbacks.Callback):
+    class Crash(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if epoch == 3:
                 raise RuntimeError("crash")
@@ -303,7 +303,7 @@ def test_17_copies_of_a_restored_model(tmp_path: Path) -> None:
 def test_18_a_checkpoint_callback_of_somebody_elses(tmp_path: Path) -> None:
     """One that looks for the file after each epoch, as W&B's does, also where none is due."""
 
-    class Logged(keras.callbacks.ModelCheckpoint):
+    class Logged(keras.callbacks.ModelCheckpoint):  # type: ignore[misc,name-defined]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             super().on_epoch_end(epoch, logs)
             path = Path(str(self.filepath).format(epoch=epoch + 1))
@@ -396,7 +396,7 @@ def test_24_inputs_by_name(tmp_path: Path) -> None:
 def adversaries() -> Any:
     """A model of two, each with an optimizer of its own, that is never called itself."""
 
-    class Adversaries(keras.Model):
+    class Adversaries(keras.Model):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.maker = keras.Sequential([keras.Input((3,)), L.Dense(6, name="maker")])
@@ -471,7 +471,10 @@ def test_27_the_mean_of_checkpoints(tmp_path: Path) -> None:
 
 
 def test_28_arrays_of_another_framework(tmp_path: Path) -> None:
-    state = {"a.weight": np.arange(30, dtype="float32").reshape(5, 6), "a.bias": np.ones(5, "f4")}
+    state: dict[str, Any] = {
+        "a.weight": np.arange(30, dtype="float32").reshape(5, 6),
+        "a.bias": np.ones(5, "f4"),
+    }
     np.savez(tmp_path / "net.npz", **state)
     model = dense("a", "head")
     with pytest.raises(UnrepairableError, match=r'a/kernel(.|\n)*read\(\.\.\., layout="torch"\)'):
@@ -491,12 +494,12 @@ def test_29_a_path_object(tmp_path: Path) -> None:
 def test_30_a_program_with_a_signature_of_its_own(tmp_path: Path) -> None:
     tf = pytest.importorskip("tensorflow")
 
-    class Program(tf.Module):  # type: ignore[misc]
+    class Program(tf.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.w = tf.Variable(np.arange(24, dtype="float32").reshape(6, 4), name="w")
 
-        @tf.function(input_signature=[tf.TensorSpec((None, 6))])
+        @tf.function(input_signature=[tf.TensorSpec((None, 6))])  # type: ignore[untyped-decorator]
         def run(self, x: Any) -> Any:
             return {"y": x @ self.w}
 

@@ -31,7 +31,7 @@ def chain(layers: int) -> Any:
 
 
 @keras.saving.register_keras_serializable("test_sizes")
-class Odd(keras.layers.Layer):  # type: ignore[misc]
+class Odd(keras.layers.Layer):  # type: ignore[misc,name-defined]
     def build(self, _: object) -> None:
         self.empty = self.add_weight(shape=(0, 4), name="empty")
         self.scale = self.add_weight(shape=(), name="scale", initializer="ones")

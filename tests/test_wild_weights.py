@@ -34,7 +34,7 @@ def find(shared: Path) -> Find:
     return look
 
 
-class Constant(layers.Layer):
+class Constant(layers.Layer):  # type: ignore[misc,name-defined]
     """Stands for a user's layer: it has weights of given shapes and passes its input on."""
 
     def __init__(self, shapes: list[tuple[int, ...]], names: list[str], **kwargs: Any) -> None:

@@ -18,7 +18,13 @@ from kerasguard.tensors import Table
 
 __all__ = ["Renames", "asked", "renamed", "spelt_out"]
 
-Renames = Mapping[str | re.Pattern[str], str] | Callable[[str], str | None]
+# A type checker takes a dict by the exact type of its keys, so each of the three is spelt out.
+Renames = (
+    Mapping[str, str]
+    | Mapping[re.Pattern[str], str]
+    | Mapping[str | re.Pattern[str], str]
+    | Callable[[str], str | None]
+)
 Names = Mapping[str, str]
 _SHOWN = 4
 

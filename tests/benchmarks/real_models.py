@@ -186,7 +186,9 @@ def checked(name: str, make: Make, folder: Path) -> Iterator[Cell]:
                 yield Cell(name, format_, way, manifest, verdict, detail)
 
 
-def loaded(path, way, fresh, manifest, want, predictions, inputs):
+def loaded(
+    path: Path, way: str, fresh: Any, manifest: Any, want: Any, predictions: Any, inputs: Any
+) -> tuple[str, str]:
     """The verdict on one load."""
     try:
         done = kg.restore(path, model=None if way == "whole" else fresh, manifest=manifest)
@@ -202,14 +204,14 @@ def loaded(path, way, fresh, manifest, want, predictions, inputs):
         return "WRONG", f"{other} of {len(want)} weights differ; the model has {len(weights)}"
     if predicted != predictions:
         return "OTHER", "predictions differ"
-    loud = [f for f in done.report.plan.findings if f.severity is not Severity.INFO]
+    loud = [f for f in done.report.findings if f.severity is not Severity.INFO]
     if loud:
         return "alarm", "; ".join(f"{f.code} {f.key} {f.message}"[:160] for f in loud[:4])
-    quiet = Counter(f.code for f in done.report.plan.findings)
+    quiet = Counter(f.code for f in done.report.findings)
     return "right", " ".join(f"{c}x{n}" for c, n in quiet.items())
 
 
-def by_stock(path, format_, way, fresh, want):
+def by_stock(path: Path, format_: str, way: str, fresh: Any, want: Any) -> str:
     """What stock Keras does with it."""
     try:
         model = stock(path, format_, way, fresh)

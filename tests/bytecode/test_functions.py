@@ -150,7 +150,7 @@ def test_a_byte_that_windows_may_have_changed_is_not_read_as_what_it_is() -> Non
 def test_a_value_that_inner_functions_share_is_what_it_was_when_they_were_made() -> None:
     def changed(x: Any) -> Any:
         by = 2
-        scaled = lambda y: y * by  # noqa: E731
+        scaled: Any = lambda y: y * by  # noqa: E731
         by = 3
         return scaled(x)
 

@@ -120,7 +120,7 @@ def _odd() -> Any:
     import keras
 
     @keras.saving.register_keras_serializable("kerasguard_tests")
-    class Odd(keras.layers.Layer):
+    class Odd(keras.layers.Layer):  # type: ignore[misc]
         def build(self, _: object) -> None:
             for dtype in DTYPES:
                 self.add_weight(shape=(2, 3), dtype=dtype, name=dtype, trainable=False).assign(

@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_of_200_checkpoints_good_and_bad_the_newest_good_one_is_found(
     tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    good, bad = "", []
+    good, bad = "", list[str]()
     for number in range(1, 201):
         path = tmp_path / chance.choice(NAMES)(number)
         # The last ones are all bad, or there would be little to pass over.
@@ -80,9 +81,12 @@ def test_only_what_is_newer_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         leave(tmp_path / f"{number:02d}.weights.h5", number)
     damage(tmp_path / "30.weights.h5")
     looked, verify = list[str](), inspect.verify
-    monkeypatch.setattr(
-        inspect, "verify", lambda path: looked.append(Path(path).name) or verify(path)
-    )
+
+    def noted(path: Path) -> Any:
+        looked.append(Path(path).name)
+        return verify(path)
+
+    monkeypatch.setattr(inspect, "verify", noted)
     assert kg.latest(tmp_path).path.name == "29.weights.h5"
     assert looked == ["30.weights.h5", "29.weights.h5"]
 
@@ -195,7 +199,7 @@ def test_training_goes_on_where_callbacks_left_it(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     x = np.linspace(0, 1, 64, dtype="float32").reshape(16, 4)
 
-    class Killed(keras.callbacks.Callback):  # type: ignore[misc]
+    class Killed(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
         def on_train_batch_end(self, batch: int, logs: object = None) -> None:
             if self.model.optimizer.iterations.numpy() == 10:
                 raise KeyboardInterrupt

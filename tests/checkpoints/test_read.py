@@ -19,8 +19,18 @@ from format_files import hdf5
 import kerasguard as kg
 from kerasguard.errors import ArgumentError, CheckpointError, CorruptCheckpointError
 
-WRITERS = ("tf1.12.3", "tf1.15.5", "tf2.0.4", "tf2.3.1", "tf2.4.4", "tf2.8.4", "tf2.11.1")
-WRITERS += ("tf2.12.1", "tf2.15.1", "tf2.21.0")
+WRITERS = (
+    "tf1.12.3",
+    "tf1.15.5",
+    "tf2.0.4",
+    "tf2.3.1",
+    "tf2.4.4",
+    "tf2.8.4",
+    "tf2.11.1",
+    "tf2.12.1",
+    "tf2.15.1",
+    "tf2.21.0",
+)
 QUICK = ("tf1.12.3", "tf2.15.1", "tf2.21.0")
 VALUES = {
     "layers/dense/vars/0": np.arange(12, dtype="float32").reshape(3, 4),

@@ -31,7 +31,7 @@ print(json.dumps([model.predict(x, verbose=0).tolist(), model.optimizer.iteratio
 """
 
 
-class Twice(keras.layers.Layer):
+class Twice(keras.layers.Layer):  # type: ignore[misc]
     """A layer of the user's own."""
 
     def call(self, x: Any) -> Any:

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,12 @@ def test_a_move_that_is_cut_short_leaves_one_that_verifies(
                 (Path, "unlink"), (Path, "rename"), (Path, "replace"), (durable, "link"),
             ):  # fmt: skip
                 real = getattr(owner, call)
-                patch.setattr(owner, call, lambda *a, r=real, **k: (cut(), r(*a, **k))[1])
+
+                def stopped(*args: Any, real: Any = real, cut: Any = cut, **options: Any) -> Any:
+                    cut()
+                    return real(*args, **options)
+
+                patch.setattr(owner, call, stopped)
             try:
                 relocation.move(source, target, moving._places(source, target)[2])
             except KeyboardInterrupt:

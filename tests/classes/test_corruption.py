@@ -71,7 +71,7 @@ def test_mixed_shards(judge: Judge, tmp_path: Path) -> None:
 def twins() -> Any:
     """A layer with two variables of one name: legacy HDF5 files have no place for both."""
 
-    class Twins(layers.Layer):
+    class Twins(layers.Layer):  # type: ignore[misc,name-defined]
         def build(self, shape: Any) -> None:
             self.a = self.add_weight(shape=(4,), name="w")
             self.b = self.add_weight(shape=(4,), name="w")
@@ -107,7 +107,7 @@ def test_truncated_h5(judge: Judge, tmp_path: Path) -> None:
     for name in ("m.weights.h5", "m.h5"):
         path = recorded(model, tmp_path / name)
         size = path.stat().st_size
-        bare = shutil.copy(path, tmp_path / f"alone.{name}")
+        bare = Path(shutil.copy(path, tmp_path / f"alone.{name}"))
         for part in (size - 1, size // 2, 100):
             judge.recorded(cut(path, part), model)
             judge.alone(cut(bare, part), model)
@@ -116,7 +116,7 @@ def test_truncated_h5(judge: Judge, tmp_path: Path) -> None:
 def test_truncated_keras(judge: Judge, tmp_path: Path) -> None:
     path = recorded(fresh(wide), tmp_path / "m.keras")
     size = path.stat().st_size
-    bare = shutil.copy(path, tmp_path / "alone.keras")
+    bare = Path(shutil.copy(path, tmp_path / "alone.keras"))
     for part in (size - 1, size // 2, 100):
         judge.recorded(cut(path, part))
         judge.alone(cut(bare, part))

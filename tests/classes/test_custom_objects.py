@@ -36,7 +36,7 @@ def test_custom_function_same_name(judge: Judge, tmp_path: Path, x: Any) -> None
     )
 
 
-class Doubled(layers.Layer):
+class Doubled(layers.Layer):  # type: ignore[misc,name-defined]
     """The user's own layer that the golden files hold."""
 
     def build(self, shape: Any) -> None:

@@ -44,7 +44,7 @@ def test_float16_overflow(judge: Judge, tmp_path: Path) -> None:
     assert "1 become zero" in str(error)
 
 
-class Counter(layers.Layer):
+class Counter(layers.Layer):  # type: ignore[misc,name-defined]
     """A variable whose type the code of the reader has changed."""
 
     def __init__(self, dtype_of: str) -> None:

@@ -78,7 +78,7 @@ def test_weights_only_load_model(judge: Judge, golden: Any, tmp_path: Path, x: A
 
 
 def test_h5_subclassed(judge: Judge, tmp_path: Path, x: Any) -> None:
-    class Plain(keras.Model):
+    class Plain(keras.Model):  # type: ignore[misc]
         def __init__(self, units: int) -> None:
             super().__init__()
             self.d = layers.Dense(units)
@@ -136,7 +136,7 @@ def test_v3_path_missing(judge: Judge, tmp_path: Path, x: Any) -> None:
         judge.alone(bare, other, right=right, renames=renames)
 
 
-class Attributes(keras.Model):
+class Attributes(keras.Model):  # type: ignore[misc]
     """Two layers of different shapes, under attributes of one name or the other."""
 
     def __init__(self, prefix: str) -> None:
@@ -149,11 +149,11 @@ class Attributes(keras.Model):
         return getattr(self, f"{self.prefix}_last")(getattr(self, f"{self.prefix}_first")(x))
 
 
-class Old(layers.Dense):
+class Old(layers.Dense):  # type: ignore[misc,name-defined]
     """A layer's class before it was renamed."""
 
 
-class New(layers.Dense):
+class New(layers.Dense):  # type: ignore[misc,name-defined]
     """And after."""
 
 

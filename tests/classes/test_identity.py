@@ -86,7 +86,7 @@ def test_h5_topological_order(judge: Judge, golden: Any, tmp_path: Path, x: Any)
         other = keras.Sequential(
             [keras.Input((4,)), model.get_layer("query"), model.get_layer("key")]
         )
-        return case.right(other)
+        return bool(case.right(other))
 
     for model in kernels:
         judge.alone(case.path("_weights.h5"), model, right=by_name)
@@ -160,7 +160,7 @@ def test_bn_center_scale_flip(judge: Judge, tmp_path: Path) -> None:
     judge.alone(tmp_path / "m.keras", fresh(build, scale=False), instead="refused KG101")
 
 
-class ByKey(keras.Model):
+class ByKey(keras.Model):  # type: ignore[misc]
     """Sublayers in a dict."""
 
     def __init__(self, order: Sequence[str], named: bool = False) -> None:
@@ -191,7 +191,7 @@ def test_dict_container_order(judge: Judge, tmp_path: Path, x: Any) -> None:
     judge.alone(bare, other, right=right, instead="right KG104")
 
 
-class Affine(layers.Layer):
+class Affine(layers.Layer):  # type: ignore[misc,name-defined]
     """Two variables of one shape, made in either order."""
 
     def __init__(self, order: Sequence[str]) -> None:

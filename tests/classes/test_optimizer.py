@@ -156,7 +156,10 @@ def test_optimizer_unbuilt_skip(judge: Judge, tmp_path: Path, x: Any) -> None:
 
 def test_optimizer_count_mismatch(judge: Judge, tmp_path: Path, x: Any) -> None:
     path, bare = pair(trained(x), tmp_path, "m.weights.h5")
-    other = lambda: fresh(net, keras.optimizers.Adam(amsgrad=True), seed=9)  # noqa: E731
+
+    def other() -> Any:
+        return fresh(net, keras.optimizers.Adam(amsgrad=True), seed=9)
+
     judge.recorded(path, other())
     judge.alone(bare, other())
 
@@ -183,9 +186,8 @@ def test_optimizer_lr_decay_args(judge: Judge, golden: Any, tmp_path: Path) -> N
 
     def right(model: Any) -> bool:
         steps = int(np.array(model.optimizer.iterations))
-        return steps > 0 and np.isclose(
-            float(model.optimizer.learning_rate), 0.01 / (1 + 0.5 * steps)
-        )
+        rate = float(model.optimizer.learning_rate)
+        return steps > 0 and bool(np.isclose(rate, 0.01 / (1 + 0.5 * steps)))
 
     judge.alone(path, right=right)
     judge.alone(golden("decay").path(".h5"), right=lambda model: model.optimizer is not None)

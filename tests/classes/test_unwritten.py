@@ -19,7 +19,7 @@ pytestmark = [
 
 
 @keras.saving.register_keras_serializable("classes")
-class LateChildren(keras.Model):
+class LateChildren(keras.Model):  # type: ignore[misc]
     """Its `build` makes no child: only a call does, which a new process has not made."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -34,7 +34,7 @@ class LateChildren(keras.Model):
 
 
 @keras.saving.register_keras_serializable("classes")
-class LateChild(layers.Layer):
+class LateChild(layers.Layer):  # type: ignore[misc,name-defined]
     """The same in a layer."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class LateChild(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("classes")
-class Held(layers.Layer):
+class Held(layers.Layer):  # type: ignore[misc,name-defined]
     """Its sublayers lie where its kind says: an attribute of Layer's own, a set, nested lists."""
 
     def __init__(self, kind: str, **kwargs: Any) -> None:
@@ -115,7 +115,7 @@ def test_child_never_built(judge: Judge, tmp_path: Path, x: Any) -> None:
 
 
 def test_subclass_unbuilt(judge: Judge, tmp_path: Path, x: Any) -> None:
-    class Plain(keras.Model):
+    class Plain(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.d1, self.d2 = layers.Dense(5, activation="tanh"), layers.Dense(2)
@@ -168,7 +168,7 @@ def test_nested_list_in_layer_old_keras(judge: Judge, golden: Any, tmp_path: Pat
     judge.recorded(path, fresh(build, seed=9), right=right)
 
 
-class NestedLists(layers.Layer):
+class NestedLists(layers.Layer):  # type: ignore[misc,name-defined]
     """Sublayers in a list of lists, which Keras before 3.14 does not write."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -184,7 +184,7 @@ class NestedLists(layers.Layer):
         return self.blocks[1][0](self.blocks[0][1](self.blocks[0][0](x)))
 
 
-class NestedListsModel(keras.Model):
+class NestedListsModel(keras.Model):  # type: ignore[misc]
     """The same in a model, whose list of all layers holds the weights."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -557,7 +557,10 @@ def test_a_state_dict_is_planned_and_converted(
     import keras
     import numpy as np
 
-    state = {"head.weight": np.arange(6, dtype="f4").reshape(2, 3), "head.bias": np.ones(2, "f4")}
+    state: dict[str, Any] = {
+        "head.weight": np.arange(6, dtype="f4").reshape(2, 3),
+        "head.bias": np.ones(2, "f4"),
+    }
     np.savez(tmp_path / "net.npz", **state)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="head")])
     (tmp_path / "model.json").write_text(model.to_json())

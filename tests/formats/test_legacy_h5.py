@@ -295,7 +295,7 @@ def test_a_dataset_that_is_not_keras_own_is_ignored_and_said(
     before = np.asarray(model.layers[0].kernel)
     restored = kg.restore(tmp_path / name, model=model)
     assert np.array_equal(model.layers[0].kernel, before)
-    notes = [str(f.severity.value) for f in restored.report.plan.findings]
+    notes = [str(f.severity.value) for f in restored.report.findings]
     assert notes == ([] if name == "m.h5" and kind == "numbers" else ["info"])
     kg.inspect(tmp_path / name)
     kg.record(tmp_path / name, model)

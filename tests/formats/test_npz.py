@@ -13,8 +13,9 @@ import pytest
 import kerasguard as kg
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats import open_checkpoint
+from kerasguard.identity.renames import Renames
 
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "a/kernel": np.arange(6, dtype="float32").reshape(2, 3),
     "a/turned": np.asfortranarray(np.arange(6, dtype="int8").reshape(3, 2)),
     "a/foreign": np.arange(3, dtype=">f8"),
@@ -23,6 +24,10 @@ ARRAYS = {
     "a/flags": np.array([True, False]),
     "a/complex": np.array([1 + 2j], "complex64"),
 }
+
+
+def _saved(folder: Path, arrays: dict[str, Any]) -> None:
+    np.savez(folder / "m.npz", **arrays)
 
 
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
@@ -41,7 +46,7 @@ def test_every_array_comes_back_little_endian_and_in_c_order(tmp_path: Path, wri
 
 
 def test_a_flipped_bit_is_found_without_a_manifest(tmp_path: Path) -> None:
-    np.savez(tmp_path / "m.npz", **{"a/kernel": np.arange(100.0)})
+    _saved(tmp_path, {"a/kernel": np.arange(100.0)})
     content = bytearray((tmp_path / "m.npz").read_bytes())
     content[400] ^= 1
     (tmp_path / "m.npz").write_bytes(content)
@@ -59,13 +64,13 @@ def test_a_flipped_bit_is_found_without_a_manifest(tmp_path: Path) -> None:
 def test_what_is_no_array_of_numbers_is_refused(
     tmp_path: Path, array: np.ndarray, message: str
 ) -> None:
-    np.savez(tmp_path / "m.npz", **{"a/b": array})
+    _saved(tmp_path, {"a/b": array})
     with pytest.raises(CheckpointError, match=f"a/b: dtype .*{message}"):
         kg.inspect(tmp_path / "m.npz")
 
 
 def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "m.npz", **{"a/b": np.zeros(4, "float32")})
+    _saved(tmp_path, {"a/b": np.zeros(4, "float32")})
     content = (tmp_path / "m.npz").read_bytes()
     (tmp_path / "m.npz").write_bytes(content.replace(b"(4,)", b"(9,)"))
     with open_checkpoint(tmp_path / "m.npz") as checkpoint, pytest.raises(CorruptCheckpointError):
@@ -109,11 +114,12 @@ def test_names_with_dots_reach_renames_of_every_kind(tmp_path: Path) -> None:
     dotted = {v.path.replace("_", ".").replace("/", "."): v.numpy() for v in model.weights}
     assert set(dotted) >= {"enc.0.kernel"}
     np.savez(tmp_path / "dotted.npz", **dotted)
-    for renames in (
+    ways: tuple[Renames, ...] = (
         {"enc.0": "enc_0", "enc.1": "enc_1", "enc.2": "enc_2"},
         {re.compile(r"enc\.(\d)"): r"enc_\1"},
         lambda name: name.replace(".", "_"),
-    ):
+    )
+    for renames in ways:
         for source in (dotted, tmp_path / "dotted.npz"):
             other = build(4, 4, 2)
             kg.load(source, other, renames=renames)

@@ -212,5 +212,5 @@ def assert_weights(model: SavedModel, arrays: Path) -> None:
     assert sorted(_bits(model.read(r.key)) for r in records) == wanted, model.path
 
 
-def _bits(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:  # type: ignore[type-arg]
+def _bits(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
     return array.dtype.str, array.shape, array.tobytes()

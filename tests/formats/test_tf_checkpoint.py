@@ -460,7 +460,7 @@ def test_thousands_of_layers_are_described_in_order(tmp_path: Path, opened: Open
             for n in layers
         ),
     )
-    scalar = np.float32(0).reshape(())
+    scalar = np.zeros((), "float32")
     tensors = {
         f"layer_with_weights-{n - 1}/{v}/{VALUE}": scalar
         for n in layers

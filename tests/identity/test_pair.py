@@ -12,7 +12,7 @@ from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 def kernels(expected: Table, stored: Table, **options: dict[str, str]) -> dict[str, str]:
     """Names of the layers that were paired, expected to stored."""
-    pairing = pair(expected, stored, **options)  # type: ignore[arg-type]
+    pairing = pair(expected, stored, **options)
     found = by_name(pairing.tensors, expected, stored)
     return {
         a.removesuffix("/kernel"): b.removesuffix("/kernel")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from kerasguard.elements import Array
@@ -11,19 +14,20 @@ from kerasguard.layouts.origin import Origin
 from kerasguard.planning.operations import Step, spec_of
 from kerasguard.tensors import TensorSpec
 
+Floats = npt.NDArray[np.float64]
 RNG = np.random.default_rng(0)
 
 
 def converted(
     stored: Array, expected: tuple[int, ...], class_name: str, origin: Origin, ordering: str = ""
-) -> Array:
+) -> Any:
     """The stored kernel as the layer of today gets it."""
     spec = TensorSpec(expected, "float32")
     ways = kernel_layouts(class_name, "kernel", spec_of(stored), spec, origin)
     return Step("k", ("k",), ways[ordering]).apply([stored])  # type: ignore[index]
 
 
-def correlate(image: Array, kernel: Array) -> Array:
+def correlate(image: Floats, kernel: Floats) -> Floats:
     """What Keras 3 computes: (rows, columns, inputs) by (h, w, inputs, outputs), no padding."""
     h, w = kernel.shape[:2]
     rows, columns = image.shape[0] - h + 1, image.shape[1] - w + 1
@@ -35,7 +39,7 @@ def correlate(image: Array, kernel: Array) -> Array:
     )
 
 
-def convolve_theano(image: Array, kernel: Array) -> Array:
+def convolve_theano(image: Floats, kernel: Floats) -> Floats:
     """What Theano computed: (inputs, rows, columns) by (outputs, inputs, h, w), kernel turned."""
     _, _, h, w = kernel.shape
     rows, columns = image.shape[1] - h + 1, image.shape[2] - w + 1

@@ -49,7 +49,8 @@ def _full(layer: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     full = np.zeros((*sizes, CHANNELS, *places, FILTERS), "float32")
     for place in itertools.product(*map(range, places)):
         for where in _connected(layer, place):
-            full[(*where, slice(None), *place)] = rng.normal(size=(CHANNELS, FILTERS))
+            index: tuple[Any, ...] = (*where, slice(None), *place)
+            full[index] = rng.normal(size=(CHANNELS, FILTERS))
     return full
 
 
@@ -147,7 +148,7 @@ def test_a_file_with_keys_is_shown_with_the_dense_layer_of_today() -> None:
     row = np.arange(120, dtype="float32")
     kernel = Step("k", ("l/local/0",), first["l/local/0"]).apply([row])
     assert kernel.shape == (4, 6, 5)
-    assert sorted(kernel.ravel()) == list(row)
+    assert sorted(kernel.ravel().tolist()) == row.tolist()
 
 
 def test_a_file_whose_tensors_do_not_fit_the_config_stays_as_it_is() -> None:

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kerasguard.elements import Array
+
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.keras
 
 import kerasguard as kg  # noqa: E402
 from kerasguard.errors import ArgumentError, CorruptCheckpointError, RestoreError  # noqa: E402
 from kerasguard.loader.reading import Reading  # noqa: E402
-from kerasguard.models import assign  # noqa: E402
+from kerasguard.models import assign, variables  # noqa: E402
 
 
 @pytest.fixture
@@ -74,11 +76,18 @@ def test_damage_is_found_before_anything_is_assigned(model: Any, path: Path) -> 
 def test_no_two_tensors_are_held_at_a_time(
     model: Any, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, written, order = Reading.value, assign.variables.write, []
-    monkeypatch.setattr(Reading, "value", lambda *a: (order.append("read"), read(*a))[1])
-    monkeypatch.setattr(
-        assign.variables, "write", lambda *a: (order.append("write"), written(*a))[1]
-    )
+    read, written, order = Reading.value, variables.write, list[str]()
+
+    def value(reading: Reading, key: str) -> Array:
+        order.append("read")
+        return read(reading, key)
+
+    def write(variable: Any, array: Array) -> None:
+        order.append("write")
+        written(variable, array)
+
+    monkeypatch.setattr(Reading, "value", value)
+    monkeypatch.setattr(variables, "write", write)
     kg.load(path, model, memory="low", learning_rate="stored")
     start = order.index("write") - 1
     assert order[start:] == ["read", "write"] * order.count("write")
@@ -87,7 +96,7 @@ def test_no_two_tensors_are_held_at_a_time(
 def _change_while_assigning(monkeypatch: pytest.MonkeyPatch, path: Path, after: int) -> None:
     """Somebody writes to the file once `after` variables are assigned."""
     extents = [r.extent for r in kg.inspect(path).table.tensors.values() if r.extent is not None]
-    written, count = assign.variables.write, []
+    written, count = variables.write, list[int]()
 
     def write(*args: Any) -> None:
         written(*args)
@@ -98,7 +107,7 @@ def _change_while_assigning(monkeypatch: pytest.MonkeyPatch, path: Path, after: 
                     file.seek(extent.offset)
                     file.write(bytes([0x7F] * extent.length))
 
-    monkeypatch.setattr(assign.variables, "write", write)
+    monkeypatch.setattr(variables, "write", write)
 
 
 def test_what_changed_between_the_passes_is_never_assigned(
@@ -133,4 +142,4 @@ def test_where_the_old_values_were_not_kept_the_error_says_what_the_model_holds(
 
 def test_anything_else_is_refused(path: Path) -> None:
     with pytest.raises(ArgumentError, match="'full', 'low'"):
-        kg.load(path, memory="lo")
+        kg.load(path, memory="lo")  # type: ignore[arg-type]

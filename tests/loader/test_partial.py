@@ -97,6 +97,7 @@ def test_all_but_the_new_head_is_loaded(made: Make, kind: str, tmp_path: Path) -
     path, before = saved(old, tmp_path, kind), values(new)
     report = kg.restore(path, new, skip=["head"]).report
     judged(new, before, {v.path: v.numpy() for v in old.variables if "head" not in v.path})
+    assert report.plan is not None
     assert report.plan.skipped == ("head/kernel", "head/bias")
     assert "skipped: head/kernel, head/bias" in str(report)
     assert told(report) == []
@@ -114,7 +115,9 @@ def test_a_block_that_is_new_keeps_its_values(kind: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", SOME)
 def test_a_backbone_out_of_the_whole_models_file_and_the_reverse(kind: str, tmp_path: Path) -> None:
     whole, part = filled(nested(7), 1), filled(backbone(), 2)
-    options = {"only": ["**"]} if kind == "export" else {}  # which tells of no model inside
+    options: dict[str, Any] = (
+        {"only": ["**"]} if kind == "export" else {}
+    )  # which tells of no model inside
     report = kg.restore(saved(whole, tmp_path, kind), part, **options).report
     wanted = {v.path: v.numpy() for v in whole.variables if "head" not in v.path}
     judged(part, values(part), wanted)
@@ -137,8 +140,9 @@ def test_a_pattern_without_a_match_is_an_error_with_the_nearest_name(tmp_path: P
         ("only", "backbone/*/weight", "only='backbone/\\*/weight'"),
         ("only", "*/conv/krenel", "it has 'backbone', 'head'"),
     ):
+        wrong: dict[str, Any] = {option: ["head", pattern]}
         with pytest.raises(ArgumentError, match=message):
-            kg.load(path, new, **{option: ["head", pattern]})
+            kg.load(path, new, **wrong)
     judged(new, before, {})
 
 
@@ -165,7 +169,7 @@ def test_a_pattern_without_a_match_is_an_error_with_the_nearest_name(tmp_path: P
 )
 @pytest.mark.parametrize("kind", [".keras", ".h5"])
 def test_patterns_stay_inside_a_level_unless_they_say_otherwise(
-    options: dict[str, list[str]], loaded: set[str], kind: str, tmp_path: Path
+    options: dict[str, Any], loaded: set[str], kind: str, tmp_path: Path
 ) -> None:
     old, new = filled(nested(), 1), filled(nested(), 2)
     path, before = saved(old, tmp_path, kind), values(new)
@@ -247,7 +251,7 @@ def test_state_of_what_is_loaded_comes_along_and_of_what_is_skipped_stays(
     new.fit(np.ones((2, 5, 5, 2)), np.ones((2, 3)), verbose=0)
 
 
-class Tied(keras.layers.Layer):
+class Tied(keras.layers.Layer):  # type: ignore[misc,name-defined]
     """A layer with a bias of its own that uses another's kernel."""
 
     def __init__(self, source: Any, **options: Any) -> None:

@@ -44,6 +44,9 @@ class Channel:
             self.store.changed.wait_for(lambda: key in self.store.texts, seconds)
             return self.store.texts.get(key)
 
+    def abort(self, reason: str) -> None:
+        raise AssertionError(reason)  # no test here has a worker that stops
+
     def drop(self, key: str) -> None:
         with self.store.changed:
             del self.store.texts[key]

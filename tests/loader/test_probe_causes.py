@@ -28,7 +28,7 @@ def older_hard_sigmoid(x: Any) -> Any:
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
-class Normalization(layers.Normalization):  # type: ignore[misc]
+class Normalization(layers.Normalization):  # type: ignore[misc,name-defined]
     """Loads its mean and variance and goes on with what it had computed of the ones before."""
 
     def finalize_state(self) -> None:

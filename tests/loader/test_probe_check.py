@@ -79,7 +79,7 @@ def test_inputs_fit_what_consumes_them() -> None:
         "shape": [2, 16], "dtype": "float32", "low": 0.0, "high": 7.0, "whole": True,
     }  # fmt: skip
     assert kept["probe/output/0"].shape == (2, 4)
-    assert np.ptp(kept["probe/output/0"]) > 0
+    assert len(np.unique(kept["probe/output/0"])) > 1
 
 
 def test_a_sequential_and_what_it_embeds_can_be_probed() -> None:
@@ -92,7 +92,7 @@ def test_a_sequential_and_what_it_embeds_can_be_probed() -> None:
 
 def test_a_probe_changes_neither_seeds_nor_states() -> None:
     @keras.saving.register_keras_serializable("kerasguard_tests")
-    class Noisy(layers.Layer):  # type: ignore[misc]
+    class Noisy(layers.Layer):  # type: ignore[misc,name-defined]
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(**kwargs)
             self.seed_generator = keras.random.SeedGenerator(3)
@@ -128,7 +128,7 @@ def test_a_model_that_never_does_the_same_gets_no_probe(tmp_path: Path) -> None:
 
 def test_an_input_of_ones_own_is_kept(tmp_path: Path) -> None:
     @keras.saving.register_keras_serializable("kerasguard_tests")
-    class Named(keras.Model):  # type: ignore[misc]
+    class Named(keras.Model):  # type: ignore[misc,name-defined]
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(**kwargs)
             self.head = layers.Dense(1)

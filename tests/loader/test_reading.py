@@ -13,6 +13,7 @@ from format_files import hdf5
 import kerasguard as kg
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.loader.reading import Reading
+from kerasguard.tensors import Table
 
 LARGE = 6_000_000
 
@@ -76,9 +77,13 @@ def test_a_dry_run_keeps_no_tensor(path: Path, monkeypatch: pytest.MonkeyPatch) 
     kg.record(path, model)
     kept: list[bool] = []
     finish = Reading.finish
-    monkeypatch.setattr(
-        Reading, "finish", lambda self: (finish(self), kept.append(bool(self._values)))[0]
-    )
+
+    def finished(reading: Reading) -> Table:
+        table = finish(reading)
+        kept.append(bool(reading._values))
+        return table
+
+    monkeypatch.setattr(Reading, "finish", finished)
     assert kg.plan(path, model).total
     kg.load(path, model)
     assert kept == [False, True]

@@ -21,7 +21,9 @@ LENGTHS = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size
 def cut(layer: str, lengths: list[list[int]]) -> tuple[Table, dict[str, np.ndarray], list[str]]:
     """A layer's tensors, each in parts of such lengths: the table, the parts, the whole digests."""
     generator = np.random.default_rng(len(lengths))
-    records, arrays, wholes = [], {}, []
+    records: list[TensorRecord] = []
+    arrays: dict[str, np.ndarray] = {}
+    wholes: list[str] = []
     for number, parts in enumerate(lengths):
         values = [generator.normal(size=(n, 2)).astype("float32") for n in parts]
         whole = digest(np.concatenate(values))

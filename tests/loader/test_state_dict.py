@@ -16,7 +16,7 @@ from kerasguard.errors import ArgumentError, CheckpointError, UnrepairableError
 
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.keras
-L = keras.layers if keras else None
+L = keras.layers
 State = dict[str, Any]
 CONV = {"padding": "same", "use_bias": False}
 NORM = {"epsilon": 1e-5}
@@ -518,7 +518,7 @@ def test_a_state_dict_becomes_a_keras_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(config.get_layer("b").kernel, state["b.weight"].T)
 
 
-def _behind(*layers: Any, shape: tuple[int, ...] = (6, 6, 3)) -> Any:
+def _behind(*layers: Any, shape: tuple[int | None, ...] = (6, 6, 3)) -> Any:
     x = inputs = keras.Input(shape)
     for layer in layers:
         x = layer(x)

@@ -31,7 +31,8 @@ def stored(
 
 def closed(architecture: dict[str, Any], table: Table) -> list[int | None]:
     changed, _ = with_sizes(architecture, table)
-    return changed["config"]["layers"][0]["config"]["batch_input_shape"]
+    shape: list[int | None] = changed["config"]["layers"][0]["config"]["batch_input_shape"]
+    return shape
 
 
 def test_an_open_input_gets_the_size_of_the_stored_mean() -> None:

@@ -27,7 +27,11 @@ WRITERS = ["tf1.12.3", "tf2.0.4", "tf2.3.4", "tf2.8.4", "tf2.15.1-python3.10", "
 NOT_STORED = {"def_default"}
 
 K: Any = None
-np_, tf, keras, os, T = np, None, None, None, None
+np_, tf, keras, os, T = np, K, K, K, K
+# Annotated alone, a name has no value.
+scale: Any
+my_norm: Any
+l2_normalize: Any
 
 
 def stored(function: Any) -> list[Any]:
@@ -315,7 +319,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "compile": (lambda x: compile("1", "", "eval"), "global name compile"),
     "type": (lambda x: type(x)(x), "global name type"),
     "the class of the input": (lambda x: x.__class__.__mro__[1], "__class__"),
-    "subclasses of object": (lambda x: ().__class__.__base__.__subclasses__(), "__class__"),
+    "subclasses of object": (lambda x: ().__class__.__base__.__subclasses__(), "__class__"),  # type: ignore[union-attr]
     "the dict of the input": (lambda x: x.__dict__, "__dict__"),
     "the globals of a function": (lambda x: K.mean.__globals__, "no value|result"),
     "builtins of a module": (lambda x: K.__builtins__["eval"]("1"), "index|function"),

@@ -16,7 +16,7 @@ KERAS1 = {"keras": "1.2.2", "backend": "tensorflow", "config": "legacy"}
 
 
 def test_layers_of_keras_1_that_do_not_tell_their_axes_have_those_of_the_others() -> None:
-    padding = {"class_name": "ZeroPadding2D", "config": {"name": "pad", "padding": [1, 1]}}
+    padding: Json = {"class_name": "ZeroPadding2D", "config": {"name": "pad", "padding": [1, 1]}}
     padding["config"] |= {"batch_input_shape": [None, 3, 6, 6]}
     convolution: Json = {"name": "conv", "nb_filter": 2, "nb_row": 3, "nb_col": 3}
     convolution |= {"border_mode": "valid", "dim_ordering": "th"}
@@ -134,7 +134,8 @@ def test_a_transposed_convolution_of_theano_is_cut_behind_half_a_kernel(
     model.set_weights([np.ones((*[3] * rank, 1, 1))])
     x = np.random.default_rng(0).random((1, *[size] * rank, 1)).astype("float32")
     whole = np.asarray(model.get_layer("layer")(x))
-    cut = whole[(slice(None), *[slice(1, None)] * rank)]
+    inner = (slice(None), *[slice(1, None)] * rank)
+    cut = whole[inner]
     np.testing.assert_allclose(model(x), cut, rtol=1e-5)
     assert model.output_shape == (None, *[2 * size] * rank, 1)
 

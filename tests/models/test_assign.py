@@ -104,7 +104,7 @@ def _kind(record: Any) -> Any:
 
 
 def test_a_layer_that_fails_to_load_itself_leaves_everything_as_it_was() -> None:
-    class Fragile(layers.Layer):
+    class Fragile(layers.Layer):  # type: ignore[misc,name-defined]
         def build(self, shape: tuple[int, ...]) -> None:
             self.w = self.add_weight(shape=(2,), name="w", initializer="ones")
             self.notes = ["old"]
@@ -132,7 +132,7 @@ def test_a_layer_that_fails_to_load_itself_leaves_everything_as_it_was() -> None
 def test_a_layer_that_loads_itself_gets_what_keras_would_give_it() -> None:
     seen: dict[str, Any] = {}
 
-    class Curious(layers.Layer):
+    class Curious(layers.Layer):  # type: ignore[misc,name-defined]
         def build(self, shape: tuple[int, ...]) -> None:
             self.a = self.add_weight(shape=(2,), name="a")
             self.b = self.add_weight(shape=(3,), name="b")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.keras
 layers = keras.layers
 
 
-class Nested(keras.Model):  # type: ignore[misc]  # Keras has no types
+class Nested(keras.Model):  # type: ignore[misc,name-defined]  # Keras has no types
     def __init__(self) -> None:
         super().__init__()
         self.rows = [[layers.Dense(3), layers.Dense(3)], [layers.Dense(3)]]

@@ -55,7 +55,7 @@ def test_objects_of_keras_3_are_told_apart() -> None:
 
 
 def test_a_class_of_the_users_own_is_foreign() -> None:
-    class Mine(keras.layers.Dense):  # type: ignore[misc]
+    class Mine(keras.layers.Dense):  # type: ignore[misc,name-defined]
         pass
 
     assert kerases.is_foreign(Mine(1))

@@ -142,7 +142,7 @@ def uncounted(value: Any) -> Any:
 
 
 def test_a_model_without_a_usable_config_has_no_architecture() -> None:
-    class Opaque(keras.Model):
+    class Opaque(keras.Model):  # type: ignore[misc,name-defined]
         def __init__(self, thing: object) -> None:
             super().__init__()
             self.thing = thing

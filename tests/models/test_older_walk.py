@@ -21,7 +21,7 @@ pytestmark = MARKS
 layers = keras.layers
 
 
-class Heads(keras.Model):
+class Heads(keras.Model):  # type: ignore[misc,name-defined]
     """Layers in an attribute and in two dicts, one before and one behind `layers` by name."""
 
     def __init__(self, *held: str) -> None:

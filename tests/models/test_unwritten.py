@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ layers = keras.layers
 
 
 @keras.saving.register_keras_serializable("kerasguard_tests")
-class Hiding(layers.Layer):  # type: ignore[misc]
+class Hiding(layers.Layer):  # type: ignore[misc,name-defined]
     """Layers where Keras' saving does not look: in `_layers`, in a set, in a plain object."""
 
     def __init__(self, where: str = "private", **kwargs: Any) -> None:
@@ -34,12 +35,15 @@ class Hiding(layers.Layer):  # type: ignore[misc]
         if where == "private":
             self._layers = inner
         elif where == "set":
-            self.inner = set(inner)
+            self.inner: Any = set(inner)
         else:
             self.inner = Box(inner)
 
     def listed(self) -> list[Any]:
-        found = {"private": lambda: self._layers, "set": lambda: self.inner}
+        found: dict[str, Callable[[], Any]] = {
+            "private": lambda: self._layers,
+            "set": lambda: self.inner,
+        }
         inner = found.get(self.where, lambda: self.inner.things)()
         return sorted(inner, key=lambda layer: (layer.name != "one", len(layer.name), layer.name))
 
@@ -170,8 +174,8 @@ def test_seeds_metrics_and_states_go_on_where_they_were(tmp_path: Path) -> None:
     pairs = list(zip(again.metrics_variables, model.metrics_variables, strict=True))
     assert len(pairs) == 8
     assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
-    seeds = [np.asarray(m.layers[1].seed_generator.state) for m in (model, again)]
-    assert np.array_equal(*seeds)
+    one, other = (np.asarray(m.layers[1].seed_generator.state) for m in (model, again))
+    assert np.array_equal(one, other)
     assert model.train_on_batch(x, y) == again.train_on_batch(x, y)
 
 

@@ -64,5 +64,5 @@ def _looks_like(pair: Pair, net: Net) -> bool:
     net = replace(net, drift=pair.built.drift, optimizer=pair.built.optimizer)
     before = {layer.name for layer in pair.saved.layers}
     new = [{layer.name for layer in x.layers} - before - {""} for x in (net, pair.built)]
-    tables = [told(laid_out(x).table, pair.view) for x in (net, pair.built)]
-    return only_renamed(*tables, new, pair.view)
+    saved, built = (told(laid_out(x).table, pair.view) for x in (net, pair.built))
+    return only_renamed(saved, built, new, pair.view)

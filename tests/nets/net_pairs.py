@@ -180,7 +180,8 @@ def _followed(pair: Pair) -> dict[str, str]:
     """Saved key of every weight of the net that is built, where it has one, edit by edit."""
     ends = [laid_out(net) for net in (pair.saved, pair.built)]
     given = [{layer.name for layer in net.layers} - {""} for net in (pair.saved, pair.built)]
-    if only_renamed(*(told(x.table, pair.view) for x in ends), given, pair.view):
+    saved, built = (told(x.table, pair.view) for x in ends)
+    if only_renamed(saved, built, given, pair.view):
         old, new = ({_shown(x, k, pair.view): k for k in _weights(x)} for x in ends)
         return {new[key]: old[key] for key in new}
     first = {layer.uid: layer.name for layer in pair.saved.layers}

@@ -9,7 +9,7 @@ Every layer has a `uid`, which the tables do not show: it says who is who after 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -378,7 +378,7 @@ def _attention(c: dict[str, Any], x: Shape) -> tuple[Variables, Shape]:
     return found, x
 
 
-_MAKERS: dict[str, Any] = {
+_MAKERS: dict[str, Callable[[dict[str, Any], Shape], tuple[Variables, Shape]]] = {
     "Dense": _dense,
     "Conv1D": _conv,
     "Conv2D": _conv,

@@ -72,7 +72,7 @@ def test_what_is_saved_is_what_the_model_held_when_it_was_asked_to(
 def test_fit_goes_on_and_its_end_waits(gate: threading.Event, tmp_path: Path) -> None:
     seen: list[bool] = []
 
-    class Look(keras.callbacks.Callback):  # type: ignore[misc]
+    class Look(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             seen.append((tmp_path / "01.keras").exists())
             gate.set()
@@ -150,7 +150,7 @@ def test_an_observer_is_told_in_the_training_thread(tmp_path: Path) -> None:
     assert told == [("m.keras", threading.main_thread())]
 
 
-class Own(keras.layers.Dense):  # type: ignore[misc]
+class Own(keras.layers.Dense):  # type: ignore[misc,name-defined]
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
 

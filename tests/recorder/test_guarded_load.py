@@ -81,7 +81,12 @@ def test_each_way_to_load_is_verified_once_and_refuses_what_was_damaged(
     saved: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, seen, check = new_model(), list[Path](), guarded_load.check
-    monkeypatch.setattr(guarded_load, "check", lambda path: seen.append(path) or check(path))
+
+    def checked(path: Path) -> Any:
+        seen.append(path)
+        return check(path)
+
+    monkeypatch.setattr(guarded_load, "check", checked)
     with kg.patched(loads=True):
         LOADS[way](model, saved)
         assert len(seen) == 1

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,7 @@ def count_kills(kind: str, folder: Path, kills: int) -> dict[str, int]:
         moment = generator.uniform(0, duration)
         # Every other kill waits for the commit, which is a small part of a save.
         eager = count["inside"] % 2 == 1
-        run(
-            save, killer=at_commit(path, moment / 50) if eager else (lambda m=moment: time.sleep(m))
-        )
+        run(save, killer=at_commit(path, moment / 50) if eager else partial(time.sleep, moment))
         inside = any(folder.glob(".*.kg-*"))
         count["inside" if inside else "late"] += 1
         found = pair(path)

@@ -263,7 +263,7 @@ def test_signature_name_and_documentation_stay(model: keras.Model) -> None:
         assert now.__qualname__ == then.__qualname__
 
 
-class Overriding(keras.Model):
+class Overriding(keras.Model):  # type: ignore[misc]
     """A subclass with a save of its own, as users write them."""
 
     def __init__(self) -> None:
@@ -273,7 +273,7 @@ class Overriding(keras.Model):
     def call(self, inputs: Any) -> Any:
         return self.inner(inputs)
 
-    def save(self, folder: Path, note: str = "") -> str:  # type: ignore[override]
+    def save(self, folder: Path, note: str = "") -> str:
         folder.mkdir()
         super().save(folder / "model.keras")
         (folder / "note.txt").write_text(note)
@@ -363,8 +363,13 @@ def test_the_overwrite_prompt_asks_once_about_the_path_that_was_given(
     method = "save_weights" if "weights" in name else "save"
     getattr(model, method)(path)
     before = path.stat().st_ino
-    asked = []
-    monkeypatch.setattr(builtins, "input", lambda text: asked.append(text) or answer)
+    asked: list[str] = []
+
+    def asking(text: str) -> str:
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr(builtins, "input", asking)
     with kg.patched():
         getattr(model, method)(path, overwrite=False)
     assert asked == [f"[WARNING] {path} already exists - overwrite? [y/n]"]
@@ -533,7 +538,7 @@ def test_threads_may_patch_and_save_at_once(tmp_path: Path, model: keras.Model) 
 
 
 def test_a_save_inside_a_save_is_part_of_it(tmp_path: Path, spy: Spy) -> None:
-    class Nested(keras.layers.Dense):
+    class Nested(keras.layers.Dense):  # type: ignore[misc]
         def save_own_variables(self, store: Any) -> None:
             super().save_own_variables(store)
             keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def model() -> Any:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """This process is worker 1 of two; the chief tells what is put here."""
     texts: dict[str, str] = {}
 

@@ -33,7 +33,8 @@ def told(path: Path, model: Any, code: str = "KG107") -> list[str]:
 @pytest.fixture(params=["m.keras", "m.weights.h5"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A model with an activation of its own; the weights alone with a manifest."""
-    model, place = model_of(layers.Activation("tanh", name="bend")), tmp_path / request.param
+    model = model_of(layers.Activation("tanh", name="bend"))
+    place: Path = tmp_path / request.param
     if place.name.endswith("h5"):
         model.save_weights(place)
         kg.record(place, model)
@@ -58,7 +59,7 @@ def test_layers_without_weights_that_came_or_went_are_told(path: Path) -> None:
 
 
 def test_no_inner_layer_of_a_class_of_ones_own_is_taken_for_a_new_one(tmp_path: Path) -> None:
-    class Block(layers.Layer):  # type: ignore[misc]
+    class Block(layers.Layer):  # type: ignore[misc,name-defined]
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(**kwargs)
             self.dense, self.bend = layers.Dense(4), layers.Activation("tanh")

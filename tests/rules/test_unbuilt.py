@@ -17,7 +17,7 @@ L = keras.layers
 pytestmark = pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")
 
 
-class Partly(keras.Model):  # type: ignore[misc]
+class Partly(keras.Model):  # type: ignore[misc,name-defined]
     """A part of it is only called where somebody asks for it."""
 
     def __init__(self) -> None:

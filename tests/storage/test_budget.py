@@ -37,7 +37,7 @@ def block(entries: list[tuple[int, bytes, bytes]]) -> bytes:
     """A block of a table: (shared, own, value) each, with its trailer."""
     data = b"".join(varint(s) + varint(len(k)) + varint(len(v)) + k + v for s, k, v in entries)
     data += (0).to_bytes(4, "little") + (1).to_bytes(4, "little") + b"\0"
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
     return data + masked.to_bytes(4, "little")
 
@@ -166,7 +166,7 @@ def large_manifest(path: Path) -> Path:
 
 def wide_config(path: Path) -> Path:
     """As a file of 3 MiB may have it once in a model's life."""
-    notes = [[] for _ in range(400_000)]
+    notes: list[list[str]] = [[] for _ in range(400_000)]
     config = {"class_name": "Sequential", "config": {"layers": [], "notes": notes}}
     inner = path.with_name("inner.h5")
     with h5py.File(inner, "w") as file:

@@ -183,7 +183,7 @@ def test_an_open_file_is_read_from_its_start_and_left_where_it_was(recorded: Pat
         assert kg.inspect(file).table.tensors.keys() == ARRAYS.keys()
         assert file.tell() == 11
     with pytest.raises(ArgumentError, match="open it with mode 'rb'"):
-        kg.inspect(io.StringIO("x" * 100))
+        kg.inspect(io.StringIO("x" * 100))  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="is no path"):
         kg.inspect(b"w.safetensors")
     with pytest.raises(kg.KerasguardError, match=r"^bytes in memory: not a checkpoint"):

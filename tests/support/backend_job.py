@@ -15,6 +15,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,9 @@ def _crossing(before: Path | None) -> Iterator[tuple[str, Callable[[], None]]]:
     for suffix in FORMATS:
         for recorded in ("recorded", "alone"):
             path = before / f"{recorded}{suffix}"
-            yield f"{path.parent.name} {path.name} into a model", lambda p=path: _into(p)
+            yield f"{path.parent.name} {path.name} into a model", partial(_into, path)
             if "weights" not in suffix or recorded == "recorded":
-                yield f"{path.parent.name} {path.name} whole", lambda p=path: _whole(p)
+                yield f"{path.parent.name} {path.name} whole", partial(_whole, path)
     yield f"{before.name} verified", lambda: _verified(before)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -85,8 +86,8 @@ def _operators() -> Iterator[tuple[str, Graph, Graph]]:
     for name, apply in constants.items():
         yield (
             f"constant of {name}",
-            lambda x, apply=apply: apply(L.Dense(4)(x), 2.5),
-            lambda x, apply=apply: apply(L.Dense(4)(x), 3.5),
+            partial(lambda apply, x: apply(L.Dense(4)(x), 2.5), apply),
+            partial(lambda apply, x: apply(L.Dense(4)(x), 3.5), apply),
         )
     sides: dict[str, Callable[[Any, Any], Any]] = {
         "subtract": lambda a, b: a - b,
@@ -96,12 +97,12 @@ def _operators() -> Iterator[tuple[str, Graph, Graph]]:
         "stack": lambda a, b: ops.stack([a, b], 1),
     }
     for name, both in sides.items():
-        yield f"sides of {name}", _two(both), _two(lambda a, b, both=both: both(b, a))
+        yield f"sides of {name}", _two(both), _two(partial(lambda both, a, b: both(b, a), both))
     for name in ("multiply", "add"):
         yield (
             f"{name} of an operand to itself",
-            _two(lambda a, b, name=name: getattr(ops, name)(a, b)),
-            _two(lambda a, b, name=name: getattr(ops, name)(a, a) + 0.0 * b),
+            _two(partial(lambda name, a, b: getattr(ops, name)(a, b), name)),
+            _two(partial(lambda name, a, b: getattr(ops, name)(a, a) + 0.0 * b, name)),
         )
 
 
@@ -124,8 +125,8 @@ def _indices() -> Iterator[tuple[str, Graph, Graph]]:
     for before, after in keys:
         yield (
             f"index {before} -> {after}",
-            lambda x, key=before: L.Dense(4)(x)[key],
-            lambda x, key=after: L.Dense(4)(x)[key],
+            partial(lambda key, x: L.Dense(4)(x)[key], before),
+            partial(lambda key, x: L.Dense(4)(x)[key], after),
         )
     yield (
         "take",
@@ -258,8 +259,8 @@ def _flags() -> Iterator[tuple[str, Graph, Graph]]:
     ):
         yield (
             f"training=True on {name} dropped",
-            lambda x, kind=kind: kind()(L.Dense(4)(x), training=True),
-            lambda x, kind=kind: kind()(L.Dense(4)(x)),
+            partial(lambda kind, x: kind()(L.Dense(4)(x), training=True), kind),
+            partial(lambda kind, x: kind()(L.Dense(4)(x)), kind),
         )
     yield (
         "training=False on batch statistics dropped",
@@ -293,8 +294,8 @@ def _states() -> Iterator[tuple[str, Graph, Graph]]:
     for one, other in ((1, 2), (2, 1)):
         yield (
             f"state {one} of an LSTM -> {other}",
-            lambda x, i=one: L.Dense(2)(L.LSTM(4, return_state=True)(x)[i]),
-            lambda x, i=other: L.Dense(2)(L.LSTM(4, return_state=True)(x)[i]),
+            partial(lambda i, x: L.Dense(2)(L.LSTM(4, return_state=True)(x)[i]), one),
+            partial(lambda i, x: L.Dense(2)(L.LSTM(4, return_state=True)(x)[i]), other),
         )
     yield (
         "output of a GRU -> its state, of a sequence",
@@ -342,18 +343,18 @@ def _nested() -> Iterator[tuple[str, Graph, Graph]]:
     for name, (before, after) in bodies.items():
         yield (
             f"{name} in a model inside",
-            lambda x, f=before: inner(f)(x),
-            lambda x, f=after: inner(f)(x),
+            partial(lambda f, x: inner(f)(x), before),
+            partial(lambda f, x: inner(f)(x), after),
         )
         yield (
             f"{name} in a model inside a TimeDistributed",
-            lambda x, f=before: L.TimeDistributed(inner(f, (8,)))(x),
-            lambda x, f=after: L.TimeDistributed(inner(f, (8,)))(x),
+            partial(lambda f, x: L.TimeDistributed(inner(f, (8,)))(x), before),
+            partial(lambda f, x: L.TimeDistributed(inner(f, (8,)))(x), after),
         )
         yield (
             f"{name} in a model inside a Sequential",
-            lambda x, f=before: keras.Sequential([keras.Input(INPUT), inner(f)])(x),
-            lambda x, f=after: keras.Sequential([keras.Input(INPUT), inner(f)])(x),
+            partial(lambda f, x: keras.Sequential([keras.Input(INPUT), inner(f)])(x), before),
+            partial(lambda f, x: keras.Sequential([keras.Input(INPUT), inner(f)])(x), after),
         )
 
     def shared(wire: Callable[[Any, Any], Any]) -> Graph:
@@ -456,7 +457,7 @@ class Weights(keras.layers.Layer):  # type: ignore[misc]
             for name in self.order
         }
         if self.kind == "list":
-            self.ws = [made["a"], made["b"]]
+            self.ws: Any = [made["a"], made["b"]]
         elif self.kind == "dict":
             self.ws = {"a": made["a"], "b": made["b"]}
         else:
@@ -553,16 +554,16 @@ def _objects() -> Iterator[Edit]:
     for named in (False, True):
         yield Edit(
             f"order of a list of layers, {'' if named else 'un'}named",
-            called(lambda named=named: Blocks((0, 1, 2), named=named)),
-            called(lambda named=named: Blocks((1, 0, 2), named=named)),
+            called(partial(Blocks, (0, 1, 2), named=named)),
+            called(partial(Blocks, (1, 0, 2), named=named)),
             repaired=not named,
             whole=False,
         )
     for kind in ("list", "tuple", "dict", "nested"):
         yield Edit(
             f"order of a {kind} of layers that attributes hold",
-            called(lambda kind=kind: Aliased(("first", "second"), kind)),
-            called(lambda kind=kind: Aliased(("second", "first"), kind)),
+            called(partial(Aliased, ("first", "second"), kind)),
+            called(partial(Aliased, ("second", "first"), kind)),
             whole=False,
         )
     yield Edit(
@@ -575,8 +576,8 @@ def _objects() -> Iterator[Edit]:
         for names in ("", "named"):
             yield Edit(
                 f"order of {names or 'unnamed'} variables under {kind or 'attributes'}",
-                graph(lambda x, k=kind, n=names: Weights(("a", "b"), k, n)(x)),
-                graph(lambda x, k=kind, n=names: Weights(("b", "a"), k, n)(x)),
+                graph(partial(lambda k, n, x: Weights(("a", "b"), k, n)(x), kind, names)),
+                graph(partial(lambda k, n, x: Weights(("b", "a"), k, n)(x), kind, names)),
                 repaired=True,
             )
     arguments: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
@@ -587,12 +588,12 @@ def _objects() -> Iterator[Edit]:
         "an array": ((double, np.float32(2.0)), (double, np.float32(3.0))),
     }
     for name, (before, after) in arguments.items():
-        for kind in (Applied, Forgetful):
+        for cls in (Applied, Forgetful):
             yield Edit(
-                f"{name} that {kind.__name__} is given",
-                graph(lambda x, kind=kind, given=before: kind(*given)(x)),
-                graph(lambda x, kind=kind, given=after: kind(*given)(x)),
-                whole=kind is Forgetful,
+                f"{name} that {cls.__name__} is given",
+                graph(partial(lambda cls, given, x: cls(*given)(x), cls, before)),
+                graph(partial(lambda cls, given, x: cls(*given)(x), cls, after)),
+                whole=cls is Forgetful,
             )
     yield Edit(
         "an activation that is a function for a lambda",
@@ -611,20 +612,20 @@ def _objects() -> Iterator[Edit]:
         "function": lambda: Scaled(2.0, triple),
         "policy": lambda: Scaled(2.0, double, dtype="mixed_bfloat16"),
     }
-    for name, after in models.items():
-        before = called(lambda: Scaled(2.0, double))
-        yield Edit(f"{name} that the model is given", before, called(after), whole=False)
+    for name, changed in models.items():
+        start = called(lambda: Scaled(2.0, double))
+        yield Edit(f"{name} that the model is given", start, called(changed), whole=False)
     bodies: dict[str, tuple[Graph, Graph]] = {
         "constant": (lambda x: L.Dense(4)(x) * 2.5, lambda x: L.Dense(4)(x) * 3.5),
         "index": (lambda x: L.Dense(4)(x)[..., 0], lambda x: L.Dense(4)(x)[..., 1]),
         "function": (lambda x: ops.sin(L.Dense(4)(x)), lambda x: ops.cos(L.Dense(4)(x))),
         "sides": (_two(lambda a, b: a - b), _two(lambda a, b: b - a)),
     }
-    for name, (before, after) in bodies.items():
+    for name, (first, second) in bodies.items():
         yield Edit(
             f"{name} in a graph under an attribute",
-            called(lambda f=before: Holder(f)),
-            called(lambda f=after: Holder(f)),
+            called(partial(Holder, first)),
+            called(partial(Holder, second)),
             whole=False,
         )
 

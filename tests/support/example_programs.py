@@ -34,7 +34,7 @@ def tokens(*shape: int, below: int = 20) -> np.ndarray:
     return np.random.default_rng(7).integers(1, below, shape).astype("int32")
 
 
-def registered(cls: type) -> type:
+def registered(cls: type) -> Any:
     """A class that loads by its name."""
     return keras.saving.register_keras_serializable("examples")(cls)
 
@@ -223,7 +223,7 @@ def vision_transformer() -> tuple[Any, Any]:
 
 
 @registered
-class PatchEncoder(L.Layer):
+class PatchEncoder(L.Layer):  # type: ignore[misc,name-defined]
     """Of the vision transformer."""
 
     def __init__(self, patches: int, width: int, **rest: Any) -> None:
@@ -241,7 +241,7 @@ class PatchEncoder(L.Layer):
 
 
 @registered
-class TransformerBlock(L.Layer):
+class TransformerBlock(L.Layer):  # type: ignore[misc,name-defined]
     """Attention and a feed-forward part in a Sequential, as in text_classification."""
 
     def __init__(self, width: int, heads: int, **rest: Any) -> None:
@@ -261,7 +261,7 @@ class TransformerBlock(L.Layer):
 
 
 @registered
-class TokenAndPosition(L.Layer):
+class TokenAndPosition(L.Layer):  # type: ignore[misc,name-defined]
     """Two embeddings whose attributes are not in the order of their making."""
 
     def __init__(self, length: int, vocabulary: int, width: int, **rest: Any) -> None:
@@ -290,7 +290,7 @@ def text_transformer() -> tuple[Any, Any]:
 
 
 @registered
-class Sampling(L.Layer):
+class Sampling(L.Layer):  # type: ignore[misc,name-defined]
     """Of the VAE, without its noise at inference."""
 
     def __init__(self, **rest: Any) -> None:
@@ -303,7 +303,7 @@ class Sampling(L.Layer):
 
 
 @registered
-class VAE(keras.Model):
+class VAE(keras.Model):  # type: ignore[misc]
     """Encoder, decoder and trackers; built by a call."""
 
     def __init__(self, **rest: Any) -> None:
@@ -334,7 +334,7 @@ def vae() -> tuple[Any, Any]:
 
 
 @registered
-class ResidualBlocks(keras.Model):
+class ResidualBlocks(keras.Model):  # type: ignore[misc]
     """A subclassed model with lists and dicts of layers."""
 
     def __init__(self, width: int = 4, **rest: Any) -> None:
@@ -362,7 +362,7 @@ def lists_and_dicts() -> tuple[Any, Any]:
 
 
 @registered
-class TiedHead(L.Layer):
+class TiedHead(L.Layer):  # type: ignore[misc,name-defined]
     """Logits by the transposed embedding of another layer, which it holds."""
 
     def __init__(self, emb: Any, **rest: Any) -> None:
@@ -399,7 +399,7 @@ def reversible_embedding() -> tuple[Any, Any]:
 
 
 @registered
-class VectorQuantizer(L.Layer):
+class VectorQuantizer(L.Layer):  # type: ignore[misc,name-defined]
     """A variable of its own, as in VQ-VAE."""
 
     def __init__(self, count: int = 5, width: int = 4, **rest: Any) -> None:
@@ -423,7 +423,7 @@ def vq_vae() -> tuple[Any, Any]:
 
 
 @registered
-class OwnVariables(L.Layer):
+class OwnVariables(L.Layer):  # type: ignore[misc,name-defined]
     """Stores and loads its variables itself, under names of its own."""
 
     def build(self, shape: Any) -> None:
@@ -450,7 +450,7 @@ def own_variables() -> tuple[Any, Any]:
 
 
 @registered
-class Twice(L.Layer):
+class Twice(L.Layer):  # type: ignore[misc,name-defined]
     """Holds one sublayer under two attributes."""
 
     def __init__(self, width: int = 4, **rest: Any) -> None:
@@ -478,7 +478,7 @@ def shared_sublayer() -> tuple[Any, Any]:
 
 
 @registered
-class Wrapped(L.Layer):
+class Wrapped(L.Layer):  # type: ignore[misc,name-defined]
     """Shares a sublayer with the other layer that holds it."""
 
     def __init__(self, inner: Any, **rest: Any) -> None:
@@ -560,7 +560,7 @@ def augmentation() -> tuple[Any, Any]:
 
 
 @registered
-class GraphConvolution(L.Layer):
+class GraphConvolution(L.Layer):  # type: ignore[misc,name-defined]
     """Neighbours by a fixed adjacency matrix, and a small network in a Sequential."""
 
     def __init__(self, units: int = 4, **rest: Any) -> None:
@@ -597,7 +597,7 @@ def gan_combined() -> tuple[Any, Any]:
 
 
 @registered
-class CycleGan(keras.Model):
+class CycleGan(keras.Model):  # type: ignore[misc]
     """Four networks in attributes, called as a whole."""
 
     def __init__(self, **rest: Any) -> None:
@@ -669,7 +669,7 @@ def functional_subclass() -> tuple[Any, Any]:
 
 
 @registered
-class Regressor(keras.Model):
+class Regressor(keras.Model):  # type: ignore[misc]
     """A functional model made in a constructor of its own."""
 
     def __init__(self, width: int, **rest: Any) -> None:

@@ -457,7 +457,8 @@ def _legacy() -> bytes:
 
 def _arrays() -> bytes:
     raw = io.BytesIO()
-    np.savez(raw, **{"head/kernel": np.ones((2, 3), "float32"), "head/bias": np.ones(3)})
+    arrays: dict[str, Any] = {"head/kernel": np.ones((2, 3), "float32"), "head/bias": np.ones(3)}
+    np.savez(raw, **arrays)
     return raw.getvalue()
 
 

@@ -24,7 +24,7 @@ MARKS = [
 
 
 @keras.saving.register_keras_serializable("kerasguard_tests")
-class Block(layers.Layer):
+class Block(layers.Layer):  # type: ignore[misc,name-defined]
     """A layer with sublayers in a list, a dict, a nested list and an attribute."""
 
     def __init__(self, units: int, **kwargs: Any) -> None:
@@ -54,7 +54,7 @@ class Block(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerasguard_tests")
-class Subclassed(keras.Model):
+class Subclassed(keras.Model):  # type: ignore[misc,name-defined]
     """A model that calls its layers in code."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -73,7 +73,7 @@ class Subclassed(keras.Model):
 
 
 @keras.saving.register_keras_serializable("kerasguard_tests")
-class Doubled(layers.Layer):
+class Doubled(layers.Layer):  # type: ignore[misc,name-defined]
     """A layer that stores its weight in a form of its own."""
 
     def build(self, shape: tuple[int | None, ...]) -> None:

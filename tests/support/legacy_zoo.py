@@ -17,7 +17,7 @@ IMAGES = np.random.default_rng(0).normal(size=(8, 6, 6, 2)).astype("float32")
 
 
 @tf_keras.saving.register_keras_serializable("tests")
-class Held(layers.Layer):  # type: ignore[misc]
+class Held(layers.Layer):  # type: ignore[misc,name-defined]
     """A layer with weights of its own, and layers in a list, in a dict, and in a dict in a list."""
 
     def __init__(self, **options: Any) -> None:

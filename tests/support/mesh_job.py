@@ -32,7 +32,7 @@ KINDS = ("functional", "sequential", "subclassed")
 
 
 @keras.saving.register_keras_serializable("mesh")
-class Net(keras.Model):
+class Net(keras.Model):  # type: ignore[misc]
     """Whose layers lie in attributes and a list, with names that Keras makes up."""
 
     def __init__(self, **options: Any) -> None:

@@ -43,7 +43,7 @@ FORMATS = ("m.keras", "m.weights.h5", "m.h5", "m.weights.json", "folder")
 
 
 @keras.saving.register_keras_serializable("resume")
-class Twice(keras.Layer):
+class Twice(keras.Layer):  # type: ignore[misc]
     """Stores its variables in a form of its own."""
 
     def build(self, shape: Any) -> None:
@@ -65,7 +65,7 @@ class Twice(keras.Layer):
 
 
 @keras.saving.register_keras_serializable("resume")
-class Net(keras.Model):
+class Net(keras.Model):  # type: ignore[misc]
     """A class of somebody's own."""
 
     def __init__(self, **more: Any) -> None:
@@ -79,7 +79,7 @@ class Net(keras.Model):
         return self.heads["a"](x) + self.heads["b"](x)
 
 
-class _Steps(keras.Model):
+class _Steps(keras.Model):  # type: ignore[misc]
     """Trains by its own `train_step`, eagerly, with what the subclass makes of it."""
 
     def gradients(self, loss: Callable[[], Any], variables: Any) -> Any:
@@ -135,8 +135,7 @@ class Parts(_Steps):
     def train_step(self, data: Any) -> Any:
         x, _ = data
         kept = self.trainable_variables
-        made = lambda: self.decoder(self.encoder(x))  # noqa: E731
-        grads = self.gradients(lambda: ops.mean((made() - x) ** 2), kept)
+        grads = self.gradients(lambda: ops.mean((self.decoder(self.encoder(x)) - x) ** 2), kept)
         self.optimizer.apply(grads, kept)
         return {"steps": 1.0}
 
@@ -145,7 +144,7 @@ class Parts(_Steps):
 
 
 @keras.saving.register_keras_serializable("resume")
-class Compiled(keras.Sequential):
+class Compiled(keras.Sequential):  # type: ignore[misc]
     """Compiles itself, and takes other arguments for it than Keras does."""
 
     def compile(self, optimizer: Any = "auto", **more: Any) -> None:

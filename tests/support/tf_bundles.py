@@ -44,7 +44,7 @@ def message(*fields: tuple[int, int | bytes | str]) -> bytes:
 
 def masked_crc(data: bytes) -> int:
     """CRC32C as TensorFlow stores it."""
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

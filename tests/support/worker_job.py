@@ -120,10 +120,10 @@ class Job:
                 Path(f"{place}.manifest.json").unlink()
             content = bytearray() if not place.exists() else bytearray(place.read_bytes())
             if case == "damaged":
-                record = kg.Manifest.from_json(
-                    Path(f"{place}.manifest.json").read_text("utf-8")
-                ).table.tensors["layers/dense/vars/0"]
-                content[record.extent.offset] ^= 4
+                manifest = kg.Manifest.from_json(Path(f"{place}.manifest.json").read_text("utf-8"))
+                extent = manifest.table.tensors["layers/dense/vars/0"].extent
+                assert extent is not None
+                content[extent.offset] ^= 4
                 place.write_bytes(content)
             if case == "cut":
                 place.write_bytes(content[: len(content) // 2])
@@ -185,7 +185,7 @@ class Job:
         """The last case: the other worker is in a collective that has to be ended."""
         rank = self.rank
 
-        class Odd(keras.layers.Layer):
+        class Odd(keras.layers.Layer):  # type: ignore[misc]
             def __init__(self, **options: Any) -> None:
                 super().__init__(**options)
                 if rank and loading:

@@ -15,7 +15,7 @@ __all__ = ["CUSTOM_OBJECTS", "MODELS", "built"]
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Scale(layers.Layer):
+class Scale(layers.Layer):  # type: ignore[misc]
     """A layer of the writers' own, with a weight per channel."""
 
     def __init__(self, power: int = 1, **options: Any) -> None:
@@ -35,7 +35,7 @@ class Scale(layers.Layer):
         return {**super().get_config(), "power": self.power}
 
 
-class Sub(keras.Model):
+class Sub(keras.Model):  # type: ignore[misc]
     """A subclassed model: no config, weights only."""
 
     def __init__(self, units: int = 5) -> None:

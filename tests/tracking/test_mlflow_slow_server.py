@@ -58,7 +58,8 @@ class Proxy:
     """Passes bytes on to a server, each connection after a while; None keeps them for ever."""
 
     def __init__(self, server: str, delay: float | None) -> None:
-        self.delay, self._to = delay, (urlsplit(server).hostname, urlsplit(server).port)
+        parts = urlsplit(server)
+        self.delay, self._to = delay, (parts.hostname, parts.port or 80)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._held: list[socket.socket] = []

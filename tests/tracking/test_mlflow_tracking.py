@@ -24,7 +24,7 @@ from recorded_events import Event, event, file_record, manifest_of
 from kerasguard.cli import main
 from kerasguard.errors import MissingPackageError
 from kerasguard.manifest import Manifest
-from kerasguard.tracking import mlflow_outbox, mlflow_tracking
+from kerasguard.tracking import mlflow_outbox, mlflow_sending, mlflow_tracking
 from kerasguard.tracking.mlflow_layout import by_digest
 from kerasguard.tracking.mlflow_outbox import LIMIT
 from kerasguard.tracking.mlflow_parcel import Parcel, absolute_store, kept_in, outbox_folder
@@ -161,7 +161,7 @@ def test_auto_does_not_import_mlflow() -> None:
         import sys
         from pathlib import Path
         from recorded_events import Event, manifest_of
-        from kerasguard.tracking import mlflow_outbox, mlflow_tracking
+        from kerasguard.tracking import mlflow_outbox, mlflow_sending, mlflow_tracking
         observer = mlflow_tracking.observer_for("auto")
         observer(Event(Path("a.keras"), manifest_of((), 0)))
         assert observer.flush()
@@ -418,7 +418,7 @@ def test_an_earlier_save_that_arrives_late_leaves_the_tags_of_the_last(
         early = Parcel.of(uri, run.info.run_id, None, event(tmp_path / "1.keras", 1))
         late = Parcel.of(uri, run.info.run_id, None, event(tmp_path / "2.keras", 2))
     for parcel in (late, early):
-        mlflow_outbox.send(parcel)
+        mlflow_sending.send(parcel)
     tags = local_mlflow.get_run(run.info.run_id).data.tags
     assert tags[TAG] == late.manifest.weights_digest
     assert "2.keras" in tags["mlflow.note.content"]
@@ -497,7 +497,7 @@ def _waiting() -> list[Path]:
 
 
 def _hold(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
-    real = mlflow_outbox.send
+    real = mlflow_sending.send
 
     def send(parcel: Any) -> None:
         assert gate.wait(60)
