@@ -49,7 +49,8 @@ class Sink:
         self.listed = listings(self.visits, found) if listed else {}
         unnamed = (place for place in self.places.values() if place.variable is None)
         self._arrays = {place.visit.path for place in unnamed}
-        state = hidden_state(model, self.visits, tuple(self.places.values()))
+        stored = tuple(self.places.values())
+        state = hidden_state(model, self.visits, stored, variables_only=listed)
         self.hidden = {item.record.key: item for item in state}
         self.merged_parts = merged_parts(state)
         records = [place.record for place in self.places.values()]

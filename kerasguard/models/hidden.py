@@ -13,9 +13,18 @@ from kerasguard.models.kerases import is_layer
 from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.tensors import TensorRecord
 
-__all__ = ["BOUNDARIES", "Hidden"]
+__all__ = ["BOUNDARIES", "IDF_WEIGHTS", "Hidden", "adapted"]
 
-BOUNDARIES = "bin_boundaries"
+BOUNDARIES, IDF_WEIGHTS = "bin_boundaries", "idf_weights"
+
+
+def adapted(layer: Any, name: str) -> Array | None:
+    """What `adapt` made of a layer under a name of this module; None if it was never adapted."""
+    if name == BOUNDARIES:
+        edges = getattr(layer, BOUNDARIES, None)
+        return None if edges is None else np.asarray(edges, np.float64)
+    weights = getattr(layer, "idf_weights_const", None)
+    return None if weights is None else np.array(to_numpy(weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +52,20 @@ class Hidden:
     @property
     def known(self) -> bool:
         """Whether there is anything to keep; a layer that was never adapted has nothing."""
-        return self.is_variable or getattr(self.holder, BOUNDARIES) is not None
+        return self.is_variable or adapted(self.holder, self.record.variable) is not None
 
     def read(self) -> Array:
         """Its elements now."""
         if self.is_variable:
             return np.array(to_numpy(self.holder))
-        return np.asarray(getattr(self.holder, BOUNDARIES), np.float64)
+        found = adapted(self.holder, self.record.variable)
+        return np.zeros(0, self.record.spec.dtype) if found is None else found
 
     def write(self, array: Array) -> None:
         """Give it these elements; whoever may want them back remembers it first."""
-        if not self.is_variable:
+        if self.is_variable:
+            variables.write(self.holder, array)
+        elif self.record.variable == BOUNDARIES:
             setattr(self.holder, BOUNDARIES, [float(value) for value in array])
         else:
-            variables.write(self.holder, array)
+            self.holder.load_own_variables({IDF_WEIGHTS: array})

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from kerasguard.blueprint.architecture import unique_name
-from kerasguard.models.hidden import BOUNDARIES, Hidden
+from kerasguard.models.hidden import BOUNDARIES, IDF_WEIGHTS, Hidden, adapted
 from kerasguard.models.holders import named_layers
 from kerasguard.models.kerases import is_a, is_foreign, is_layer, is_optimizer, is_variable, of
 from kerasguard.models.live_model import Place, places, spec_of_value
@@ -36,6 +36,7 @@ def hidden_state(
     *,
     written: Collection[str] | None = None,
     boundaries: bool = True,
+    variables_only: bool = False,
 ) -> list[Hidden]:
     """Everything that a checkpoint of the model lacks.
 
@@ -46,6 +47,8 @@ def hidden_state(
         written: keys that the checkpoint holds; by default all that `found` has.
         boundaries: whether the boundaries that `Discretization` was adapted to are missing too;
             a file with the model's config has them there.
+        variables_only: whether the checkpoint holds what layers list, as legacy HDF5 files do, and
+            no arrays that they make on the spot.
     """
     kept = [p for p in found if written is None or p.record.key in written]
     search = _Search({id(p.value) for p in kept}, {id(v.object) for v in visits})
@@ -61,7 +64,10 @@ def hidden_state(
             search.layer(visit.object, visit, ())
             search.outsiders(visit)
             if boundaries and is_a(visit.object, "Discretization"):
-                search.boundaries(visit)
+                if getattr(visit.object, "num_bins", None) is not None:
+                    search.adapted(visit, BOUNDARIES, "float64")
+            elif variables_only and search.is_weighed(visit.object):
+                search.adapted(visit, IDF_WEIGHTS, "float32")
     search.metrics(model)
     return search.found
 
@@ -191,21 +197,24 @@ class _Search:
         )
         self.add(record, variable, layer)
 
-    def boundaries(self, visit: Visit) -> None:
-        """What `Discretization` was adapted to, which is no variable."""
-        layer = visit.object
-        found = getattr(layer, BOUNDARIES, None) or ()
-        if getattr(layer, "num_bins", None) is None:
-            return
+    def is_weighed(self, lookup: Any) -> bool:
+        """Whether it weighs tokens by how rare they are, with weights that no layer lists."""
+        if not hasattr(lookup, "lookup_table") or getattr(lookup, "output_mode", "") != "tf_idf":
+            return False
+        return id(getattr(lookup, IDF_WEIGHTS, None)) not in self.reached
+
+    def adapted(self, visit: Visit, name: str, dtype: str) -> None:
+        """What `adapt` made of a layer and keeps in an attribute, which is no variable."""
+        found = adapted(visit.object, name)
         record = TensorRecord(
-            f"{visit.path}/unwritten/{BOUNDARIES}".lstrip("/"),
-            TensorSpec((len(found),), "float64"),
-            name="/".join((*visit.names, BOUNDARIES)),
-            variable=BOUNDARIES,
+            f"{visit.path}/unwritten/{name}".lstrip("/"),
+            TensorSpec((0,) if found is None else found.shape, dtype),
+            name="/".join((*visit.names, name)),
+            variable=name,
             layer=visit.path,
             role="state",
         )
-        self.add(record, layer, layer)
+        self.add(record, visit.object, visit.object)
 
     def metrics(self, model: Any) -> None:
         """By class and name, since their order says nothing."""

@@ -76,18 +76,20 @@ def keep(
     from kerasguard.models import unwritten as keras_unwritten
     from kerasguard.models.kerases.backends import is_read_together
 
+    listed = checkpoint.traits.keys == "order"
     hidden = keras_unwritten.hidden_state(
         live.model,
         live.visits,
         live.places,
         written=_written(live, checkpoint, table),
         boundaries=not checkpoint.traits.complete or kerases.of(live.model) is not kerases.KERAS3,
+        variables_only=listed,
     )
-    legacy = {id(v) for v in live.model.weights} if checkpoint.traits.keys == "order" else set()
+    legacy = {id(v) for v in live.model.weights} if listed else set()
     hidden = [h for h in hidden if id(h.holder) not in legacy and h.known]
     hidden = [h for h in hidden if not is_read_together(h.holder)]  # this worker records alone
     hidden = [h for h in hidden if _is_missing(h.record, table)]
-    if checkpoint.traits.keys == "order":
+    if listed:
         hidden = _in_files_terms(hidden, live, table)
     records = {item.record.key: item.record for item in hidden}
     arrays: dict[str, Array] = {}

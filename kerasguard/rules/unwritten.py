@@ -78,7 +78,7 @@ def _unrecorded(draft: Draft, told: Container[str]) -> Iterator[Finding]:
 
 def _configured(draft: Draft, record: TensorRecord) -> bool:
     """Whether a layer's config tells the state, and the model's config is the stored one."""
-    if record.variable not in ("vocabulary", "bin_boundaries"):
+    if record.variable not in ("vocabulary", "bin_boundaries", "idf_weights"):
         return False
     ours, theirs = draft.expected.layers.get(record.layer), draft.stored.layers.get(record.layer)
     if ours and theirs and ours.config_digest and ours.config_digest == theirs.config_digest:

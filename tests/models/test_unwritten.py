@@ -202,6 +202,20 @@ def test_what_was_adapted_comes_back_with_weights_only(tmp_path: Path) -> None:
     assert {r.role for r in told.kept.values()} == {"asset", "state"}
 
 
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+def test_weights_of_rare_tokens_come_back_where_the_file_has_no_room_for_them(
+    ending: str, tmp_path: Path
+) -> None:
+    words = keras.Input((), dtype="string")
+    look = layers.TextVectorization(output_mode="tf_idf", max_tokens=9)
+    look.adapt(["a b c", "a d", "e a b"])
+    model = keras.Model(words, layers.Dense(2)(look(words)))
+    restored = kg.restore(save(model, tmp_path / f"m.{ending}"))
+    assert not restored.report.findings
+    given = np.array(["a b", "c c d"])
+    assert np.array_equal(restored.model(given), model(given))
+
+
 def test_without_its_companion_a_checkpoint_is_refused_or_warned_about(tmp_path: Path) -> None:
     path = save(hiding("private"), tmp_path / "m.keras")
     companions(tmp_path)[0].unlink()
