@@ -46,6 +46,7 @@ def plan(
     *,
     config: Config | None = None,
     custom_objects: Mapping[str, Any] | None = None,
+    registered: bool = True,
     skip: Collection[str] = (),
     only: Collection[str] | None = None,
     renames: Renames | None = None,
@@ -71,6 +72,7 @@ def preview(
     *,
     config: Config | None = None,
     custom_objects: Mapping[str, Any] | None = None,
+    registered: bool = True,
     skip: Collection[str] = (),
     only: Collection[str] | None = None,
     renames: Renames | None = None,
@@ -91,6 +93,7 @@ def restore(
     config: Config | None = None,
     strategy: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
+    registered: bool = True,
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     skip: Collection[str] = (),
     only: Collection[str] | None = None,
@@ -106,10 +109,10 @@ def restore(
 ) -> Restored:
     """Restore a checkpoint: verified first, then assigned as a whole or not at all.
 
-    Which checkpoint goes where: `path`, `model`, `config`, `strategy`, `custom_objects`, `compile`.
-    Which of its tensors, and as what: `skip`, `only`, `renames`, `repair`, `learning_rate`. Whom it
-    has to come from, and what it may do: `manifest`, `digest`, `probe`, `allow`. At what cost:
-    `memory`.
+    Which checkpoint goes where: `path`, `model`, `config`, `strategy`, `custom_objects`,
+    `registered`, `compile`. Which of its tensors, and as what: `skip`, `only`, `renames`, `repair`,
+    `learning_rate`. Whom it has to come from, and what it may do: `manifest`, `digest`, `probe`,
+    `allow`. At what cost: `memory`.
 
     Args:
         path: a file, a folder, a TensorFlow checkpoint's prefix; an address: MLflow's
@@ -126,6 +129,8 @@ def restore(
             workers all of them make the same call, each with a file of its own: all load the same
             checkpoint, or none does.
         custom_objects: classes and functions that the stored config names.
+        registered: whether it may also name layers, losses and other parts of models that are
+            registered with Keras in this process; False leaves what is passed or in a scope.
         compile: restore optimizer, loss and metrics too.
         skip: patterns of paths of the model's variables and layers that keep their values, and
             all below them: `["head", "decoder/*"]`. `*` stays inside a level, `**` does not. What
@@ -179,6 +184,7 @@ def load(
     config: Config | None = None,
     strategy: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
+    registered: bool = True,
     compile: bool = True,  # noqa: A002  # Keras' own name for it
     skip: Collection[str] = (),
     only: Collection[str] | None = None,

@@ -80,6 +80,7 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "config": ({"config": 3}, "config=3 is no architecture"),
     "config empty": ({"config": ""}, "pass the path of a model.json"),
     "allow_graph": ({"allow_graph": "yes"}, "allowed: True, False"),
+    "registered": ({"registered": "no"}, "allowed: True, False"),
 }
 
 
@@ -100,7 +101,7 @@ def test_what_is_no_path_is_refused(call: Callable[..., Any], path: object) -> N
         call(path)
 
 
-@pytest.mark.parametrize("name", ["compile", "probe", "memory"])
+@pytest.mark.parametrize("name", ["compile", "probe", "registered", "memory"])
 @pytest.mark.parametrize("value", ["layer", 1, None])
 def test_a_switch_is_true_or_false(name: str, value: object) -> None:
     with pytest.raises(ArgumentError, match=f"{name}="):

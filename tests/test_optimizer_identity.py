@@ -134,7 +134,7 @@ def test_a_recorded_config_imports_nothing() -> None:
         "config": {},
         "registered_name": "Adam",
     }
-    given = give_back(model, {"class": "Adam", "config": config}, {}, frozenset())
+    given = give_back(model, {"class": "Adam", "config": config}, {})
     assert given.unknown == ("optimizer",)
 
 

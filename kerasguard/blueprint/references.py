@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["Doubt", "Reason", "doubts", "hostile"]
+__all__ = ["Doubt", "Reason", "doubts", "hostile", "looked_up"]
 
 Reason = Literal["bytecode", "class", "function", "hostile", "path", "program"]
 
@@ -99,37 +100,85 @@ def hostile(name: str, module: str = "") -> bool:
     )
 
 
-def doubts(config: Any, known: Callable[[str], bool] = lambda _: False) -> Iterator[Doubt]:
+def doubts(
+    config: Any,
+    known: Callable[[str], bool] = lambda _: False,
+    registered: Mapping[str, bool] = MappingProxyType({}),
+) -> Iterator[Doubt]:
     """Everything in a config that is not loaded only because a file says so.
 
     Args:
         config: of a model, a layer or a training: JSON.
-        known: whether the caller supplies the class or function of a name.
+        known: whether the class or function of a name is supplied, by the caller or registered.
+        registered: what this process has registered with Keras and the caller did not pass, by
+            name; False where no file may have it called.
     """
     fine: set[tuple[str | None, str, str, str | None]] = set()
-    stack: list[tuple[str, bool, Any]] = [("", False, config)]
+    stack: list[tuple[str, bool, bool, Any]] = [("", False, False, config)]
     while stack:
-        owner, theirs, value = stack.pop()
+        owner, theirs, asked, value = stack.pop()
         if isinstance(value, (list, tuple)):
-            stack += [(owner, theirs, item) for item in value if isinstance(item, (dict, list))]
+            inner = [item for item in value if isinstance(item, (dict, list))]
+            stack += [(owner, theirs, asked, item) for item in inner]
             continue
         if not isinstance(value, dict):
             continue
         if "class_name" in value:
             reference = _reference(value)
             owner = _named(value) or owner
-            theirs = any(n is not None and known(n) for n in reference[2:])
+            names = looked_up(value)
+            theirs = any(map(known, names))
+            asked = theirs and not any(name in registered for name in names)
             if reference not in fine:  # a few classes make up the largest model
-                found = None if theirs else _doubt(owner, *reference)
+                found = _judged(owner, reference, known if theirs else None, registered)
                 if found is None:
                     fine.add(reference)
                 else:
                     yield found
         for key, item in value.items():
             if isinstance(item, (dict, list)):
-                stack.append((owner, theirs, item))
-            elif isinstance(item, str) and item and not theirs:
-                yield from _told(owner, key, item)
+                stack.append((owner, theirs, asked, item))
+            elif isinstance(item, str) and item and not asked:
+                yield from _told(owner, key, item, theirs=theirs)
+
+
+def looked_up(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names by which a caller may supply what an object refers to, the first as Keras does.
+
+    Of a function that is its own name, whatever it says it was registered as; of a class what it
+    was registered as, then its name. Values that Keras spells (`__lambda__`) are nobody's.
+    """
+    _, class_name, name, registered = _reference(item)
+    if class_name.startswith("__"):
+        return ()
+    if class_name == "function" or registered is None:
+        return (name,)
+    return registered, name
+
+
+def _judged(
+    owner: str,
+    reference: tuple[str | None, str, str, str | None],
+    known: Callable[[str], bool] | None,
+    registered: Mapping[str, bool],
+) -> Doubt | None:
+    """What is wrong with a reference, `known` where it is to what is supplied."""
+    module, class_name, name, told = reference
+    if known is not None:
+        # That is taken, whatever else the file calls it.
+        mine = known(name) or not hostile(name, module or "")
+        return None if mine else _hostile(owner, f"{module or ''}.{name}".strip("."))
+    first = name if class_name == "function" or told is None else told
+    if first in registered:
+        reason: Reason = "function" if class_name == "function" else "class"
+        text = f"{first} is registered in this process, which is not enough for a file to have it"
+        return Doubt(reason, owner, f"{text}; supply it: custom_objects={{{first!r}: ...}}")
+    return _doubt(owner, module, class_name, name, told)
+
+
+def _hostile(owner: str, shown: str) -> Doubt:
+    text = f"{shown} acts on the machine and is no part of a model: the file is hostile"
+    return Doubt("hostile", owner, f"{text}, do not load it")
 
 
 def _named(item: Mapping[str, Any]) -> str:
@@ -162,8 +211,7 @@ def _doubt(
     if class_name == "__lambda__":
         return Doubt("bytecode", owner, "it holds Python bytecode, which is never run")
     if hostile(name, where) or (registered is not None and hostile(registered)):
-        text = f"{shown} acts on the machine and is no part of a model: the file is hostile"
-        return Doubt("hostile", owner, f"{text}, do not load it")
+        return _hostile(owner, shown)
     if name in _PROGRAMS:
         return Doubt("program", owner, f"{name} is never loaded from a file: {_PROGRAMS[name]}")
     if class_name.startswith("__"):
@@ -189,7 +237,7 @@ def _foreign(module: str, name: str, registered: str | None, shown: str, reason:
         )
     if not _is_part(module, name, function=reason == "function"):
         return f"the {reason} {shown} is no part of a model; if it is meant, supply it: {supply}"
-    if registered is not None and not registered.startswith("keras"):
+    if registered is not None and not _KERAS.match(registered.replace(">", ".")):
         return f"it is registered as {registered!r}, which is not of Keras; supply it by that name"
     return ""
 
@@ -214,13 +262,18 @@ def _is_part(module: str, name: str, *, function: bool) -> bool:
     return bool(_PARTS.match(module) and _CLASS.fullmatch(name))
 
 
-def _told(owner: str, key: str, text: str) -> Iterator[Doubt]:
-    """What a string in a config of Keras' own would have opened or run."""
+def _told(owner: str, key: str, text: str, *, theirs: bool) -> Iterator[Doubt]:
+    """What a string would have opened or run in a class of Keras' own, or in one made of it.
+
+    Of a class that is only registered, an entry is looked at that Keras' classes would open.
+    """
     if key in _LISTS:
         message = (
             f"{key} is {text!r:.80}, where a list belongs: no file is read because a file says so"
         )
         yield Doubt("path", owner, message)
+    elif theirs:
+        return
     elif key in _PLACES:
         yield Doubt("path", owner, f"{key} is {text!r:.80}: no file is read because a file says so")
     elif key.endswith("_type") and text == "lambda":

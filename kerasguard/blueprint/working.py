@@ -37,6 +37,8 @@ class Blueprint:
         architecture: `{"class_name": ..., "config": ...}`, owned by this object.
         writer: who wrote it.
         known: names of classes, functions and layers that the caller supplies.
+        registered: what the process has registered and the caller did not pass, by name; False
+            where no file may have it called. The others are among `known`.
         allow: what the caller allows beyond what is safe for any file: `lambdas`.
         stored: the tensors that lie beside it; some of them are part of a config today.
         values: the same tensors' contents by key, each read when it is asked for.
@@ -50,6 +52,7 @@ class Blueprint:
     architecture: Json
     writer: Writer
     known: frozenset[str] = frozenset()
+    registered: Mapping[str, bool] = field(default_factory=dict)
     allow: frozenset[str] = frozenset()
     stored: Table = _NO_TABLE
     values: Mapping[str, Array] = field(default_factory=dict)

@@ -101,7 +101,8 @@ def doubts(path: Place) -> tuple[Doubt, ...]:
     with _both(path) as (manifest, checkpoint):
         stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
         layers = checkpoint.layer_configs()
-    return tuple(dict.fromkeys((*references.doubts(stored), *references.doubts(layers))))
+    training = manifest.optimizer if manifest else {}
+    return tuple(dict.fromkeys(d for c in (stored, layers, training) for d in references.doubts(c)))
 
 
 def verify(path: Place, *, sha256: bool = False, statistics: bool = False) -> Report:

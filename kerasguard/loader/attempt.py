@@ -161,6 +161,7 @@ def attempt(request: Request) -> Iterator[Attempt]:
     with (
         opened(request) if peers is None else opened_together(request, peers) as (reading, found),
         placement.scope(request.strategy, request.model),
+        environment.registered_count(count=request.registered),
     ):
         with failing(peers, "plan"):
             if request.digest is not None:

@@ -177,7 +177,7 @@ def _made(
     blueprint = drawn(
         found if request.compile else model,
         writer,
-        known=frozenset(environment.registered_names() | set(custom_objects)),
+        **environment.supplied(custom_objects)._asdict(),
         allow=_allowed(reading, request),
         stored=reading.table,
         values=StoredValues(reading.checkpoint),
@@ -216,8 +216,7 @@ def _built(reading: Reading, request: Request) -> Prepared:
     made = _made(found, reading.config_writer(), reading, request)
     built, findings = made.built, made.findings
     if request.compile:
-        known = environment.registered_names() | set(custom_objects)
-        findings += with_optimizers(built.model, reading, custom_objects, known)
+        findings += with_optimizers(built.model, reading, custom_objects)
     environment.build_metrics(built.model, _metrics(reading))
     if reading.manifest is not None:
         live_use.keep_uncast(built.model, reading.manifest.table.layers)

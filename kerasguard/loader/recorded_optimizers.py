@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kerasguard.errors import listed
@@ -13,7 +13,7 @@ __all__ = ["with_optimizers"]
 
 
 def with_optimizers(
-    model: Any, reading: Reading, custom_objects: Mapping[str, Any], known: Collection[str]
+    model: Any, reading: Reading, custom_objects: Mapping[str, Any]
 ) -> tuple[Finding, ...]:
     """Give a model its optimizers back, with their slots.
 
@@ -21,7 +21,6 @@ def with_optimizers(
         model: just built from the checkpoint, compiled as far as its config tells.
         reading: the checkpoint.
         custom_objects: classes that the configs name.
-        known: names of classes and functions that may be used besides Keras' own.
     """
     from kerasguard.models import optimizer_configs, optimizers
 
@@ -29,7 +28,7 @@ def with_optimizers(
     if reading.writer().get("keras", "").startswith("2."):
         recorded = {k: v for k, v in recorded.items() if k == "class"}  # compile knows the rest
     if recorded.get("config") or recorded.get("others"):
-        given = optimizer_configs.give_back(model, recorded, custom_objects, known)
+        given = optimizer_configs.give_back(model, recorded, custom_objects)
     else:
         given = optimizer_configs.give_class(model, _class_name(reading, recorded))
     optimizers.build_optimizers(model, reading.whole_table, own=True)

@@ -44,6 +44,7 @@ class Request:
     model: Any = None
     strategy: Any = None
     custom_objects: Mapping[str, Any] | None = None
+    registered: bool = True
     renames: Renames | None = None
     repair: Policy = "exact"
     compile: bool = True
@@ -100,7 +101,7 @@ class Request:
         check_choice("memory", self.memory, get_args(Memory))
         check_digest(self.digest)
         check_config(self.config, self.model)
-        for name in ("compile", "probe", "allow_graph"):
+        for name in ("compile", "probe", "registered", "allow_graph"):
             check_flag(name, getattr(self, name))
         allowed(self.allow)
 

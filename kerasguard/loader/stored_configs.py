@@ -61,9 +61,9 @@ def stored_layer(
     """The layer that a stored config describes; None where it cannot be made today."""
     from kerasguard.models import build, environment
 
-    known = environment.registered_names() | set(custom_objects)
     try:
-        migrated, findings = migrate(config, writer, known=frozenset(known))
+        told = environment.supplied(custom_objects)._asdict()
+        migrated, findings = migrate(config, writer, **told)
         if any(finding.severity is Severity.ERROR for finding in findings):
             return None
         return build.build(migrated, custom_objects=custom_objects, compile=False).model

@@ -15,6 +15,7 @@ everything else may make new layers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -133,6 +134,7 @@ def migrate(
     writer: Mapping[str, str],
     known: frozenset[str] = frozenset(),
     allow: frozenset[str] = frozenset(),
+    registered: Mapping[str, bool] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     """Turn a stored architecture into one that Keras 3 reads.
 
@@ -143,6 +145,8 @@ def migrate(
         known: names of the classes, functions and Lambda layers that the caller supplies
             (the keys of `custom_objects`, and what is registered with Keras).
         allow: what the caller allows beyond what is safe for any file: `lambdas`.
+        registered: what is registered and the caller did not pass, by name; False where no file
+            may have it called.
 
     Returns:
         The migrated architecture and what was done. Findings of severity ERROR say why the
@@ -152,7 +156,7 @@ def migrate(
         ArchitectureError: the stored JSON is no architecture: something in it is not what every
             Keras writes there.
     """
-    blueprint = drawn(architecture, writer, known=known, allow=allow)
+    blueprint = drawn(architecture, writer, known=known, allow=allow, registered=registered)
     run(blueprint)
     return blueprint.architecture, tuple(blueprint.findings)
 

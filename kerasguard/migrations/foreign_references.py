@@ -17,7 +17,10 @@ everything else must be a class or a mathematical function of Keras itself.
 
 from __future__ import annotations
 
-from kerasguard.blueprint.references import doubts
+from collections.abc import Iterable
+from typing import Any
+
+from kerasguard.blueprint.references import Doubt, doubts, looked_up
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG431": "a config names code that is no part of Keras' models"}
@@ -29,11 +32,45 @@ def rewrite(blueprint: Blueprint) -> None:
     """Refuse every reference that is not to a part of models and not supplied by the caller."""
     training = blueprint.architecture.get("compile_config")
     rest = {k: v for k, v in blueprint.architecture.items() if k != "compile_config"}
-    for doubt in dict.fromkeys(doubts(rest, blueprint.is_known)):
+    for doubt in _found(blueprint, rest):
         blueprint.refuse(doubt.owner, doubt.message)
-    for doubt in dict.fromkeys(doubts(training, blueprint.is_known)):
+    for doubt in _found(blueprint, training):
         instead = "" if doubt.reason == "hostile" else _WITHOUT
         blueprint.refuse(doubt.owner, doubt.message + instead)
+    for doubt in _found(blueprint, blueprint.compile_arguments):
+        if doubt.supplied:
+            blueprint.warn(doubt.owner, f"the model is not compiled: {doubt.message}")
+            blueprint.compile_arguments = None
+        else:
+            blueprint.refuse(doubt.owner, doubt.message)
+    _point_at_the_callers(blueprint)
+
+
+def _found(blueprint: Blueprint, part: Any) -> Iterable[Doubt]:
+    return dict.fromkeys(doubts(part, blueprint.is_known, blueprint.registered))
+
+
+def _point_at_the_callers(blueprint: Blueprint) -> None:
+    """Name what the caller supplies so that Keras finds that, and looks into no module for it."""
+    if not blueprint.known:
+        return
+    waiting: list[Any] = [blueprint.architecture, blueprint.compile_arguments]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (list, tuple)):
+            waiting += value
+        if not isinstance(value, dict):
+            continue
+        waiting += value.values()
+        names = looked_up(value) if "class_name" in value else ()
+        supplied = next((s for name in names if (s := blueprint.supplied(name))), None)
+        if supplied is None or supplied == names[0]:
+            continue  # nobody's, or Keras looks it up under the caller's name first
+        value["module"] = None
+        if value["class_name"] == "function":
+            value["config"] = supplied
+        else:
+            value["registered_name"] = supplied
 
 
 MIGRATION = Migration("KG431", "all", lambda _: True, rewrite)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 from kerasguard.errors import ModelError
 from kerasguard.models import proof
@@ -11,13 +14,15 @@ from kerasguard.models.kerases.backends import components
 from kerasguard.models.unwritten import metric_state
 
 __all__ = [
+    "Supplied",
     "build_metrics",
     "describe",
     "environment",
     "layers_with_hard_sigmoid",
     "layers_with_several_masks",
-    "registered_names",
+    "registered_count",
     "require_keras_3",
+    "supplied",
     "versions",
 ]
 
@@ -100,18 +105,47 @@ def layers_with_hard_sigmoid(model: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def registered_names() -> set[str]:
-    """Names of what a file may refer to because this process knows it, with their packages.
+class Supplied(NamedTuple):
+    """What a config may refer to besides Keras' own; arguments of `migrations.migrate`.
 
-    That is what was registered with `keras.saving.register_keras_serializable`, as far as models
-    are made of it, and what a `keras.saving.custom_object_scope` around the load holds. Of other
-    callables it would be up to the file to have them called.
+    Args:
+        known: names of what the caller passes or has put in a scope, and of what is registered.
+        registered: what was registered with `keras.saving.register_keras_serializable` and is not
+            passed, by name with its package: whether a file may refer to it. It may if models are
+            made of it: of other callables it would be up to the file to have them called.
+    """
+
+    known: frozenset[str]
+    registered: dict[str, bool]
+
+
+_registered_count: ContextVar[bool] = ContextVar("registered_count", default=True)
+
+
+@contextlib.contextmanager
+def registered_count(*, count: bool) -> Iterator[None]:
+    """Whether what is registered may be referred to in the block without being passed."""
+    before = _registered_count.set(count)
+    try:
+        yield
+    finally:
+        _registered_count.reset(before)
+
+
+def supplied(custom_objects: Mapping[str, Any]) -> Supplied:
+    """What a config may refer to, with what the caller passes.
 
     A class of the same name in another package is another class: Keras would not find it, and it
     may compute something else.
     """
-    registered = KERAS3.custom_objects().items()
-    return {*scoped_objects(), *(name for name, found in registered if _is_part(found))}
+    passed = {*scoped_objects(), *custom_objects}
+    count = _registered_count.get()
+    found = {
+        name: count and _is_part(item)
+        for name, item in KERAS3.custom_objects().items()
+        if name not in passed
+    }
+    return Supplied(frozenset(passed | {name for name, fine in found.items() if fine}), found)
 
 
 def _is_part(found: Any) -> bool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kerasguard.blueprint.backend_classes import of_every_backend
 from kerasguard.blueprint.objects import copied
+from kerasguard.blueprint.references import doubts
 from kerasguard.models.build import deserialize
+from kerasguard.models.environment import supplied
 from kerasguard.models.kerases import KERAS3, is_optimizer, of
 from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.optimizers import outermost, set_compiled_optimizer
@@ -115,19 +117,13 @@ def _config(optimizer: Any) -> dict[str, Any] | None:
     return dict(of_every_backend(config))
 
 
-def give_back(
-    model: Any,
-    recorded: Mapping[str, Any],
-    custom_objects: Mapping[str, Any],
-    known: Collection[str],
-) -> Given:
+def give_back(model: Any, recorded: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Given:
     """Give a model that was built from its config the optimizers that it had.
 
     Args:
         model: just built; what it has already and what is as recorded stays.
         recorded: of `describe_optimizers`.
         custom_objects: classes that the configs name.
-        known: names of classes and functions that may be used besides Keras' own.
     """
     wanted = [{"path": _MAIN, "holder": "", "attribute": _MAIN, "entry": None, **recorded}]
     wanted += recorded.get("others", ())
@@ -142,7 +138,7 @@ def give_back(
         now = None if holder is None else _at(holder, one["attribute"], one["entry"])
         if now is not None and _same(_config(now), config):
             continue
-        made = _made(config, custom_objects, known) if holder is not None else None
+        made = _made(config, custom_objects) if holder is not None else None
         if made is None or not _put(holder, one["attribute"], one["entry"], made):
             unknown.append(str(one["path"]))
         elif one["path"] == _MAIN:
@@ -181,32 +177,16 @@ def _is_a(optimizer: Any, cls: type) -> bool:
     return isinstance(optimizer, cls) and type(optimizer).__name__ == cls.__name__
 
 
-def _made(
-    config: Mapping[str, Any], custom_objects: Mapping[str, Any], known: Collection[str]
-) -> Any:
-    if not _harmless(config, known):
+def _made(config: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
+    # A manifest is a file like any other: nothing that it names is looked up unasked.
+    known, registered = supplied(custom_objects)
+    if any(doubts(config, known.__contains__, registered)):
         return None
     try:
         made = deserialize(config, custom_objects)
     except Exception:  # noqa: BLE001  # a class of somebody's own may raise anything
         return None
     return made if is_optimizer(made) else None
-
-
-def _harmless(value: Any, known: Collection[str]) -> bool:
-    """Whether a config names nothing but classes of Keras and what the caller supplies.
-
-    Keras imports the modules that a config names, and a manifest is a file like any other.
-    """
-    if isinstance(value, Mapping):
-        if "class_name" in value:
-            name = str(value.get("registered_name") or value["class_name"])
-            module = str(value.get("module") or "")
-            ours = module == "keras" or module.startswith("keras.")
-            if value["class_name"] == "__lambda__" or not (ours or name in known):
-                return False
-        return all(_harmless(item, known) for item in value.values())
-    return not isinstance(value, list) or all(_harmless(item, known) for item in value)
 
 
 def _same(ours: Mapping[str, Any] | None, recorded: Mapping[str, Any]) -> bool:

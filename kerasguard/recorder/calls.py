@@ -6,14 +6,16 @@ import contextlib
 import importlib
 import inspect
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from kerasguard.storage.remote import local_path
 
-__all__ = ["Patch", "comes_from", "inner", "is_recordable", "place_of"]
+__all__ = ["Outer", "Patch", "comes_from", "inner", "is_recordable", "place_of"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,39 @@ class Patch:
     def removable(self) -> bool:
         """Whether nobody else's wrapper is there: ours is, or the original that was put back."""
         return vars(self.owner).get(self.name) in (self.wrapper, self.original)
+
+
+class Outer(threading.local):
+    """The call of this thread whose parts are left alone.
+
+    It is known by its frame, which is looked for on the stack: a flag would stay, and every later
+    call be left alone, where Ctrl-C comes before it is taken back.
+    """
+
+    _mark: tuple[int, CodeType] | None = None
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """The function with the `with` block is such a call."""
+        frame = inspect.currentframe()
+        for _ in range(2):
+            frame = frame.f_back if frame else None
+        before = self._mark
+        try:
+            self._mark = (id(frame), frame.f_code) if frame else None
+            del frame
+            yield
+        finally:
+            self._mark = before
+
+    def is_under_way(self) -> bool:
+        """Whether whoever asks is part of that call."""
+        mark, frame = self._mark, inspect.currentframe()
+        while mark is not None and frame is not None:
+            if (id(frame), frame.f_code) == mark:
+                return True
+            frame = frame.f_back
+        return False
 
 
 def inner(

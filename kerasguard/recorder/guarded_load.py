@@ -148,8 +148,8 @@ def _under_way() -> tuple[Path, ...]:
 @contextlib.contextmanager
 def _loading(path: Path) -> Iterator[None]:
     before = _under_way()
-    _thread.loading = (*before, path)
     try:
+        _thread.loading = (*before, path)
         yield
     finally:
         _thread.loading = before

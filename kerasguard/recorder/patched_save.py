@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,14 +19,14 @@ from typing import Any, Literal
 from kerasguard.errors import KerasguardError
 from kerasguard.recorder import elsewhere, notices, recording, workers
 from kerasguard.recorder.background import Background
-from kerasguard.recorder.calls import comes_from, is_recordable, place_of
+from kerasguard.recorder.calls import Outer, comes_from, is_recordable, place_of
 from kerasguard.storage.commit import staged
 from kerasguard.storage.durable import signatures
 from kerasguard.storage.remote import is_remote
 
 __all__ = ["Context", "recorded", "told_of", "unrecorded"]
 
-_thread = threading.local()
+_outer = Outer()
 
 
 @dataclass
@@ -53,15 +52,8 @@ class Context:
     loads: bool = False
 
 
-@contextlib.contextmanager
-def unrecorded() -> Iterator[None]:
-    """Saves of this thread inside the block are Keras' own, for who records them himself."""
-    before = getattr(_thread, "saving", False)
-    _thread.saving = True
-    try:
-        yield
-    finally:
-        _thread.saving = before
+unrecorded = _outer.entered
+"""Saves of this thread inside the block are Keras' own, for who records them himself."""
 
 
 def recorded(
@@ -81,7 +73,7 @@ def recorded(
 
     @functools.wraps(original)
     def save(*args: Any, **kwargs: Any) -> Any:
-        if getattr(_thread, "saving", False) or not comes_from(called_by):
+        if not comes_from(called_by) or _outer.is_under_way():
             return original(*args, **kwargs)  # part of the save around it, or private
         try:
             bound = signature.bind(*args, **kwargs)
@@ -206,29 +198,28 @@ class _Save:
         """Save and record; what the save itself raises or returns is passed on."""
         before = self._seen()
         strict = any(context.strict for context in self.contexts)
-        _thread.saving = True
         try:
-            recording.save(
-                self.write,
-                self.place,
-                self.model,
-                training=training,
-                observers=observers,
-                strict=strict,
-                probe=self._probe(),
-            )
+            with unrecorded():
+                recording.save(
+                    self.write,
+                    self.place,
+                    self.model,
+                    training=training,
+                    observers=observers,
+                    strict=strict,
+                    probe=self._probe(),
+                )
         except Exception as error:
             if self.state == "writing" or isinstance(error, OSError):
                 raise  # the save's own, or it did not reach the disk
             if self._seen() == before:
                 if workers.together(self.model):
                     raise  # this worker cannot write it once more by itself
-                self.without_manifest()
+                with unrecorded():
+                    self.without_manifest()
             if strict or isinstance(error, Warning):
                 raise
             warnings.warn(f"{self.place}: saved, but not recorded: {error}", stacklevel=3)
-        finally:
-            _thread.saving = False
         for context in self.contexts:
             context.saves += 1
         return self.result

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+from kerasguard.errors import BadWriteError
 from kerasguard.storage import durable, owners
 from kerasguard.storage.strict_json import strict_json
 
@@ -17,10 +19,14 @@ _SHARD = re.compile(r"(?P<base>.+)_\d{5}(-(?P<token>[0-9a-f]{8}))?\.weights\.h5"
 def shards_of(listing: Path) -> set[str]:
     """The files that a `.weights.json` lists, as far as they are named like shards."""
     try:
-        weight_map = strict_json(listing.read_bytes())["weight_map"]
-        named = [n for v in weight_map.values() for n in (v if isinstance(v, list) else [v])]
+        return _named(strict_json(listing.read_bytes()))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
+
+
+def _named(told: Any) -> set[str]:
+    weight_map = told["weight_map"]
+    named = [n for v in weight_map.values() for n in (v if isinstance(v, list) else [v])]
     return {n for n in named if isinstance(n, str) and "/" not in n and _SHARD.fullmatch(n)}
 
 
@@ -33,12 +39,18 @@ def name_apart(listing: Path, target: Path, token: str) -> None:
     """Rename staged shards, and rewrite the list, where they would overwrite others.
 
     Until the list is renamed into place the old one must find its own shards.
+
+    Raises:
+        OSError: the list, which was written just now, cannot be read back or written.
     """
-    names = shards_of(listing)
+    try:
+        content = json.loads(listing.read_bytes())
+        names = _named(content)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BadWriteError(listing, f"cannot be read back: {error}") from error
     if not any(target.with_name(name).exists() for name in (target.name, *names)):
         return
     apart = {n: f"{n.removesuffix('.weights.h5')}-{token}.weights.h5" for n in names}
-    content = json.loads(listing.read_bytes())
     content["weight_map"] = {
         key: [apart[n] for n in value] if isinstance(value, list) else apart[value]
         for key, value in content["weight_map"].items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import subprocess
@@ -15,8 +16,10 @@ import pytest
 import kerasguard as kg
 from kerasguard.blueprint.references import doubts, hostile
 from kerasguard.errors import ArchitectureError
-from kerasguard.migrations import migrate
+from kerasguard.manifest.schema import digest
+from kerasguard.migrations import drawn, migrate, run
 from kerasguard.planning.findings import Severity
+from kerasguard.storage import sidecar
 
 WRITER = {"keras": "3.15.1", "config": "keras3"}
 
@@ -136,6 +139,134 @@ def test_the_same_is_said_once_of_a_layer() -> None:
     _, findings = migrate(config, WRITER)
     codes = [f.code for f in findings if f.severity is Severity.ERROR]
     assert codes.count("KG431") == 1, findings
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_calling_itself_what_the_caller_supplies_lets_nothing_through(payload: str) -> None:
+    """What Keras would not find under the caller's name is judged as if nobody supplied it."""
+    reason, content = PAYLOADS[payload]
+    known = frozenset({"MyLayer", "zoo>Scale"})
+    for name in known:
+        posing = copy.deepcopy(content)
+        item = posing[0]["deep"][0] if isinstance(posing, list) else posing
+        item["registered_name"] = name
+        for place, build in PLACES.items():
+            architecture, findings = migrate(build(posing), WRITER, known=known)
+            errors = [f for f in findings if f.severity is Severity.ERROR]
+            posed = payload == "os.system by a registered name"
+            spelled = item["class_name"].startswith("__") or item["class_name"] == "function"
+            if spelled or (reason == "hostile" and not posed):
+                assert errors, (name, place)
+            elif not errors:  # then it is the caller's class, on every Keras
+                assert f'"registered_name": "{name}"' in json.dumps(architecture), place
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        (of("zoo.layers", "Scale", {}, "zoo>Scale"), {"module": None, "registered_name": "Scale"}),
+        (of("evil", "Scale", {}, "evil>Scale"), {"module": None, "registered_name": "Scale"}),
+        (function("zoo", "zoo>swish2"), {"module": None, "config": "swish2"}),
+    ],
+)
+def test_what_the_caller_supplies_is_found_without_the_module_that_a_file_names(
+    told: Any, named: dict[str, Any]
+) -> None:
+    known = frozenset({"Scale", "swish2"})
+    architecture, findings = migrate(model(dense(note=told)), WRITER, known=known)
+    assert not [f for f in findings if f.severity is Severity.ERROR]
+    found = architecture["config"]["layers"][0]["config"]["note"]
+    assert named.items() <= found.items()
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_an_older_file_compiles_with_is_judged_too(payload: str) -> None:
+    reason, content = PAYLOADS[payload]
+    for training in (
+        {"loss": content, "metrics": []},
+        {"loss": "mse", "metrics": [[content]]},
+        {"optimizer_config": {"module": "keras.optimizers", "class_name": "Adam",
+                              "config": {"learning_rate": content}}},
+    ):  # fmt: skip
+        config = {"layers": [{"class_name": "Dense", "config": {"name": "d", "units": 2}}]}
+        older = {"class_name": "Sequential", "config": config, "training_config": training}
+        blueprint = drawn(older, {"keras": "2.4.0"})
+        try:
+            run(blueprint)
+        except ArchitectureError:
+            continue
+        refused = [f for f in blueprint.findings if f.severity is Severity.ERROR]
+        assert refused or not set(doubts(blueprint.compile_arguments)), training
+        if reason in ("hostile", "bytecode", "program", "path") and blueprint.compile_arguments:
+            assert refused or content not in training.values(), training
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_what_a_manifest_says_of_the_optimizer_is_judged_too(
+    monkeypatch: pytest.MonkeyPatch, payload: str
+) -> None:
+    from kerasguard.models import optimizer_configs
+
+    def called(*_: object, **__: object) -> None:
+        raise AssertionError("Keras was called")
+
+    monkeypatch.setattr(optimizer_configs, "deserialize", called)
+    content = PAYLOADS[payload][1]
+    adam = of("keras.optimizers", "Adam", {"learning_rate": content})
+    for config in (content, adam, {**adam, "config": {"note": [content]}}):
+        if isinstance(config, dict):
+            assert optimizer_configs._made(config, {"MyLayer": object}) is None
+
+
+@pytest.mark.keras
+def test_what_is_only_registered_can_be_left_out(tmp_path: Path) -> None:
+    import keras
+
+    @keras.saving.register_keras_serializable("zoo")
+    class Scale(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x
+
+    @keras.saving.register_keras_serializable("")  # type: ignore[untyped-decorator]
+    def shout(x: Any) -> Any:
+        return x
+
+    try:
+        net = keras.Sequential([keras.Input((2,)), Scale(name="s"), keras.layers.Dense(1)])
+        net.save(tmp_path / "m.keras")
+        assert isinstance(kg.load(tmp_path / "m.keras").layers[0], Scale)
+        with pytest.raises(ArchitectureError, match=r"zoo>Scale is registered.*supply it"):
+            kg.load(tmp_path / "m.keras", registered=False)
+        for objects in ({"Scale": Scale}, {"zoo>Scale": Scale}):
+            again = kg.load(tmp_path / "m.keras", registered=False, custom_objects=objects)
+            assert isinstance(again.layers[0], Scale)
+        with keras.saving.custom_object_scope({"Scale": Scale}):
+            assert kg.load(tmp_path / "m.keras", registered=False)
+        path = archive(tmp_path / "f.keras", model(dense(activation=function("builtins", "shout"))))
+        with pytest.raises(ArchitectureError, match=r"custom_objects=.*shout"):
+            kg.load(path)
+        path = archive(tmp_path / "g.keras", model(of("zoo", "Words", WORDS, "zoo>Words")))
+        keras.saving.register_keras_serializable("zoo", "Words")(keras.layers.StringLookup)
+        with pytest.raises(ArchitectureError, match="where a list belongs"):
+            kg.load(path)
+    finally:
+        for name in ("zoo>Scale", "shout", "zoo>Words"):
+            keras.saving.get_custom_objects().pop(name, None)
+
+
+WORDS = {"name": "w", "vocabulary": "words.txt"}
+
+
+def test_a_scan_looks_at_the_optimizer_that_a_manifest_tells_of(tmp_path: Path) -> None:
+    path = archive(tmp_path / "m.keras", model(dense()))
+    kg.record(path)
+    place = sidecar.sidecar_path(path)
+    told = json.loads(place.read_text())
+    told["optimizer"] = {"config": PAYLOADS["os.system"][1]}
+    told["digest"] = digest({k: v for k, v in told.items() if k != "digest"})
+    place.write_text(json.dumps(told))
+    assert [found.state for found in kg.scan(tmp_path)] == ["hostile"]
 
 
 def test_there_are_enough_of_them() -> None:

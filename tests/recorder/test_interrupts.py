@@ -61,8 +61,9 @@ def test_an_interrupt_at_a_line_of_a_save_leaves_a_pair(
                 model.save(path)
             else:
                 model.save_weights(path)
-        except KeyboardInterrupt:
-            assert trace is not None
+        except BaseException:  # what Keras makes of an interrupt may be another exception
+            if trace in (None, collected):
+                raise
         finally:
             sys.settrace(tracing)
 

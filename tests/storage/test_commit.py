@@ -517,6 +517,31 @@ def test_no_older_manifest_stays_beside_a_newer_file_where_it_cannot_be_renamed_
     assert is_pair(path)
 
 
+def test_a_list_of_shards_that_cannot_be_read_back_does_not_take_the_place_of_a_recorded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = tmp_path / "m.weights.json"
+    save(listing, write_shards(b"a", b"b"), "old")
+
+    def broken(path: Path) -> None:
+        write_shards(b"A", b"B")(path)
+        path.write_bytes(bytes(10))
+
+    with pytest.raises(OSError, match=r"m\.weights\.json: cannot be read back"):
+        save(listing, broken)
+
+    def fail(self: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error", str(self))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "read_bytes", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            save(listing, write_shards(b"A", b"B"))
+    assert is_pair(listing)
+    assert sorted(shards(listing).values()) == [b"a", b"b"]
+    assert not [name for name in names(tmp_path) if name.startswith(".")]
+
+
 @pytest.mark.parametrize("step", ["link", "unlink"])
 def test_a_save_is_done_where_only_what_is_superseded_cannot_be_cleared_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
