@@ -335,10 +335,17 @@ def with_right_crcs(data: bytes) -> bytes:
 
 
 def _index(data: bytes) -> None:
+    """An index beside sound data: the first byte tells of which checkpoint."""
     path = _folder() / "c.index"
-    path.write_bytes(with_right_blocks(data))
-    (_folder() / "c.data-00000-of-00001").write_bytes(bytes(4096))
+    path.write_bytes(with_right_blocks(data[1:]))
+    tensors = _tensor_files()[data[0] % len(_tensor_files()) if data else 0]
+    (_folder() / "c.data-00000-of-00001").write_bytes(tensors)
     look_at(path.with_name("c"))
+
+
+@cache
+def _tensor_files() -> tuple[bytes, ...]:
+    return tuple(p.read_bytes() for p in sorted((GOLDEN / "tf_checkpoint").glob("*.data-*")))
 
 
 def with_right_blocks(data: bytes) -> bytes:
@@ -499,7 +506,8 @@ def _texts() -> list[bytes]:
 
 
 def _indexes() -> list[bytes]:
-    return [p.read_bytes() for p in sorted((GOLDEN / "tf_checkpoint").glob("*.index"))]
+    found = sorted((GOLDEN / "tf_checkpoint").glob("*.index"))
+    return [bytes([number]) + path.read_bytes() for number, path in enumerate(found)]
 
 
 TARGETS = {
