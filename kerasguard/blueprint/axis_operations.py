@@ -87,13 +87,19 @@ def _gather(given: Json) -> Plan:
 
 
 def _band(given: Json) -> Plan:
-    """`band_part`: everything up to a diagonal on one side."""
+    """`band_part`: everything between two diagonals, or up to one."""
     lower, upper = (static(given[name], name) for name in ("num_lower", "num_upper"))
     if lower < 0 <= upper:
         return one(given["input"], "numpy.Tril", k=upper)
     if upper < 0 <= lower:
         return one(given["input"], "numpy.Triu", k=-lower)
-    raise Unsupported("it keeps a band between two diagonals")
+    if lower < 0:
+        return one(given["input"], "layers.Identity")
+    steps: tuple[tuple[str, Json], ...] = (
+        ("numpy.Tril", {"k": upper}),
+        ("numpy.Triu", {"k": -lower}),
+    )
+    return Plan((given["input"],), steps)
 
 
 def _batch_dot(given: Json) -> Plan:

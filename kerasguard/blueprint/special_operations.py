@@ -90,13 +90,24 @@ def _matmul(given: Json) -> Plan:
 
 
 def _norm(given: Json) -> Plan:
-    if given.get("ord", "euclidean") not in ("euclidean", 2) or given.get("axis") is None:
-        raise Unsupported("it is not the Euclidean norm along some axes")
-    options = {"axis": given["axis"], "keepdims": bool(given.get("keepdims"))}
+    order, axis = given.get("ord", "euclidean"), given.get("axis")
+    steps = _NORMS.get(order) if isinstance(order, (str, int, float)) else None
+    if steps is None or (isinstance(axis, list) and len(axis) > 1 and order != "euclidean"):
+        raise Unsupported(f"it is the norm {order!r} along {axis}")
+    options = {"keepdims": bool(given.get("keepdims"))} | ({} if axis is None else {"axis": axis})
+    along = ("numpy.Sum", "numpy.Max")
     return Plan(
-        (given["tensor"],),
-        (("numpy.Square", {}), ("numpy.Sum", options), ("numpy.Sqrt", {})),
+        (given["tensor"],), tuple((step, options if step in along else {}) for step in steps)
     )
+
+
+_EUCLIDEAN = ("numpy.Square", "numpy.Sum", "numpy.Sqrt")
+_NORMS: dict[Any, tuple[str, ...]] = {
+    "euclidean": _EUCLIDEAN,
+    1: ("numpy.Absolute", "numpy.Sum"),
+    2: _EUCLIDEAN,
+    math.inf: ("numpy.Absolute", "numpy.Max"),
+}
 
 
 def _relu(given: Json) -> Plan:

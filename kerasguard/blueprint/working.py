@@ -46,6 +46,7 @@ class Blueprint:
         compile_arguments: what Keras 3 compiles the model from, where the file tells it apart.
         findings: what was changed and what could not be.
         missing: names that the caller must supply, each with the layers that need it.
+        offers: by such a name, what the caller can write for it, where the file tells.
         code: of the migration that is at work.
     """
 
@@ -60,6 +61,7 @@ class Blueprint:
     compile_arguments: Json | None = None
     findings: list[Finding] = field(default_factory=list)
     missing: dict[str, list[str]] = field(default_factory=dict)
+    offers: dict[str, str] = field(default_factory=dict)
     code: str = ""
 
     @staticmethod
@@ -102,15 +104,20 @@ class Blueprint:
         """The name under which the caller supplies a class or function; None if it does not."""
         return next((n for n in (name, short_name(name)) if n in self.known), None)
 
-    def need(self, name: str, layer: Json, module: str = "") -> None:
-        """A class or function that only the caller can supply, of a module if the file says so."""
+    def need(self, name: str, layer: Json, module: str = "", offer: str = "") -> None:
+        """A class or function that only the caller can supply, of a module if the file says so.
+
+        An offer is what the caller can write for it, which another finding has shown.
+        """
         if hostile(name) or hostile(name, module):
             return  # nobody is asked for it: KG431 says what it is
+        if offer:
+            self.offers[name] = offer
         self.missing.setdefault(name, []).append(name_of(layer))
 
-    def is_refused(self, layer: Json) -> bool:
+    def is_refused(self, layer: Json | str) -> bool:
         """Whether another migration has said why this layer cannot be built."""
-        name = name_of(layer)
+        name = layer if isinstance(layer, str) else name_of(layer)
         return any(f.key == name and f.severity is Severity.ERROR for f in self.findings)
 
     def note(self, layer: Json | str, message: str) -> None:

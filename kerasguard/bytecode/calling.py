@@ -18,7 +18,7 @@ from kerasguard.bytecode.frame import Frame, Handler, Null, popped, pushed, valu
 from kerasguard.bytecode.instructions import Instruction
 from kerasguard.bytecode.marshalled import MalformedError
 
-__all__ = ["CALLING", "parts"]
+__all__ = ["CALLING", "parts", "spread"]
 
 
 def _null(frame: Frame, _: Instruction) -> None:
@@ -61,12 +61,12 @@ def _call(frame: Frame, step: Instruction) -> None:
 
 
 def _call_spread(frame: Frame, step: Instruction) -> None:
-    """`f(*items)`."""
+    """`f(*items)`, perhaps with arguments before."""
     if frame.version < (3, 6) or step.argument & 1:
         raise NotUnderstoodError("a call with **" if step.argument & 1 else "a call with *")
     (items,) = values(frame, 1)
     function = _called(frame, step)
-    pushed(frame, Call(function, (Spread(items),)))
+    pushed(frame, Call(function, spread(items)))
 
 
 def _called(frame: Frame, step: Instruction) -> Expression:
@@ -118,6 +118,14 @@ def parts(node: Expression | None) -> tuple[Expression, ...]:
     if isinstance(node, Constant) and isinstance(node.value, tuple):
         return tuple(map(Constant, node.value))
     return ()
+
+
+def spread(node: Expression) -> tuple[Expression, ...]:
+    """What `*node` puts into a list: its items as far as they are known."""
+    known = isinstance(node, Items) or (
+        isinstance(node, Constant) and isinstance(node.value, tuple)
+    )
+    return parts(node) if known else (Spread(node),)
 
 
 def _push_function(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kerasguard.bytecode.calling import parts
+from typing import Literal
+
+from kerasguard.bytecode.calling import parts, spread
 from kerasguard.bytecode.expressions import (
     Binary,
     Constant,
@@ -122,10 +124,26 @@ def _list(frame: Frame, step: Instruction) -> None:
 def _extend(frame: Frame, step: Instruction) -> None:
     """How `[1, 2, 3]` is written since 3.9: an empty list takes a constant tuple."""
     made, more = values(frame, 2)
-    given = isinstance(more, Constant) and isinstance(more.value, tuple)
-    if step.argument != 1 or not isinstance(made, Items) or not (given or isinstance(more, Items)):
+    if step.argument != 1 or not isinstance(made, Items):
         raise NotUnderstoodError("a list with *")
-    pushed(frame, Items("list", (*made.items, *parts(more))))
+    pushed(frame, Items("list", (*made.items, *spread(more))))
+
+
+def _append(frame: Frame, step: Instruction) -> None:
+    """How `[*x, y]` goes on since 3.9; elsewhere it is part of a loop."""
+    if step.argument != 1:
+        raise NotUnderstoodError("a loop")
+    made, item = values(frame, 2)
+    if not isinstance(made, Items):
+        raise NotUnderstoodError("a list with *")
+    pushed(frame, Items("list", (*made.items, item)))
+
+
+def _unpacked(frame: Frame, step: Instruction) -> None:
+    """`[*x, y]` and `f(*x, y)` before 3.9: several tuples become one."""
+    kind: Literal["tuple", "list"] = "list" if "LIST" in step.name else "tuple"
+    items = (item for one in values(frame, step.argument) for item in spread(one))
+    pushed(frame, Items(kind, tuple(items)))
 
 
 def _to_tuple(frame: Frame, step: Instruction) -> None:
@@ -188,6 +206,9 @@ OPERATING: dict[str, Handler] = {
     **dict.fromkeys(("DUP_TOP", "DUP_TOP_TWO", "DUP_TOPX"), _duplicate),
     **dict.fromkeys(("ROT_TWO", "ROT_THREE", "ROT_FOUR", "ROT_N"), _rotate),
     **dict.fromkeys(("LIST_TO_TUPLE", "CALL_INTRINSIC_1"), _to_tuple),
+    **dict.fromkeys(
+        ("BUILD_LIST_UNPACK", "BUILD_TUPLE_UNPACK", "BUILD_TUPLE_UNPACK_WITH_CALL"), _unpacked
+    ),
     **{f"SLICE+{kind}": _old_slice for kind in range(4)},
     "BINARY_OP": _numbered_operator,
     "BINARY_SLICE": _item_slice,
@@ -199,6 +220,7 @@ OPERATING: dict[str, Handler] = {
     "CONTAINS_OP": _contains,
     "COPY": _copy,
     "IS_OP": _is,
+    "LIST_APPEND": _append,
     "LIST_EXTEND": _extend,
     "POP_TOP": _pop,
     "SWAP": _swap,

@@ -33,6 +33,8 @@ def rewrite(blueprint: Blueprint) -> None:
     training = blueprint.architecture.get("compile_config")
     rest = {k: v for k, v in blueprint.architecture.items() if k != "compile_config"}
     for doubt in _found(blueprint, rest):
+        if doubt.reason == "bytecode" and blueprint.is_refused(doubt.owner):
+            continue  # that finding shows what the bytecode is
         blueprint.refuse(doubt.owner, doubt.message)
     for doubt in _found(blueprint, training):
         instead = "" if doubt.reason == "hostile" else _WITHOUT

@@ -88,7 +88,8 @@ def _read(blueprint: Blueprint, item: Json) -> None:
     try:
         function = read(config_of(item)["function"])
     except NotUnderstoodError as reason:
-        _refuse(blueprint, item, "", f"holds Python bytecode, which is never run, with {reason}")
+        what = f"holds Python bytecode, which is never run; not understood in it: {reason}"
+        _refuse(blueprint, item, "", what)
         return
     try:
         owner = _owner(blueprint, item)
@@ -96,14 +97,15 @@ def _read(blueprint: Blueprint, item: Json) -> None:
             blueprint.architecture, config_of(owner), item, function, blueprint.writer
         )
     except Unsupported as reason:
-        what = f"holds `{function.source}` as Python bytecode, which is never run, with {reason}"
-        _refuse(blueprint, item, "", f"{what} which is not translated", function)
+        what = f"holds `{function.source}` as Python bytecode, which is never run"
+        because = str(reason).rstrip(",")
+        _refuse(blueprint, item, "", f"{what}; not translated: {because}", function)
         return
     taken = "".join(f"; {what}" for what in drawing.taken)
     if "lambdas" not in blueprint.allow:
         what = f"holds `{function.source}` as Python bytecode, which is never run{taken}"
         line = f'custom_objects={{"{name_of(item)}": {_supplied(function)}}}'
-        blueprint.need(name_of(item), item)
+        blueprint.need(name_of(item), item, offer=_supplied(function))
         blueprint.refuse(
             item,
             f'this Lambda {what}; if that is what it is, allow="lambdas", or supply it: {line}',
@@ -140,9 +142,9 @@ def _refuse(
     blueprint: Blueprint, item: Json, own: str, what: str, function: Stored | None = None
 ) -> None:
     name = own or name_of(item)
-    blueprint.need(name, item)
     # What is registered is called `Package>name`; a caller has the part behind that.
     given = _supplied(function) if function else own.rpartition(">")[2] or "lambda x: ..."
+    blueprint.need(name, item, offer=given)
     line = f'custom_objects={{"{name}": {given}}}'
     blueprint.refuse(item, f"this Lambda {what}; supply it: {line}")
 

@@ -26,7 +26,6 @@ from kerasguard.blueprint.objects import (
     class_of,
     config_of,
     keras_object,
-    name_of,
     short_name,
 )
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -62,7 +61,8 @@ def rewrite(blueprint: Blueprint) -> None:
         if shared[item.get("shared_object_id")] < 2:
             item.pop("shared_object_id", None)
         _place(blueprint, item)
-    if blueprint.missing:
+    shown = len(blueprint.missing) == 1 and blueprint.missing.keys() == blueprint.offers.keys()
+    if blueprint.missing and not shown:
         _ask(blueprint)
 
 
@@ -115,8 +115,7 @@ def _ask(blueprint: Blueprint) -> None:
     names = sorted(blueprint.missing)
     places = ((n, listed(sorted(set(blueprint.missing[n])), 3)) for n in names)
     used = "; ".join(f"{name} in {where}" for name, where in places)
-    bare = {name_of(item) for item in blueprint.layers("Lambda")}  # their functions have no names
-    told = ((n, "lambda x: ..." if n in bare else n.rpartition(">")[2]) for n in names)
+    told = ((n, blueprint.offers.get(n, n.rpartition(">")[2])) for n in names)
     entries = ", ".join(f'"{name}": {value}' for name, value in told)
     blueprint.refuse("", f"not part of Keras 3: {used}. Supply them: custom_objects={{{entries}}}")
 

@@ -226,7 +226,7 @@ def test_a_merge_whose_mode_is_a_function_is_a_lambda_that_the_caller_supplies()
     config = {"name": "m", "mode": ["4wEA", None, None], "mode_type": "lambda", "arguments": {}}
     old = {"class_name": "Sequential", "config": [{"class_name": "Merge", "config": config}]}
     _, findings = migrate(old, {"keras": "1.2.2", "config": "legacy"})
-    assert [f.code for f in findings if f.severity is Severity.ERROR] == ["KG421", "KG425"]
+    assert [f.code for f in findings if f.severity is Severity.ERROR] == ["KG421"]
     new, findings = migrate(old, {"keras": "1.2.2", "config": "legacy"}, frozenset({"m"}))
     assert not [f for f in findings if f.severity is Severity.ERROR]
     assert new["config"]["layers"][0]["class_name"] == "Lambda"

@@ -5,15 +5,20 @@ They give several tensors, take sizes, or meant something else in older versions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasguard.blueprint.computation import Unsupported
+import numpy as np
+
+from kerasguard.blueprint.computation import Plan, Unsupported
 from kerasguard.blueprint.computations import plan
-from kerasguard.blueprint.lambdas.arithmetic import sequence
+from kerasguard.blueprint.lambdas.arithmetic import array, is_number, sequence
 from kerasguard.blueprint.lambdas.binding import planned, table_name
 from kerasguard.blueprint.lambdas.drawing import Drawing
-from kerasguard.blueprint.lambdas.operators import operate
+from kerasguard.blueprint.lambdas.items import item_of
+from kerasguard.blueprint.lambdas.kinds import merged
+from kerasguard.blueprint.lambdas.of_images import OF_IMAGES
+from kerasguard.blueprint.lambdas.operators import kind_of, operate
 from kerasguard.blueprint.lambdas.sizes import target
 from kerasguard.blueprint.lambdas.values import Several, Tensor, told
 
@@ -40,11 +45,23 @@ def pieces(
 
 
 def _split(drawing: Drawing, _: str, given: dict[str, Any]) -> list[Tensor]:
-    sizes = given.get("num_or_size_splits")
+    sizes = given["num_or_size_splits"] = _closed(given)
     made = planned(drawing, "split", given)
     listed = sequence(sizes)
     ends = [sum(listed[: n + 1]) for n in range(len(listed) - 1)] if listed is not None else sizes
     return pieces(drawing, made, given["value"], ends, given)
+
+
+def _closed(given: Mapping[str, Any]) -> Any:
+    """The sizes of the parts; one that is left open is what the others leave."""
+    sizes, tensor, axis = given.get("num_or_size_splits"), given["value"], given.get("axis") or 0
+    listed = sequence(sizes)
+    if listed is None or listed.count(-1) != 1 or type(axis) is not int:
+        return sizes
+    whole = tensor.shape[axis] if isinstance(tensor, Tensor) and tensor.shape else None
+    if whole is None:
+        return sizes
+    return [whole - sum(listed) - 1 if size == -1 else size for size in listed]
 
 
 def _unstack(drawing: Drawing, short: str, given: dict[str, Any]) -> list[Tensor]:
@@ -82,25 +99,6 @@ def _classic_division(drawing: Drawing, _: str, given: dict[str, Any]) -> Tensor
     return operate(drawing, "classic /", given["x"], given.get("y"))
 
 
-def _check_channels(drawing: Drawing, short: str, given: Mapping[str, Any]) -> None:
-    if (given.get("data_format") or drawing.data_format()) != "channels_last":
-        raise Unsupported(f"{short} with channels first")
-
-
-def _pooled(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
-    """`pool2d` and `pool3d`."""
-    _check_channels(drawing, short, given)
-    kind = {"max": "max", "avg": "avg"}.get(str(given.get("pool_mode") or "max"))
-    if kind is None or given.get("pool_size") is None:
-        raise Unsupported(f"{short} in another mode")
-    options = {
-        "ksize": given["pool_size"],
-        "strides": given.get("strides") or 1,
-        "padding": str(given.get("padding") or "valid").upper(),
-    }
-    return planned(drawing, f"{kind}_{short.rpartition('.')[2]}", {"input": given["x"], **options})
-
-
 def _einsum(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     operands = [given[name] for name in ("a", "b", "c", "d") if name in given]
     if not all(isinstance(x, Tensor) for x in operands):
@@ -108,87 +106,168 @@ def _einsum(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     return planned(drawing, "einsum", {"inputs": operands, "equation": given["equation"]})
 
 
-def _padded(axes: int) -> Callable[[Drawing, str, dict[str, Any]], Tensor]:
-    """`temporal_padding` and `spatial_2d_padding`."""
+def _rank(value: Any) -> int | None:
+    """The number of axes of a tensor or a constant; None where it cannot be told."""
+    if isinstance(value, Tensor):
+        return None if value.shape is None else len(value.shape)
+    return int(np.ndim(array(value)))
 
-    def draw(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
-        _check_channels(drawing, short, given if axes == 2 else {"data_format": "channels_last"})
-        told_width = told(given.get("padding", [1, 1] if axes == 1 else [[1, 1], [1, 1]]))
-        width = [told_width] if axes == 1 else told_width
-        paddings = [[0, 0], *width, [0, 0]]
-        return planned(drawing, "pad", {"tensor": given["x"], "paddings": paddings})
 
-    return draw
+def _chosen(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
+    """`where` and `switch`.
+
+    TensorFlow 1 takes the rows of two tensors if the condition has one axis; TensorFlow 2 spreads
+    it along the last axis. `K.switch` spreads a condition with more axes along the missing ones.
+    """
+    test, *others = given.values()
+    if len(others) != 2:
+        raise Unsupported(f"{short} without two values to choose from")
+    rank, *ranks = map(_rank, given.values())
+    if rank is None or None in ranks:
+        raise Unsupported(f"{short} of tensors whose shapes the file does not tell")
+    wanted = max(n for n in ranks if n is not None)
+    newer = drawing.tensorflow == 2 and "compat.v1" not in short
+    rows = rank == 1 and not newer
+    if 0 < rank < wanted and (rows or (rank > 1 and short == "K.switch")):
+        if rows and drawing.tensorflow == 0 and "compat.v1" not in short:
+            raise Unsupported(f"{short}, which TensorFlow 1 and 2 compute otherwise here,")
+        for _ in range(wanted - rank):
+            test = planned(drawing, "expand_dims", {"input": test, "axis": -1})
+    elif not newer and rank > 0 and set(ranks) != {rank} and 0 not in ranks:
+        raise Unsupported(f"{short} of tensors of several ranks")
+    kind = merged(x.kind for x in others if isinstance(x, Tensor)) or kind_of(*others)
+    return planned(drawing, "where", {"condition": test, "x": others[0], "y": others[1]}, kind)
 
 
 def _batch_dot(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     x, y = given["x"], given.get("y")
     if given.get("axes") is None:
-        ranks = [len(t.shape) if isinstance(t, Tensor) and t.shape else 0 for t in (x, y)]
+        ranks = [_rank(x), _rank(y)]
         if ranks not in ([2, 2], [3, 3]):
             raise Unsupported(f"{short} without axes of tensors of other ranks than 2 or 3")
         given["axes"] = [1, 1] if ranks == [2, 2] else [2, 1]
-    return planned(drawing, "keras.backend.batch_dot", given)
-
-
-_METHODS = {"bilinear": "bilinear", "bicubic": "bicubic", "nearest_neighbor": "nearest"}
-
-
-def _same_pixels(shape: Any, size: Sequence[Any], method: Any) -> bool:
-    """Whether pixels at their corners make the same image as pixels at their centers."""
-    if shape is None:
-        return False
-    if tuple(shape[1:3]) == tuple(size):
-        return True
-    whole = (isinstance(n, int) and m % n == 0 for n, m in zip(shape[1:3], size, strict=True))
-    return method == "nearest" and all(whole)
-
-
-def _resize(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
-    """Resizing: TensorFlow 1 put pixels at their corners, TensorFlow 2 at their centers."""
-    old = short != "tf.image.resize" or drawing.tensorflow != 2
-    method: Any = _METHODS.get(short.rpartition("resize_")[2]) or given.get("method") or 0
-    method = {0: "bilinear", 1: "nearest", 2: "bicubic"}.get(method, method)
-    image, size = given["images"], sequence(given.get("size"))
-    shape = image.shape if isinstance(image, Tensor) else None
-    if size is None or not all(type(n) is int for n in size):
-        raise Unsupported(f"{short} to a size that is not in the file")
-    if given.get("align_corners") or given.get("half_pixel_centers"):
-        raise Unsupported(f"{short} with align_corners or half_pixel_centers")
-    if old and not _same_pixels(shape, size, method):
-        raise Unsupported(f"{short} of TensorFlow 1, which lays the pixels otherwise,")
-    kept = {k: v for k, v in given.items() if k in ("preserve_aspect_ratio", "antialias")}
-    options = {"size": size, "method": str(method).lower(), **kept}
-    return planned(drawing, "image.resize", {"images": image, **options})
+    if not all(rank in (2, 3) for rank in map(_rank, (x, y))):
+        # Before Keras 2.3 it multiplied matrices along all axes but the last two.
+        raise Unsupported(f"{short} of tensors of other ranks than 2 or 3")
+    made = planned(drawing, "keras.backend.batch_dot", given)
+    axes = sequence(given["axes"]) or [given["axes"]] * 2
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.shape and y.shape):
+        return made
+    rests = [
+        [size for n, size in enumerate(shape) if n not in (0, axis % len(shape))]
+        for shape, axis in zip((x.shape, y.shape), axes, strict=True)
+    ]
+    return drawing.shaped(made, [x.shape[0], *(rests[0] + rests[1] or [1])])
 
 
 def _float_mean(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     """A mean of whole numbers is one in TensorFlow, not in Keras 3."""
-    first = given["input_tensor"]
-    if isinstance(first, Tensor) and first.kind != "float":
+    first, backend = given[next(iter(given))], short.startswith("K.")
+    if isinstance(first, Tensor) and first.kind not in ("float", "bool" if backend else "float"):
         raise Unsupported(f"{short} of what may be whole numbers")
-    return planned(drawing, table_name(f"tensorflow.{short[3:]}"), given)
+    name = f"keras.backend.{short[2:]}" if backend else f"tensorflow.{short[3:]}"
+    return planned(drawing, table_name(name), given)
+
+
+def _clip(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
+    """Bounds of which one may be missing."""
+    low, high = given.get("min_value"), given.get("max_value")
+    if low is not None and high is not None:
+        return planned(drawing, "clip", given)
+    name, bound = ("minimum", high) if low is None else ("maximum", low)
+    if bound is None:
+        raise Unsupported(f"{short} without bounds")
+    return planned(drawing, name, {"x": given["x"], "y": bound})
+
+
+def _l2(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
+    """Without an axis it takes all of them, the batch's included."""
+    rank, known = _rank(given["x"]), given.get("axis", given.get("dim"))
+    if known is None and rank is not None:
+        given = {key: x for key, x in given.items() if key != "dim"} | {"axis": list(range(rank))}
+    return planned(drawing, "l2_normalize", given)
+
+
+def _joined(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
+    """A layer of several tensors, called as a function."""
+    name = "".join(word.capitalize() for word in short.rpartition(".")[2].split("_"))
+    inputs = sequence(given["inputs"]) or []
+    if len(inputs) < 2 or not all(isinstance(x, Tensor) for x in inputs):
+        raise Unsupported(f"{short} of something else than tensors")
+    options = {key: told(x) for key, x in given.items() if key in ("axes", "axis", "normalize")}
+    if set(given) - {"inputs", "name", *options}:
+        raise Unsupported(f"{short} with other arguments")
+    steps = ((f"layers.{name}", options),)
+    return drawing.draw(Plan((told(inputs),), steps), kind_of(*inputs))
+
+
+def _strided(drawing: Drawing, short: str, given: dict[str, Any]) -> Any:
+    begin, end = sequence(given.get("begin")), sequence(given.get("end"))
+    steps = sequence(given.get("strides")) or [1] * len(begin or [])
+    if begin is None or end is None or set(given) - {"input_", "begin", "end", "strides", "name"}:
+        raise Unsupported(f"{short} with masks")
+    if not all(type(n) is int for n in (*begin, *end, *steps)):
+        raise Unsupported(f"{short} with places that are not in the file")
+    key = tuple(slice(*bounds) for bounds in zip(begin, end, steps, strict=True))
+    return item_of(given["input_"], key, drawing)
+
+
+def _one_hot(drawing: Drawing, short: str, given: dict[str, Any]) -> Any:
+    """With other values than 1 and 0, too."""
+    on, off = given.get("on_value"), given.get("off_value")
+    rest = {key: x for key, x in given.items() if key not in ("on_value", "off_value")}
+    made = planned(drawing, "one_hot", rest)
+    if on in (None, 1) and off in (None, 0):
+        return made
+    on, off = 1 if on is None else on, 0 if off is None else off
+    if not is_number(on) or not is_number(off) or given.get("dtype") is not None:
+        raise Unsupported(f"{short} with values that are not in the file")
+    return operate(drawing, "+", operate(drawing, "*", made, float(on - off)), float(off))
+
+
+def _sorted(drawing: Drawing, short: str, given: dict[str, Any]) -> Any:
+    """Sorting downwards is sorting upwards, turned round."""
+    if given.get("direction") != "DESCENDING":
+        return planned(drawing, "sort", given)
+    axis = -1 if given.get("axis") is None else given["axis"]
+    made = planned(drawing, "sort", {**given, "direction": "ASCENDING"})
+    return planned(drawing, "reverse", {"tensor": made, "axis": [axis]})
 
 
 DIFFERENT: dict[str, Callable[[Drawing, str, dict[str, Any]], Any]] = {
+    **OF_IMAGES,
     "keras.backend.batch_dot": _batch_dot,
-    "keras.backend.pool2d": _pooled,
-    "keras.backend.pool3d": _pooled,
+    "keras.backend.clip": _clip,
+    "keras.backend.l2_normalize": _l2,
+    "keras.backend.mean": _float_mean,
     "keras.backend.reshape": _reshape,
-    "keras.backend.spatial_2d_padding": _padded(2),
-    "keras.backend.temporal_padding": _padded(1),
+    "keras.backend.switch": _chosen,
+    **{
+        f"keras.layers.{name}": _joined
+        for name in [
+            "add",
+            "average",
+            "concatenate",
+            "dot",
+            "maximum",
+            "minimum",
+            "multiply",
+            "subtract",
+        ]
+    },
+    "tensorflow.compat.v1.where": _chosen,
     "tensorflow.einsum": _einsum,
     "tensorflow.div": _classic_division,
-    "tensorflow.image.resize": _resize,
-    "tensorflow.image.resize_bicubic": _resize,
-    "tensorflow.image.resize_bilinear": _resize,
-    "tensorflow.image.resize_images": _resize,
-    "tensorflow.image.resize_nearest_neighbor": _resize,
+    "tensorflow.l2_normalize": _l2,
     "tensorflow.moments": _two("mean", "variance"),
+    "tensorflow.one_hot": _one_hot,
     "tensorflow.reduce_mean": _float_mean,
     "tensorflow.reshape": _reshape,
+    "tensorflow.sort": _sorted,
     "tensorflow.split": _split,
+    "tensorflow.strided_slice": _strided,
     "tensorflow.top_k": _two("values", "indices"),
     "tensorflow.unstack": _unstack,
+    "tensorflow.where": _chosen,
 }
 """By full name."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from kerasguard.blueprint.computation import Plan, Unsupported
 from kerasguard.blueprint.computations import filled, operation
+from kerasguard.blueprint.lambdas.kinds import kept_of_small, kind_made
 from kerasguard.blueprint.lambdas.values import Tensor
 from kerasguard.blueprint.nodes import (
     History,
@@ -23,17 +24,9 @@ from kerasguard.blueprint.objects import Json, class_of, config_of, name_of, rep
 from kerasguard.blueprint.operation_shapes import constant_shape, operation_shape
 from kerasguard.blueprint.shapes import Shape
 
-__all__ = ["Drawing", "install"]
+__all__ = ["Drawing", "Result", "dtype_name", "install"]
 
 _MOST_LAYERS = 200
-_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_BOOLEAN = frozenset(
-    {
-        "All", "Any", "Equal", "Greater", "GreaterEqual", "Isfinite", "Isinf", "Isnan", "Less",
-        "LessEqual", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor", "NotEqual",
-    }
-)  # fmt: skip
-_COUNTED = frozenset({"Argmax", "Argmin", "Argsort", "CountNonzero"})
 
 
 @dataclass
@@ -45,6 +38,7 @@ class Drawing:
         name: of the Lambda that they replace.
         shapes: of the tensors of the model.
         tensorflow: whether TensorFlow 1 or 2 wrote the file; 0 where it can be either.
+        kinds: of the tensors of the model: floats, whole numbers, truth values.
         layers: the new layers.
         taken: what the finding says besides: what was taken for granted.
     """
@@ -53,6 +47,7 @@ class Drawing:
     name: str
     shapes: dict[History, Shape]
     tensorflow: int = 0
+    kinds: dict[History, str] = field(default_factory=dict)
     layers: list[Json] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
 
@@ -68,6 +63,20 @@ class Drawing:
                 raise Unsupported("the data format that Keras was set to")
         self.take("K.image_data_format() is taken as 'channels_last'")
         return "channels_last"
+
+    def dtype_of(self, tensor: Tensor) -> str:
+        """The dtype of a tensor, where all floats of the model have the same.
+
+        Raises:
+            Unsupported: it cannot be told.
+        """
+        named = [config_of(x).get("dtype") for x in (*layers_of(self.model), *self.layers)]
+        floats = {x for x in map(dtype_name, named) if "float" in x} | {"float32"}
+        if tensor.kind == "bool":
+            return "bool"
+        if tensor.kind != "float" or len(floats) > 1:
+            raise Unsupported("a dtype that the file does not tell")
+        return "float32"
 
     def shape_of(self, value: Any) -> Shape | None:
         """The shape of a tensor or of a constant in a call."""
@@ -86,14 +95,23 @@ class Drawing:
         """Add what a plan takes; gives the last operation's tensor."""
         previous: Json | None = None
         for number, (step, options) in enumerate(plan.steps):
+            if kind == "small" and not kept_of_small(step):
+                raise Unsupported(f"{step.partition('.')[2]} of whole numbers of 8 or 16 bits")
             first = plan.tensors if number == 0 else plan.arguments.get(number)
             arguments = [previous] if first is None else filled(list(first), previous)
             previous = self._layer(step, options, arguments)
-            kind = _kind(step, options, kind)
+            kind = kind_made(step, options, kind)
         if previous is None:
             raise Unsupported("it takes no operation")
         shape = self.shape_of(previous)
         return Tensor(previous, None if shape is None else tuple(shape), kind)
+
+    def shaped(self, made: Tensor, shape: Shape) -> Tensor:
+        """The tensor with a shape that its operation does not tell."""
+        history = history_of(made.made)
+        assert history is not None, "an operation's result names the operation"
+        self.shapes[history] = list(shape)
+        return Tensor(made.made, tuple(shape), made.kind)
 
     def outputs(self, made: Tensor, count: int, shapes: Sequence[Shape | None]) -> list[Tensor]:
         """The tensors of an operation that makes several."""
@@ -128,16 +146,10 @@ class Drawing:
         return tensor(name)
 
 
-def _kind(step: str, options: Json, kind: str) -> str:
-    last = step.partition(".")[2]
-    if last in _BOOLEAN:
-        return "bool"
-    if last in _COUNTED:
-        return "int"
-    dtype = options.get("dtype")
-    if isinstance(dtype, str):
-        return "bool" if dtype == "bool" else "int" if dtype in _INTEGERS else "float"
-    return kind
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype or a policy, as a config has it."""
+    config = dtype.get("config") if isinstance(dtype, dict) else None
+    return str(config.get("name")) if isinstance(config, dict) else str(dtype)
 
 
 Result = Tensor | list[Tensor]

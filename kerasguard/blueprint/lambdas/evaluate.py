@@ -8,6 +8,7 @@ from typing import Any
 
 from kerasguard.blueprint.computation import Unsupported
 from kerasguard.blueprint.lambdas.arithmetic import is_number, sequence
+from kerasguard.blueprint.lambdas.definitions import DEFINITIONS
 from kerasguard.blueprint.lambdas.drawing import Drawing
 from kerasguard.blueprint.lambdas.items import item_of
 from kerasguard.blueprint.lambdas.names import CONSTANTS, DTYPES, GLOBALS, MODULES, canonical
@@ -142,9 +143,9 @@ def _evaluated(node: Expression, scope: _Scope) -> Any:
                 raise Unsupported(f"the import of {name}")
             return Named(canonical(name))
         case Attribute(owner=owner, name=name):
-            return _attribute(_value(owner, scope), name)
+            return _attribute(_value(owner, scope), name, scope.drawing)
         case Items(kind=kind, items=items):
-            values = [_value(item, scope) for item in items]
+            values = [x for item in items for x in _argument(item, scope)]
             return tuple(values) if kind == "tuple" else values
         case Range(start=start, stop=stop, step=step):
             return slice(*(bound_of_slice(_value(x, scope)) for x in (start, stop, step)))
@@ -194,9 +195,9 @@ def _global(name: str, scope: _Scope) -> Any:
     raise Unsupported(f"the global name {name}, which is not in the file,")
 
 
-def _attribute(owner: Any, name: str) -> Any:
+def _attribute(owner: Any, name: str, drawing: Drawing) -> Any:
     if not isinstance(owner, Named):
-        return attribute(owner, name)
+        return attribute(owner, name, drawing)
     path = canonical(f"{owner.path}.{name}")
     if path in CONSTANTS:
         return CONSTANTS[path]
@@ -231,11 +232,14 @@ def _call(function: Any, values: tuple[Any, ...], named: dict[str, Any], scope: 
             function.defaults,
         )  # fmt: skip
     if isinstance(function, Method):
-        return method(function, (*values, *named))
+        return method(function, values, named)
     if isinstance(function, Dtype):
         function = Named(f"numpy.{function}")
     if not isinstance(function, Named):
         raise Unsupported("a call of what is no function")
+    if function.path in DEFINITIONS:
+        words = {name: value for name, value in named.items() if name != "name"}
+        return apply(scope.drawing, DEFINITIONS[function.path], values, words, {}, scope.depth + 1)
     return call_named(scope.drawing, function.path, values, named)
 
 

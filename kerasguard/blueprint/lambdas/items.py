@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kerasguard.blueprint.computation import Unsupported
 from kerasguard.blueprint.computations import plan
 from kerasguard.blueprint.lambdas.arithmetic import sequence
@@ -31,8 +33,12 @@ def item_of(owner: Any, key: Any, drawing: Drawing) -> Any:
             )
         parts = list(key) if isinstance(key, tuple) else [key]
         spec = [_index(part) for part in parts]
+        if all(part is None or isinstance(part, int) for part in spec):
+            spec.append({"class_name": "__ellipsis__"})
         taken = plan("__operators__.getitem", owner.made, {"slice_spec": spec}, drawing.rank_of)
         return drawing.draw(taken, owner.kind)
+    if isinstance(owner, np.ndarray):
+        return _of_array(owner, key)
     if isinstance(owner, Several):
         owner = owner.tensors
     items = sequence(owner)
@@ -45,6 +51,14 @@ def item_of(owner: Any, key: Any, drawing: Drawing) -> Any:
     except IndexError:
         raise Unsupported(f"item {key} of {len(items)}") from None
     return tuple(found) if isinstance(owner, tuple) and isinstance(key, slice) else found
+
+
+def _of_array(owner: np.ndarray[Any, Any], key: Any) -> Any:
+    parts = key if isinstance(key, tuple) else (key,)
+    if not all(x is None or x is Ellipsis or type(x) in (int, slice) for x in parts):
+        raise Unsupported("an index of a constant array that is no number or slice")
+    found = owner[key]
+    return found.item() if np.ndim(found) == 0 else found
 
 
 def _is_of_one(key: Any) -> bool:

@@ -6,13 +6,19 @@ it is another: `begin=start` is `start` in the function itself.
 
 from __future__ import annotations
 
+from kerasguard.blueprint.lambdas.definitions import DEFINITIONS
+
 __all__ = ["CONSTANTS", "DTYPES", "GLOBALS", "MODULES", "OPERATIONS", "SIGNATURES", "canonical"]
 
 GLOBALS = {
+    "activations": "keras.activations",
     "K": "keras.backend",
     "KB": "keras.backend",
     "backend": "keras.backend",
+    "k": "keras.backend",
+    "kb": "keras.backend",
     "keras": "keras",
+    "layers": "keras.layers",
     "math": "math",
     "np": "numpy",
     "numpy": "numpy",
@@ -26,6 +32,7 @@ _SAME = (
     ("tensorflow.keras.", "keras."),
     ("tensorflow.python.keras.", "keras."),
     ("tensorflow.compat.v2.", "tensorflow."),
+    ("tensorflow.compat.v1.image.resize.", "tensorflow.image.resize_images."),
     ("keras.backend.tf.", "tensorflow."),
     ("keras.backend.tensorflow_backend.tf.", "tensorflow."),
     ("keras.backend.tensorflow_backend.", "keras.backend."),
@@ -37,28 +44,26 @@ _SAME = (
     ("keras.src.", "keras."),
     ("numpy.math.", "math."),
 )
-MODULES = frozenset({"keras", "keras.backend", "keras.ops", "math", "numpy", "tensorflow"})
+MODULES = frozenset(
+    {
+        "keras",
+        "keras.activations",
+        "keras.backend",
+        "keras.layers",
+        "keras.ops",
+        "math",
+        "numpy",
+        "tensorflow",
+    }
+)
 _PLAIN = ("math.", "nn.", "linalg.", "dtypes.", "")
 
 DTYPES = frozenset(
-    [
-        "bool",
-        "float16",
-        "float32",
-        "float64",
-        "bfloat16",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "half",
-        "double",
-    ]
-)
+    {
+        "bool", "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64",
+        "uint8", "uint16", "uint32", "uint64", "half", "double",
+    }
+)  # fmt: skip
 
 _TENSORFLOW = """
 abs acos asin atan ceil cos acosh asinh atanh cosh erf erfc exp expm1 floor is_finite is_inf is_nan
@@ -92,7 +97,7 @@ repeat | input repeats axis
 tile | input multiples
 cast | x dtype
 gather | params indices
-where | condition x y
+where compat.v1.where | condition x y
 reshape | tensor shape
 clip_by_value | t clip_value_min clip_value_max
 one_hot | indices depth on_value off_value axis dtype
@@ -110,7 +115,9 @@ moments | x axes
 depth_to_space space_to_depth | input block_size
 l2_normalize | x axis epsilon
 band_part | input num_lower num_upper
-cholesky det inv | input
+cholesky det inv linalg.diag_part | input
+image.adjust_brightness | image delta
+strided_slice | input_ begin end strides
 cross | a b
 trace | x
 broadcast_to | input shape
@@ -162,6 +169,19 @@ resize_images | x height_factor width_factor data_format interpolation
 temporal_padding spatial_2d_padding | x padding data_format
 pool2d pool3d | x pool_size strides padding data_format pool_mode
 """
+_ACTIVATIONS = """
+sigmoid tanh hard_sigmoid exponential linear mish | x
+relu | x alpha max_value threshold
+elu | features=x alpha
+selu softplus softsign silu swish | features=x
+gelu | features=x approximate
+softmax log_softmax | logits=x axis
+"""
+_LAYERS = """
+add average maximum minimum multiply subtract | inputs
+concatenate | inputs axis
+dot | inputs axes normalize
+"""
 _OPS = """
 abs absolute arccos arccosh arcsin arcsinh arctan arctanh ceil cos cosh erf exp expm1 floor isfinite
 isinf isnan log log10 log1p log2 logical_not log_sigmoid negative reciprocal relu relu6 rsqrt selu
@@ -212,9 +232,17 @@ def _parameters(field: str) -> tuple[tuple[str, str], ...]:
     return tuple((own or known, known) for known, _, own in pairs)
 
 
+_TABLES = {
+    "tensorflow": _TENSORFLOW,
+    "keras.activations": _ACTIVATIONS,
+    "keras.backend": _BACKEND,
+    "keras.layers": _LAYERS,
+}
+
+
 def _table() -> dict[str, tuple[tuple[str, str], ...]]:
     table: dict[str, tuple[tuple[str, str], ...]] = {}
-    for module, rows in (("tensorflow", _TENSORFLOW), ("keras.backend", _BACKEND)):
+    for module, rows in _TABLES.items():
         for names, fields in _rows(rows):
             table |= {f"{module}.{name}": _parameters(fields[0]) for name in names}
     return table
@@ -251,9 +279,9 @@ def canonical(path: str) -> str:
     for start, same in _SAME:
         if f"{path}.".startswith(start):
             path = (same + path[len(start) :]).rstrip(".")
-    if path.startswith("tensorflow.") and path not in SIGNATURES:
+    if path.startswith("tensorflow.") and path not in SIGNATURES and path not in DEFINITIONS:
         inner = path.removeprefix("tensorflow.").removeprefix("compat.v1.")
         space = next(space for space in _PLAIN if inner.startswith(space))
         plain = f"tensorflow.{inner.removeprefix(space)}"
-        return plain if plain in SIGNATURES else path
+        return plain if plain in SIGNATURES or plain in DEFINITIONS else path
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from kerasguard.blueprint.computation import Unsupported
 from kerasguard.blueprint.computations import plan
 from kerasguard.blueprint.lambdas.arithmetic import compute, is_number, negate, sequence
 from kerasguard.blueprint.lambdas.drawing import Drawing
-from kerasguard.blueprint.lambdas.values import Open, Tensor, tensors_among, told
+from kerasguard.blueprint.lambdas.kinds import merged
+from kerasguard.blueprint.lambdas.values import Open, Size, Tensor, tensors_among, told
 
 __all__ = ["binary", "kind_of", "operate", "unary"]
 
@@ -38,6 +40,11 @@ def binary(drawing: Drawing, sign: str, left: Any, right: Any, *, in_place: bool
         if not all(map(_is_operand, (left, right))):
             raise Unsupported(f"{sign} of a tensor and something else")
         return operate(drawing, sign, left, right)
+    sizes = [x for x in (left, right) if isinstance(x, Size)]
+    if len(sizes) == 1 and sign == "*":
+        (times,) = (x for x in (left, right) if not isinstance(x, Size))
+        if type(times) is int:
+            return replace(sizes[0], times=sizes[0].times * times)
     return compute(sign, left, right)
 
 
@@ -90,5 +97,4 @@ def operate(drawing: Drawing, sign: str, left: Any, right: Any) -> Tensor:
 def kind_of(*values: Any) -> str:
     """The kind of what is computed of some values: a float among them makes it one."""
     kinds = {tensor.kind for tensor in tensors_among(values)}
-    kinds |= {"float" for value in values if isinstance(value, float)}
-    return "float" if "float" in kinds else kinds.pop() if len(kinds) == 1 else ""
+    return merged(kinds | {"float" for value in values if isinstance(value, float)})

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from kerasguard.blueprint.computation import Unsupported
 from kerasguard.blueprint.computations import plan
 from kerasguard.blueprint.lambdas.arithmetic import NUMBER_FUNCTIONS, array, is_number, sequence
+from kerasguard.blueprint.lambdas.binding import short_name
 from kerasguard.blueprint.lambdas.calling import call
+from kerasguard.blueprint.lambdas.constants import CONSTANT_MAKERS
 from kerasguard.blueprint.lambdas.drawing import Drawing
+from kerasguard.blueprint.lambdas.names import SIGNATURES
 from kerasguard.blueprint.lambdas.operators import binary
 from kerasguard.blueprint.lambdas.sizes import ASKED
 from kerasguard.blueprint.lambdas.values import Tensor, tensors_among
 
 __all__ = ["BUILTINS", "bound_of_slice", "call_named"]
 
-BUILTINS = ("abs", "float", "int", "len", "list", "max", "min", "pow", "slice", "tuple")
+BUILTINS = (
+    "abs", "float", "int", "len", "list", "max", "min", "pow", "range", "slice", "sum", "tuple",
+)  # fmt: skip
+_LONGEST_RANGE = 1_000
 _SETTINGS: dict[str, Any] = {"keras.backend.epsilon": 1e-07, "keras.backend.floatx": "float32"}
 _MAKES_CONSTANTS = {
     "keras.backend.constant": "float32",
@@ -46,6 +55,8 @@ def call_named(drawing: Drawing, path: str, values: tuple[Any, ...], named: dict
         return ASKED[path](values[0])
     if path in _MAKES_CONSTANTS and values:
         return _constant(path, values, named)
+    if not any(tensors_among([*values, *named.values()])) and path in CONSTANT_MAKERS:
+        return CONSTANT_MAKERS[path](drawing, values, named)
     if any(tensors_among([*values, *named.values()])):
         return call(drawing, path, values, named)
     if path in NUMBER_FUNCTIONS:
@@ -53,7 +64,8 @@ def call_named(drawing: Drawing, path: str, values: tuple[Any, ...], named: dict
     same = f"numpy.{name}"
     if path in _COMPUTED and same in NUMBER_FUNCTIONS:
         return _numbers(same, values, {})
-    raise Unsupported(f"{path} of no tensor")
+    what = "of nothing but constants" if path in SIGNATURES else "is not in the table of functions"
+    raise Unsupported(f"{short_name(path)} {what}")
 
 
 def _numbers(path: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -75,14 +87,28 @@ def _constant(path: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
             return value
         raise Unsupported(f"{path} of a tensor")
     dtype = values[1] if len(values) > 1 else named.get("dtype") or _MAKES_CONSTANTS[path]
-    if (
-        len(values) > 2
-        or set(named) - {"dtype", "name"}
-        or not isinstance(dtype, (str, type(None)))
-    ):
-        raise Unsupported(f"{path} with a shape")
+    shape = values[2] if len(values) > 2 else named.get("shape")
+    if set(named) - {"dtype", "name", "shape"} or not isinstance(dtype, (str, type(None))):
+        raise Unsupported(f"{path} with other arguments than a dtype and a shape")
     found = array(value, dtype)
+    if shape is not None:
+        found = _shaped(found, sequence(shape), path)
     return found.item() if found.ndim == 0 else found
+
+
+def _shaped(found: Any, sizes: list[Any] | None, path: str) -> Any:
+    """A constant in a shape; one number fills it."""
+    if sizes is None or not all(type(n) is int and 0 <= n <= _LONGEST_RANGE for n in sizes):
+        raise Unsupported(f"{path} with a shape that is not in the file")
+    if found.size != 1 and found.size != math.prod(sizes):
+        raise Unsupported(f"{path} with a shape of another size")
+    if math.prod(sizes) > _LONGEST_RANGE:
+        raise Unsupported(f"{path} with a shape that is too large")
+    return (
+        found.reshape(sizes)
+        if found.size == math.prod(sizes)
+        else np.full(sizes, found.item(), found.dtype)
+    )
 
 
 _OF_LISTS: Mapping[str, Callable[[Any], Any]] = {"len": len, "list": list, "tuple": tuple}
@@ -97,8 +123,19 @@ def _builtin(name: str, values: tuple[Any, ...], named: dict[str, Any], drawing:
         return drawing.draw(made, values[0].kind)
     if name == "pow" and len(values) == 2:
         return binary(drawing, "**", values[0], values[1], in_place=False)
+    if name == "sum" and len(values) == 1:
+        return _sum(drawing, values[0])
+    return _plain(name, values)
+
+
+def _plain(name: str, values: tuple[Any, ...]) -> Any:
+    """A builtin function of numbers, or of lists."""
     if name == "slice" and 1 <= len(values) <= 3:
         return slice(*map(bound_of_slice, values))
+    if name == "range" and values and all(type(n) is int for n in values):
+        return list(_range(*values))
+    if name == "float" and values in (("inf",), ("-inf",)):
+        return float(values[0])
     if name in _OF_LISTS and len(values) == 1:
         items = sequence(values[0])
         if items is None:
@@ -113,6 +150,26 @@ def _builtin(name: str, values: tuple[Any, ...], named: dict[str, Any], drawing:
         except (ValueError, OverflowError) as error:
             raise Unsupported(f"{name}: {error}") from None
     raise Unsupported(f"{name} of what is no number")
+
+
+def _sum(drawing: Drawing, listed: Any) -> Any:
+    items = sequence(listed)
+    if not items:
+        raise Unsupported("sum of what is no list")
+    found = items[0]
+    for item in items[1:]:
+        found = binary(drawing, "+", found, item, in_place=False)
+    return found
+
+
+def _range(*bounds: int) -> range:
+    try:
+        found = range(*bounds)
+    except (TypeError, ValueError) as error:
+        raise Unsupported(f"range: {error}") from None
+    if len(found) > _LONGEST_RANGE:
+        raise Unsupported(f"a range of {len(found)} numbers")
+    return found
 
 
 def bound_of_slice(value: Any) -> Any:

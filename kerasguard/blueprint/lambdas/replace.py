@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kerasguard.blueprint.computation import Plan, Unsupported
-from kerasguard.blueprint.lambdas.drawing import Drawing, Result
+from kerasguard.blueprint.lambdas.drawing import Drawing, Result, dtype_name
 from kerasguard.blueprint.lambdas.evaluate import apply, opened, outcome
+from kerasguard.blueprint.lambdas.kinds import kind_in, kinds_of
 from kerasguard.blueprint.lambdas.values import Named, Tensor
 from kerasguard.blueprint.nodes import calls_of, history_of, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of, objects
@@ -18,13 +18,6 @@ from kerasguard.bytecode.functions import Stored, is_code, read
 
 __all__ = ["drawn", "tensorflow_of"]
 
-_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-# Whatever they are called on, what they make is no whole number.
-_FLOATS = (
-    "Dense", "Conv", "SeparableConv", "DepthwiseConv", "Embedding", "LSTM", "GRU", "SimpleRNN",
-    "Bidirectional", "BatchNormalization", "LayerNormalization", "AveragePooling", "GlobalAverage",
-    "Normalization", "Rescaling",
-)  # fmt: skip
 _COPY: tuple[tuple[str, Json], ...] = (("numpy.Copy", {}),)
 
 
@@ -58,7 +51,9 @@ def drawn(
     calls = calls_of(layer)
     if not calls:
         raise Unsupported("a layer that is never called")
-    drawing = Drawing(model, name_of(layer), shapes_of(model), tensorflow_of(writer))
+    drawing = Drawing(
+        model, name_of(layer), shapes_of(model), tensorflow_of(writer), kinds=kinds_of(model)
+    )
     masked = _has_masks(architecture)
     named = _arguments(config_of(layer))
     _check_mask(config_of(layer), masked=masked)
@@ -142,25 +137,8 @@ def _input(drawing: Drawing, value: Any, *, alone: bool) -> Tensor:
     if history is None:
         raise Unsupported("a call on what is no tensor")
     shape = drawing.shapes.get(history)
-    kind = _kind(drawing.model, history[0])
+    kind = kind_in(drawing.kinds, history)
     return Tensor(value, None if shape is None else tuple(shape), kind, alone)
-
-
-def _kind(model: Json, source: str) -> str:
-    """Whether a layer makes floats; empty where that cannot be told."""
-    layers = {name_of(layer): layer for layer in layers_of(model)}
-    starts = [x for x in layers.values() if class_of(x) == "InputLayer"]
-    whole = [x for x in starts if str(config_of(x).get("dtype")) in (*_INTEGERS, "bool", "string")]
-    layer = layers.get(source)
-    if layer is None:
-        return ""
-    if class_of(layer) == "InputLayer":
-        dtype = str(config_of(layer).get("dtype") or "float32")
-        return "int" if dtype in _INTEGERS else "float" if "float" in dtype else ""
-    changed = any(class_of(x).startswith("ops.") for x in layers.values())
-    if class_of(layer).startswith(_FLOATS) or not (whole or changed):
-        return "float"
-    return ""
 
 
 def _casts(model: Json, layer: Json, writer: Writer) -> Any:
@@ -171,17 +149,12 @@ def _casts(model: Json, layer: Json, writer: Writer) -> Any:
     own = config_of(layer).get("dtype")
     if tensorflow_of(writer) == 1 or own is None:
         return None
-    kinds = {_dtype(own)}
+    kinds = {dtype_name(own)}
     for other in layers_of(model):
         dtype = config_of(other).get("dtype")
         if dtype is not None and (class_of(other) != "InputLayer" or "float" in str(dtype)):
-            kinds.add(_dtype(dtype))
+            kinds.add(dtype_name(dtype))
     return None if kinds <= {"float32"} else own
-
-
-def _dtype(dtype: Any) -> str:
-    config = dtype.get("config") if isinstance(dtype, Mapping) else None
-    return str(config.get("name")) if isinstance(config, Mapping) else str(dtype)
 
 
 def _own(drawing: Drawing, result: Result, *, masked: bool) -> Result:

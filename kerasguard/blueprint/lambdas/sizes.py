@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from kerasguard.blueprint.computation import Unsupported
 from kerasguard.blueprint.lambdas.arithmetic import sequence
-from kerasguard.blueprint.lambdas.values import Method, Named, Several, Size, Tensor
+from kerasguard.blueprint.lambdas.drawing import Drawing
+from kerasguard.blueprint.lambdas.values import Dtype, Method, Several, Size, Tensor
 
 __all__ = ["ASKED", "attribute", "method", "target"]
 
@@ -42,8 +45,8 @@ ASKED: dict[str, Callable[..., Any]] = {
 """Functions that ask about a tensor, by their full names."""
 
 
-def attribute(owner: Any, name: str) -> Any:
-    """An attribute of a tensor, a shape or several tensors.
+def attribute(owner: Any, name: str, drawing: Drawing) -> Any:
+    """An attribute of a tensor, a shape, a constant array or several tensors.
 
     Raises:
         Unsupported: it is not read.
@@ -53,8 +56,8 @@ def attribute(owner: Any, name: str) -> Any:
             return _shape(owner)
         if name == "ndim":
             return _rank(owner)
-        if name == "dtype" and owner.kind:
-            return Named(f"dtype of a {owner.kind} tensor")
+        if name == "dtype":
+            return Dtype(drawing.dtype_of(owner))
         if name == "get_shape":
             return Method(owner, name)
     if isinstance(owner, tuple) and name in ("as_list", "dims"):
@@ -65,16 +68,41 @@ def attribute(owner: Any, name: str) -> Any:
         return owner  # of a Dimension of TensorFlow 1
     if isinstance(owner, Several) and name in owner.names:
         return owner.tensors[owner.names.index(name)]
+    if isinstance(owner, np.ndarray) and name in (
+        "astype",
+        "flatten",
+        "reshape",
+        "tolist",
+        "transpose",
+    ):
+        return Method(owner, name)
+    if isinstance(owner, np.ndarray) and name in ("T", "ndim", "shape", "size"):
+        return getattr(owner, name)
     raise Unsupported(f"the attribute .{name}")
 
 
-def method(called: Method, arguments: tuple[Any, ...]) -> Any:
-    """What `get_shape()` and `as_list()` give."""
-    if arguments:
+def method(called: Method, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    """What `get_shape()`, `as_list()` and methods of constant arrays give."""
+    if isinstance(called.owner, np.ndarray):
+        return _of_array(called, arguments, named)
+    if arguments or named:
         raise Unsupported(f".{called.name} with arguments")
     if called.name == "get_shape":
         return _shape(called.owner)
     return list(called.owner)
+
+
+def _of_array(called: Method, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    array = called.owner
+    if called.name == "reshape" and not named:
+        sizes = sequence(arguments[0]) if len(arguments) == 1 else None
+        return array.reshape(list(arguments) if sizes is None else sizes)
+    given = [*arguments, *named.values()]
+    if called.name == "astype" and len(given) == 1 and isinstance(given[0], str):
+        return array.astype(given[0])
+    if called.name in ("flatten", "tolist", "transpose") and not given:
+        return getattr(array, called.name)()
+    raise Unsupported(f".{called.name} with arguments")
 
 
 def target(sizes: Any, tensor: Tensor) -> list[Any]:
@@ -86,15 +114,12 @@ def target(sizes: Any, tensor: Tensor) -> list[Any]:
     listed = sequence(sizes)
     if listed is None:
         raise Unsupported("a shape that is no list")
-    found: list[Any] = []
-    for place, size in enumerate(listed):
-        if isinstance(size, Size):
-            same = size.axis == 0 and place == 0
-            found.append({"class_name": "__batch_size__"} if same else -1)
-        elif type(size) is int:
-            found.append(size)
-        else:
-            raise Unsupported("a shape with something else than numbers")
-    if sum(1 for size in found if size == -1) > 1:
+    if not all(isinstance(size, Size) or type(size) is int for size in listed):
+        raise Unsupported("a shape with something else than numbers")
+    found = [-1 if isinstance(size, Size) else size for size in listed]
+    first = listed[0] if listed else None
+    if found.count(-1) > 1 and isinstance(first, Size) and first.is_batch_of(tensor):
+        found[0] = {"class_name": "__batch_size__"}
+    if found.count(-1) > 1:
         raise Unsupported("a shape of which more than one size is not in the file")
     return found

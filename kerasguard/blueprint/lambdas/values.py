@@ -70,10 +70,21 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size of a tensor that is open in the file: of the batch if `axis` is 0."""
+    """A size of a tensor that is open in the file, or that many times something.
+
+    Args:
+        tensor: whose size it is.
+        axis: along which; the batch is 0.
+        times: what it is multiplied by.
+    """
 
     tensor: Tensor
     axis: int
+    times: int = 1
+
+    def is_batch_of(self, tensor: Tensor) -> bool:
+        """Whether this is the number of rows of a tensor, which keeps them."""
+        return self.axis == 0 and self.times == 1 and self.tensor.made == tensor.made
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +120,8 @@ def tensors_among(value: Any) -> Iterator[Tensor]:
             yield from tensors_among(item)
     elif isinstance(value, Open):
         yield from tensors_among(value.items)
+    elif isinstance(value, Several):
+        yield from value.tensors
 
 
 def told(value: Any) -> Any:
@@ -125,6 +138,8 @@ def told(value: Any) -> Any:
         return [told(item) for item in value]
     if isinstance(value, Open):
         return [told(item) for item in value.items]
+    if isinstance(value, Several):
+        return [told(item) for item in value.tensors]
     if isinstance(value, Named):
         raise Unsupported(f"{value.path} is no value")
     if isinstance(value, Size):
