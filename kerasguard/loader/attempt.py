@@ -39,6 +39,10 @@ __all__ = ["Attempt", "Restored", "attempt"]
 
 # Findings of one tensor alone, which may stay as it is.
 _SKIPPABLE = ("KG101", "KG203")
+_GUESSED = (
+    "\nThe model had never been built and no shape of its input was recorded: it was built by a "
+    "guess, and has other weights than the stored ones. Make it anew, and call it on data first."
+)
 _TWO_PASSES = (
     'memory="low": all was verified first, and each tensor again before it was assigned; if '
     "reading had failed in between, the model would have kept what was assigned by then"
@@ -108,7 +112,8 @@ class Attempt:
             report = replace(report, findings=decided.findings, plan=decided)
             taken_back = self.request.in_one_pass  # else the journal says what the model holds
             table = self.prepared.target.table
-            raise UnrepairableError(_refusal(self.request, decided, table, taken_back), report)
+            text = _refusal(self.request, decided, table, unchanged=taken_back)
+            raise UnrepairableError(text, report)
 
     def _checked(self, report: Report | None) -> None:
         """With everything assigned: what the model computes, and whether every worker is as far."""
@@ -124,7 +129,9 @@ class Attempt:
         reading, decided, target = self.reading, self.decided, self.prepared.target
         report = self.report(**{"action": "restore", **more})
         if decided.unresolved:
-            raise UnrepairableError(_refusal(self.request, decided, target.table), report)
+            guessed = self.prepared.guessed
+            text = _refusal(self.request, decided, target.table, unchanged=not guessed)
+            raise UnrepairableError(f"{text}{_GUESSED if guessed else ''}", report)
         skipped = not_compared(target.model, decided.skipped) if self._told else ()
         report = replace(report, findings=(*report.findings, *skipped))
         checks = partial(self._checked, None if skipped else report)
@@ -207,7 +214,7 @@ def _problems(count: int) -> str:
     return "1 problem is" if count == 1 else f"{count} problems are"
 
 
-def _refusal(request: Request, decided: RepairPlan, expected: Table, unchanged: bool = True) -> str:
+def _refusal(request: Request, decided: RepairPlan, expected: Table, *, unchanged: bool) -> str:
     bad = decided.unresolved
     shown = "\n".join(f"  {finding}" for finding in bad[:20])
     more = f"\n  and {len(bad) - 20} more" if len(bad) > 20 else ""

@@ -56,8 +56,7 @@ def _taken(reading: Reading, request: Request) -> Prepared:
     from kerasguard.models import assign, environment, optimizers, unbuilt
 
     model = request.model
-    recorded = reading.manifest.architecture if reading.manifest else None
-    unbuilt.build_parts(model, _shapes(reading.table), recorded)
+    guessed = unbuilt.build_parts(model, _shapes(reading.table), reading.architecture)
     if not getattr(model, "built", True) and not model.weights:
         raise ModelError(
             f"model {model.name!r} was never built, so its weights do not exist yet; call it "
@@ -76,6 +75,7 @@ def _taken(reading: Reading, request: Request) -> Prepared:
         assign.Sink(model, keys=reading.traits.keys),
         findings,
         unbuilt=unbuilt.unbuilt(model),
+        guessed=guessed,
         custom_objects=request.custom_objects or {},
     )
 
@@ -188,7 +188,7 @@ def _made(
     _refuse(reading, findings)
     migrated = custom.without_untaken_defaults(blueprint.architecture, custom_objects)
     built = build.build(migrated, custom_objects=custom_objects, compile=request.compile)
-    unbuilt.build_parts(built.model, _shapes(reading.table), model)
+    unbuilt.build_parts(built.model, _shapes(reading.table), lambda: model)
     if request.compile:
         findings += _compiled(built.model, blueprint.compile_arguments or {}, custom_objects)
     return _Made(model, blueprint, built, findings)

@@ -24,6 +24,8 @@ class Prepared:
         spelt_out: whether the model was built from the configs of its layers.
         custom_objects: classes and functions that the stored configs name.
         unbuilt: names of the model's layers that nothing built yet.
+        guessed: whether the model's layers were built by a guess at its input's shape, and have
+            other weights than the stored ones.
         taken: stored keys whose tensors are part of the architecture today.
     """
 
@@ -35,6 +37,7 @@ class Prepared:
     spelt_out: bool = False
     custom_objects: Mapping[str, Any] = field(default_factory=dict)
     unbuilt: tuple[str, ...] = ()
+    guessed: bool = False
     taken: frozenset[str] = frozenset()
 
     def finish(self, values: Mapping[str, Any]) -> None:

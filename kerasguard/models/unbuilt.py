@@ -6,7 +6,7 @@ told its input's shape has a `built` of True and no weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,27 +27,34 @@ def unbuilt(model: Any) -> tuple[str, ...]:
 
 
 def build_parts(
-    model: Any, shapes: Sequence[tuple[int, ...]], architecture: Mapping[str, Any] | None
-) -> None:
+    model: Any,
+    shapes: Sequence[tuple[int, ...]],
+    architecture: Callable[[], Mapping[str, Any] | None],
+) -> bool:
     """Build what is not built yet, by calling the model once; nothing where all is built.
 
     Args:
         model: of Keras.
         shapes: of the stored weights; a model that has as many is left alone.
-        architecture: the recorded config, which may tell the input's shape. Without it, or where
-            the call fails, the shape is found by trying the first stored kernels.
+        architecture: gives the stored or recorded config, which may tell the input's shape.
+            Without it, or where the call fails, the shape is found by trying the first stored
+            kernels.
+
+    Returns:
+        Whether a kernel that was tried made weights of other shapes than the stored ones.
     """
     if len(model.weights) >= len(shapes) or (model.built and not unbuilt(model)):
-        return
-    recorded = _input_shape(architecture)
+        return False
+    recorded = _input_shape(architecture())
     if recorded is not None:
         sizes = [1, *(_UNKNOWN_SIZE if n is None else n for n in recorded[1:])]
         try:
             model(np.zeros(sizes, "float32"))
         except (NotImplementedError, TypeError, ValueError):  # what Keras raises for what misfits
             recorded = None
-    if recorded is None:
-        build_by_weights(model, shapes)
+    if recorded is not None:
+        return False
+    return not build_by_weights(model, shapes) and bool(model.weights)
 
 
 def _input_shape(architecture: Mapping[str, Any] | None) -> Sequence[int | None] | None:
