@@ -22,7 +22,7 @@ from kerasguard.formats.variable_paths import table_of
 from kerasguard.formats.zip_archive import START as ZIP
 from kerasguard.formats.zip_archive import ZipArchive, looks_like_zip
 from kerasguard.manifest import MemberRecord
-from kerasguard.storage.budget import unpacked_limit
+from kerasguard.storage.budget import check_shape, unpacked_limit
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, Table, TensorSpec
@@ -154,6 +154,7 @@ class Npz(Checkpoint):
             told = ast.literal_eval(start[first:length].decode("utf-8").strip())
             dtype, shape = np.dtype(told["descr"]), tuple(int(n) for n in told["shape"])
             fortran = bool(told["fortran_order"])
+            check_shape(TensorSpec(shape, "float32"))
         except (ValueError, TypeError, LookupError, SyntaxError, MemoryError, RecursionError):
             raise self._broken(f"{name} has no sound header") from None
         if dtype.kind not in "biufc" or min(shape, default=0) < 0:

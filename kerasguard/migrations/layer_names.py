@@ -32,12 +32,11 @@ def rewrite(blueprint: Blueprint) -> None:
 
 
 def _rename_layers(blueprint: Blueprint, model: Json) -> None:
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     renamed: dict[str, str] = {}
     for layer in layers_of(model):
         old = name_of(layer)
         new = _free(old.replace("/", "_"), taken)
-        taken.add(new)
         if "name" in config_of(layer) or "name" not in layer:
             config_of(layer)["name"] = new
         if "name" in layer:
@@ -49,11 +48,14 @@ def _rename_layers(blueprint: Blueprint, model: Json) -> None:
         _rewire(model, renamed)
 
 
-def _free(wanted: str, taken: set[str]) -> str:
-    name, number = wanted, 0
+def _free(wanted: str, taken: dict[str, int]) -> str:
+    """A name that is not taken, and is from now on; by name, the number that was tried last."""
+    name, number = wanted, taken.get(wanted, 0)
     while name in taken:
         number += 1
         name = f"{wanted}_{number}"
+    taken[wanted] = number
+    taken.setdefault(name, 0)
     return name
 
 

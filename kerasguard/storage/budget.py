@@ -12,11 +12,13 @@ import math
 import os
 
 from kerasguard.errors import ArgumentError
+from kerasguard.tensors import TensorSpec
 
-__all__ = ["LIMITS", "allowed", "excess", "times", "unpacked_limit"]
+__all__ = ["LIMITS", "allowed", "check_shape", "excess", "times", "unpacked_limit"]
 
 LIMITS = "KERASGUARD_LIMITS"
 _SPARE, _TIMES = 64 << 20, 16
+_MOST_AXES = 32  # of NumPy before 2
 
 
 def times() -> float:
@@ -48,6 +50,17 @@ def excess(found: int, limit: int) -> str:
         return ""
     needed = math.ceil(found / max(limit, 1))
     return f", at most {most} are read ({LIMITS}={needed} in the environment allows it)"
+
+
+def check_shape(spec: TensorSpec) -> None:
+    """Raise ValueError for a shape that no array has; what it says of itself is no defence.
+
+    A zero in it makes any shape a small one, and axes of one any number of them.
+    """
+    if len(spec.shape) > _MOST_AXES:
+        raise ValueError(f"has {len(spec.shape)} axes, an array has at most {_MOST_AXES}")
+    if math.prod(filter(None, spec.shape)) >> 56:
+        raise ValueError(f"is {spec}, which no memory holds")
 
 
 def unpacked_limit(size: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
-from kerasguard.storage.budget import excess
+from kerasguard.storage.budget import check_shape, excess
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, TensorSpec
@@ -141,6 +141,7 @@ class Safetensors:
                     "where it was written",
                 )
             spec = TensorSpec(tuple(int(n) for n in entry["shape"]), _NAMES[code])
+            check_shape(spec)
             first, last = entry["data_offsets"]
             if last - first != spec.nbytes or first < 0 or 8 + length + last > self.file.size:
                 raise ValueError(f"{key} lies at {first} to {last}")

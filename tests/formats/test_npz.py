@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,13 @@ def test_renames_that_match_nothing_are_an_error(renames: Any, message: str) -> 
     arrays = {"enc.0.kernel": np.zeros((4, 2), "float32"), "enc.0.bias": np.zeros(2, "float32")}
     with pytest.raises(kg.KerasguardError, match=message):
         kg.load(arrays, build(2), renames=renames)
+
+
+@pytest.mark.parametrize("shape", [(1,) * 100, (0,) * 100, (2**62, 2**62, 0), (10**30, 0)])
+def test_a_shape_that_no_array_has_is_damage(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
+    array = b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as target:
+        target.writestr("a.npy", array + bytes(0 if 0 in shape else 4))
+    with pytest.raises(CorruptCheckpointError, match="no sound header"):
+        open_checkpoint(tmp_path / "w.npz")

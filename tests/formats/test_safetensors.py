@@ -96,6 +96,8 @@ def test_names_with_dots_are_levels(tmp_path: Path) -> None:
         {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 8]}},  # another size
         {"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}},
         {"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}},
+        {"a": {"dtype": "F32", "shape": [1] * 33, "data_offsets": [0, 4]}},
+        {"a": {"dtype": "F32", "shape": [2**62, 2**62, 0], "data_offsets": [0, 0]}},
         {"a": {"dtype": "F32", "data_offsets": [0, 4]}},
         {"a": 1},
     ],

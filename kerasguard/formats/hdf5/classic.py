@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import NoReturn
 
-from kerasguard.formats.hdf5.dataset import FLOATS, StoredDataset, check_empty
+from kerasguard.formats.hdf5.dataset import FLOATS, StoredDataset
 from kerasguard.formats.hdf5.headers import (
     ATTRIBUTE,
     AttributeMessage,
@@ -19,6 +19,7 @@ from kerasguard.formats.hdf5.headers import (
     Message,
     parse_attribute,
 )
+from kerasguard.storage.budget import check_shape
 from kerasguard.tensors import TensorSpec
 
 __all__ = ["Unusual", "classic_walk", "root_names"]
@@ -178,7 +179,7 @@ class _Walk:
         if (version, kind) != (3, 1) or size != spec.nbytes:
             _give_up()
         if not size:
-            check_empty(spec)
+            check_shape(spec)
             return StoredDataset(path, spec, None)
         if address == _UNDEFINED or address + size > self._headers.size:
             _give_up()

@@ -11,9 +11,10 @@ from h5py import h5d, h5s, h5t, h5z
 from kerasguard.elements import numpy_dtype
 from kerasguard.formats.hdf5.attributes import read_attribute, text
 from kerasguard.formats.hdf5.headers import Headers
+from kerasguard.storage.budget import check_shape
 from kerasguard.tensors import TensorSpec
 
-__all__ = ["FLOATS", "NAMELESS", "StoredDataset", "check_empty", "describe"]
+__all__ = ["FLOATS", "NAMELESS", "StoredDataset", "describe"]
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 # (bytes, exponent bits, mantissa bits) of the floating-point types that Keras knows.
@@ -71,7 +72,7 @@ def describe(path: str, dataset: h5d.DatasetID, file_size: int, headers: Headers
         raise ValueError("has no shape")
     dtype, native = _dtype(dataset, headers)
     spec = TensorSpec(tuple(int(n) for n in dataset.shape), dtype)
-    check_empty(spec)
+    check_shape(spec)
     stored, offset = dataset.get_storage_size(), None
     if layout == h5d.CHUNKED:
         _check_chunks(dataset, plan, spec, stored)
@@ -82,12 +83,6 @@ def describe(path: str, dataset: h5d.DatasetID, file_size: int, headers: Headers
         if offset is None or offset + spec.nbytes > file_size:
             raise ValueError(f"is {spec} and was never written, or lies beyond the file's end")
     return StoredDataset(path, spec, offset if native else None)
-
-
-def check_empty(spec: TensorSpec) -> None:
-    """Raise ValueError for a shape that only a zero in it makes small; NumPy has none such."""
-    if math.prod(filter(None, spec.shape)) >> 56:
-        raise ValueError(f"is {spec}, which no memory holds")
 
 
 def _check_chunks(dataset: h5d.DatasetID, plan: Any, spec: TensorSpec, stored: int) -> None:

@@ -85,9 +85,12 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
     ]
     layers, keys = Layers(nodes, told), _keys(variables, prefix)
     found: dict[str, tuple[TensorRecord, str]] = {}
-    for variable in sorted(variables, key=lambda v: _save_order(v, nodes, reached)):
+    parents = {max(reached[v.node].parent, 0) for v in variables}
+    edges = {parent: {edge for edge, _ in nodes[parent].children} for parent in parents}
+    ranks = {parent: _ranks(nodes[parent]) for parent in parents}
+    for variable in sorted(variables, key=lambda v: _save_order(v, ranks, reached)):
         outside = bool(prefix) and variable.parts[0] != prefix
-        beside = {edge for edge, _ in nodes[max(reached[variable.node].parent, 0)].children}
+        beside = edges[max(reached[variable.node].parent, 0)]
         record = _record(bundle, variable, keys[variable.node], beside, outside=outside)
         if variable.rank is Rank.MODEL and record.role != "state":
             start, parts = (
@@ -151,7 +154,9 @@ def _record(
     assert spec is not None, variable
     full_name = variable.full_name.removesuffix(":0")
     edge, last = variable.parts[-1].lstrip("_"), full_name.rsplit("/", 1)[-1]
-    uniquified = edge and re.fullmatch(rf"({re.escape(edge)}|Variable)_\d+|Variable", last)
+    stem, _, number = last.rpartition("_")
+    numbered = number.isdecimal() and stem in (edge, "Variable")
+    uniquified = edge and (numbered or last == "Variable")
     leaf = edge if uniquified or not last else last
     role = _role(variable, leaf, beside, outside=outside)
     extent = bundle.extent(variable.name)
@@ -183,13 +188,17 @@ def _role(variable: _Variable, leaf: str, beside: Set[str], *, outside: bool) ->
     return "seed" if _SEED.search(f"{where} {variable.full_name}") else "weight"
 
 
+def _ranks(node: Node) -> dict[int, int]:
+    """The place of each child among the children, the first where there are several."""
+    return {child: n for n, (_, child) in reversed([*enumerate(node.children)])}
+
+
 def _save_order(
-    variable: _Variable, nodes: Sequence[Node], reached: Mapping[int, Reached]
+    variable: _Variable, ranks: Mapping[int, Mapping[int, int]], reached: Mapping[int, Reached]
 ) -> tuple[object, ...]:
     """Sorts as Keras 3 visits: own variables, then layers in graph order, then attributes."""
     parent = reached[variable.node].parent
-    children = nodes[parent].children if parent >= 0 else ()
-    rank = next((n for n, (_, child) in enumerate(children) if child == variable.node), 0)
+    rank = ranks[parent].get(variable.node, 0) if parent >= 0 else 0
     order: list[tuple[int, int, str]] = [_edge_order(edge) for edge in variable.parts[:-1]]
     return (variable.rank is Rank.OPTIMIZER, *order, (0, rank, ""))
 

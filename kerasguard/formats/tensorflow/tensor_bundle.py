@@ -20,7 +20,7 @@ from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.tensorflow.bundle_index import Entry, Slice, read_index
 from kerasguard.formats.tensorflow.protobuf_wire import WireError, varint
 from kerasguard.formats.tensorflow.sorted_table import unmasked
-from kerasguard.storage.budget import excess
+from kerasguard.storage.budget import check_shape, excess
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, TensorSpec
 
@@ -35,7 +35,6 @@ _DTYPES = {
 }  # fmt: skip
 _STRING = 7
 _STRINGS_AT_ONCE = 1 << 30
-_MOST_AXES = 32
 
 
 class Bundle:
@@ -62,7 +61,7 @@ class Bundle:
             for shard in sorted({entry.shard for _, entry in places}):
                 self._open_shard(shard)
             for name, entry in self.entries.items():
-                if len(entry.shape) > _MOST_AXES or any(axis < 0 for axis in entry.shape):
+                if not _is_shape(entry.shape):
                     raise self._corrupt(name, f"its shape {str(list(entry.shape))[:80]} is none")
             for name, entry in places:
                 self._check_place(name, entry)
@@ -243,6 +242,15 @@ class Bundle:
             self.prefix,
             f"{name:.200}: {what}; the file was damaged after it was written: copy it again",
         )
+
+
+def _is_shape(shape: tuple[int, ...]) -> bool:
+    """Whether some array has it; where there is no zero in it, the bytes will tell."""
+    try:
+        check_shape(TensorSpec(shape if 0 in shape else (1,) * len(shape), "uint8"))
+    except ValueError:
+        return False
+    return all(axis >= 0 for axis in shape)
 
 
 def _crc(data: npt.NDArray[np.uint8], crc: int) -> int:
