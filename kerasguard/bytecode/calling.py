@@ -69,6 +69,15 @@ def _call_spread(frame: Frame, step: Instruction) -> None:
     pushed(frame, Call(function, spread(items)))
 
 
+def _call_old_spread(frame: Frame, step: Instruction) -> None:
+    """`f(a, *items)` before 3.6."""
+    if step.argument >> 8:
+        raise NotUnderstoodError("a call with * and named arguments")
+    (items,) = values(frame, 1)
+    given = values(frame, step.argument & 0xFF)
+    pushed(frame, Call(_called(frame, step), (*given, *spread(items))))
+
+
 def _called(frame: Frame, step: Instruction) -> Expression:
     """The function of a call, which stands below its arguments."""
     version = frame.version
@@ -163,6 +172,7 @@ CALLING: dict[str, Handler] = {
     "CALL_FUNCTION": _call,
     "CALL_FUNCTION_EX": _call_spread,
     "CALL_FUNCTION_KW": _call,
+    "CALL_FUNCTION_VAR": _call_old_spread,
     "CALL_KW": _call,
     "CALL_METHOD": _call,
     "KW_NAMES": _keyword_names,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kerasguard.bytecode.expressions import (
     Attribute,
     Binary,
@@ -81,9 +83,7 @@ def _written(node: Expression) -> tuple[str, int]:
             words = [source(x) for x in arguments] + [f"{n}={source(x)}" for n, x in named]
             return f"{_inside(function, 14)}({', '.join(words)})", 15
         case Function():
-            if node.name == "<lambda>":
-                return source_of_function(node), 0
-            return node.name, 15
+            return source_of_function(replace(node, name="<lambda>")), 0
     return _operated(node)
 
 

@@ -30,8 +30,16 @@ from kerasguard.blueprint.lambdas.replace import drawn
 from kerasguard.blueprint.nodes import layers_of
 from kerasguard.blueprint.objects import Json, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
-from kerasguard.bytecode.expressions import NotUnderstoodError
+from kerasguard.bytecode.expressions import (
+    Closed,
+    Constant,
+    Function,
+    NotUnderstoodError,
+    Parameter,
+    reached,
+)
 from kerasguard.bytecode.functions import Stored, is_code, read
+from kerasguard.bytecode.source import source_of_function
 
 CODES = {"KG421": "a Lambda layer whose function the file does not hold in a usable form"}
 
@@ -130,12 +138,24 @@ def _owner(blueprint: Blueprint, item: Json) -> Json:
 
 
 def _supplied(function: Stored) -> str:
-    """What a caller can write for it."""
-    source = function.source.partition("  #")[0]
-    if not source.startswith("lambda"):
-        parameters, _, body = source.partition("(")[2].partition("): return ")
-        source = f"lambda {parameters}: {body}"
-    return source
+    """What a caller can write for it: a lambda, with what its closure holds as defaults."""
+    own = function.function
+    for inner in reached(own.body):
+        if isinstance(inner, Function) and not _holds_its_names(inner):
+            return "lambda x: ..."
+    held = tuple((name, Constant(value)) for name, value in function.closure.items())
+    return source_of_function(
+        Function(
+            "<lambda>", (*own.parameters, *function.closure), own.keyword_only + len(held), (),
+            own.body, own.defaults, (*own.named_defaults, *held),
+        )
+    )  # fmt: skip
+
+
+def _holds_its_names(inner: Function) -> bool:
+    """Whether the variables of a function inside are those of the same name around it."""
+    held = zip(inner.free, inner.closure, strict=False)
+    return all(part in (Closed(name), Parameter(name)) for name, part in held)
 
 
 def _refuse(

@@ -147,6 +147,14 @@ def test_a_byte_that_windows_may_have_changed_is_not_read_as_what_it_is() -> Non
     assert read(stored(lambda x: x[:, 47])).source == "lambda x: x[:, 47]"
 
 
+def test_a_star_in_a_call_of_python_2_is_read() -> None:
+    code = (  # K.f(1, *x)
+        "YwEAAAABAAAAAwAAAEMAAABzEAAAAHQAAGoBAGQBAHwAAIwBAFMoAgAAAE5pAQAAACgCAAAAdAEAAABLdAEAAABm"
+        "KAEAAAB0AQAAAHgoAAAAACgAAAAAcwIAAAAvZnQIAAAAPGxhbWJkYT4BAAAAdAAAAAA="
+    )
+    assert read([code, None, None]).source == "lambda x: K.f(1, *x)"
+
+
 def test_a_value_that_inner_functions_share_is_what_it_was_when_they_were_made() -> None:
     def changed(x: Any) -> Any:
         by = 2

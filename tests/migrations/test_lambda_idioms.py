@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lambda_models import ALLOWED, KERAS2, lambdas, model, read, refused
+from lambda_models import ALLOWED, KERAS2, lambdas, model, read, refused, stored
 
 from kerasguard.migrations import migrate
 from kerasguard.planning.findings import Finding, Severity
@@ -149,3 +149,33 @@ def test_one_line_tells_what_to_supply_and_nothing_else_is_said_of_the_lambda() 
         "not translated: the global name own, which is not in the file; supply it: "
         'custom_objects={"layer": lambda x: own(x)}'
     )
+
+
+def test_the_line_to_write_has_what_the_closure_holds_and_inner_functions() -> None:
+    by, axes = 2.5, [1, 2]
+
+    def halved(x: Any) -> Any:
+        def half(y, part=2.0):  # type: ignore[no-untyped-def]
+            return y / part
+
+        return half(x) * by  # type: ignore[no-untyped-call]
+
+    def shared(x: Any) -> Any:
+        y = x + 1
+        return (lambda z: z * y)(x)
+
+    def offered(function: Any) -> str:
+        (finding,) = lambdas(migrate(model(function), KERAS2)[1])
+        return str(finding).partition("custom_objects=")[2]
+
+    line = '{"layer": lambda x, *, by=2.5: (lambda y, part=2.0: y / part)(x) * by}'
+    assert offered(halved) == line
+    line = '{"layer": lambda x, *, axes=[1, 2]: K.sum(x, axis=axes)}'
+    assert offered(lambda x: K.sum(x, axis=axes)) == line
+    # What `y` is would be another variable there.
+    assert offered(shared) == '{"layer": lambda x: ...}'
+
+
+def test_a_parameter_without_a_value_is_named() -> None:
+    function = stored(lambda x, by: x * by)
+    assert "the parameter by, whose value is not in the file" in refused(function)

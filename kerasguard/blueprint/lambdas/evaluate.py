@@ -104,7 +104,7 @@ def apply(
     own = _defaults(function) if defaults is None else defaults
     missing = [name for name in function.parameters if name not in given and name not in own]
     if missing:
-        raise Unsupported(f"a call without {missing[0]}")
+        raise Unsupported(f"the parameter {missing[0]}, whose value is not in the file,")
     scope = _Scope(drawing, {**closure, **own, **given}, depth)
     return _value(function.body, scope)
 
