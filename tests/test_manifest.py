@@ -57,6 +57,36 @@ def test_a_field_of_another_type_is_a_typed_error(field: str, value: object) -> 
         Manifest.from_dict(data)
 
 
+OTHER: dict[str, object] = {
+    "path": "d",
+    "holder": "",
+    "attribute": "d",
+    "entry": None,
+    "config": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "where"),
+    [
+        ("optimizer", {"others": None}, "optimizer.others"),
+        ("optimizer", {"others": ["x"]}, "optimizer.others[0]"),
+        ("optimizer", {"others": [{}]}, "optimizer.others[0].path"),
+        ("optimizer", {"others": [OTHER | {"attribute": []}]}, "optimizer.others[0].attribute"),
+        ("optimizer", {"others": [OTHER | {"entry": [1]}]}, "optimizer.others[0].entry"),
+        ("optimizer", {"slots": [3]}, "optimizer.slots"),
+        ("versions", {"keras": None}, "versions.keras"),
+    ],
+)
+def test_what_a_load_reads_of_it_is_checked_before(field: str, value: object, where: str) -> None:
+    data = made().to_dict()
+    data[field] = value
+    with pytest.raises(ManifestError) as caught:
+        Manifest.from_dict(data)
+    assert caught.value.where == where
+    assert Manifest.from_dict({**made().to_dict(), "optimizer": {"others": [OTHER]}})
+
+
 def test_what_is_no_json_is_a_typed_error() -> None:
     for text in ("", "{", "[]", "null", json.dumps({"schema": 1})):
         with pytest.raises(ManifestError):

@@ -126,6 +126,17 @@ def test_lora_of_another_rank_keeps_the_state_of_everything_else(tmp_path: Path)
     assert all(np.any(np.asarray(v)) for v in kept)
 
 
+@pytest.mark.parametrize("attribute", ["call", "train_step", "_layers"])
+def test_a_recorded_optimizer_takes_the_place_of_nothing_else(attribute: str) -> None:
+    model = trained("plain")
+    config = keras.optimizers.serialize(keras.optimizers.SGD())
+    place = {"path": "other", "holder": "", "attribute": attribute, "entry": None}
+    before = getattr(model, attribute)
+    given = give_back(model, {"others": [{**place, "config": config}]}, {})
+    assert given.unknown == ("other",)
+    assert getattr(model, attribute) == before
+
+
 def test_a_recorded_config_imports_nothing() -> None:
     model = trained("plain")
     config = {

@@ -37,6 +37,7 @@ from kerasguard.manifest.layers import (
     use_from,
     use_to_dict,
 )
+from kerasguard.manifest.optimizers import check_optimizers
 from kerasguard.manifest.records import (
     FileRecord,
     MemberRecord,
@@ -194,6 +195,10 @@ class Manifest:
             raise ManifestError("two tensors have the same key", where="tensors")
         addressing = top.get("addressing", str)
         companion = top.get("companion", dict, _NONE)
+        check_optimizers(Node(top.get("optimizer", dict), "optimizer"))
+        versions = Node(top.get("versions", dict), "versions")
+        for package in versions.value:
+            versions.get(package, str)
         return Manifest(
             format=top.get("format", str),
             files=tuple(file_from(node) for node in top.items("files")),

@@ -209,26 +209,36 @@ def _at(holder: Any, attribute: str, entry: int | str | None) -> Any:
     value = vars(holder).get(attribute)
     if entry is None:
         return value if is_optimizer(value) else None
+    return _entry(value, entry)
+
+
+def _entry(value: Any, entry: int | str) -> Any:
     if isinstance(value, Mapping):
         return value.get(entry)
     if isinstance(value, (list, tuple)) and isinstance(entry, int):
-        return value[entry] if entry < len(value) else None
+        return value[entry] if 0 <= entry < len(value) else None
     return None
 
 
 def _put(holder: Any, attribute: str, entry: int | str | None, optimizer: Any) -> bool:
-    """Put an optimizer where it was; whether that is possible."""
+    """Put an optimizer where it was; whether that is possible.
+
+    A manifest is a file like any other: no method and nothing of another kind makes room for it.
+    """
+    if callable(getattr(type(holder), attribute, None)):
+        return False
     value = vars(holder).get(attribute)
+    if value is None and entry is not None:
+        setattr(holder, attribute, [] if isinstance(entry, int) else {})
+        value = getattr(holder, attribute)
+    held = value if entry is None else _entry(value, entry)
+    if held is not None and not is_optimizer(held):
+        return False
     if entry is None:
         setattr(holder, attribute, optimizer)
-        return True
-    if value is None:
-        value = [] if isinstance(entry, int) else {}
-        setattr(holder, attribute, value)
-        value = getattr(holder, attribute)
-    if isinstance(value, dict):
+    elif isinstance(value, dict):
         value[entry] = optimizer
-    elif isinstance(value, list) and isinstance(entry, int) and entry <= len(value):
+    elif isinstance(value, list) and isinstance(entry, int) and 0 <= entry <= len(value):
         value[entry : entry + 1] = [optimizer]
     else:
         return False
