@@ -16,18 +16,21 @@ from typing import Any
 
 from kerasguard.bytecode.code_layouts import LAYOUTS, Code
 from kerasguard.bytecode.expressions import Constant, Function, NotUnderstoodError
+from kerasguard.bytecode.frame import Work
 from kerasguard.bytecode.instructions import instructions
 from kerasguard.bytecode.machine import function_of
 from kerasguard.bytecode.marshalled import MalformedError, parse
 from kerasguard.bytecode.opcodes import Version
 from kerasguard.bytecode.source import source_of_function
 
-__all__ = ["Stored", "is_code", "read"]
+__all__ = ["Budget", "Stored", "is_code", "read"]
 
 _LONGEST = 1 << 19
 _MOST_VALUES = 50_000
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+=*\s*")
 _SLASH = 0x2F
+# Less than a second of work; a hundred Lambdas of a line each take a twentieth of it.
+_MOST_STEPS_OF_A_FILE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,35 @@ class Stored:
         return f"{text}  # with {', '.join(held)}" if held else text
 
 
+@dataclass
+class Budget:
+    """What the functions of one file take together, so that many of them stay cheap.
+
+    Args:
+        steps: instructions that were followed so far, on every way through every function and as
+            every version of Python.
+    """
+
+    steps: int = 0
+
+    def check(self) -> None:
+        """Whether there is any left; raises NotUnderstoodError."""
+        if self.steps > _MOST_STEPS_OF_A_FILE:
+            raise NotUnderstoodError("the functions before it took all the steps that a file has")
+
+
 def is_code(value: Any) -> bool:
     """Whether this is a function as bytecode: three parts or, in the oldest files, a string."""
     parts = _parts(value)
     return parts is not None and isinstance(parts[0], str)
 
 
-def read(value: Any) -> Stored:
+def read(value: Any, budget: Budget | None = None) -> Stored:
     """A function as a config holds it.
+
+    Args:
+        value: of the config.
+        budget: of the file.
 
     Raises:
         NotUnderstoodError: it does more than compute an expression, or it is no function of a
@@ -67,7 +91,7 @@ def read(value: Any) -> Stored:
     if parts is None:
         raise NotUnderstoodError("it is not in a form in which Keras writes functions")
     code, defaults, closure = parts
-    function = _agreed(_bytes_of(code))
+    function = _agreed(_bytes_of(code), budget or Budget())
     given = _listed(defaults, "defaults")
     held = _listed(closure, "closure")
     positional = len(function.parameters) - function.keyword_only
@@ -125,11 +149,12 @@ def _listed(values: Any, what: str) -> list[Any]:
     return list(values)
 
 
-def _agreed(data: bytes) -> Function:
+def _agreed(data: bytes, budget: Budget) -> Function:
     """The function that the bytes are in every version of Python that can have written them."""
     found: list[Function] = []
     reasons: list[str] = []
     malformed = "they hold nothing"
+    budget.check()
     for layout in LAYOUTS:
         try:
             code = parse(data, layout)
@@ -137,13 +162,15 @@ def _agreed(data: bytes) -> Function:
             malformed = str(error)
             continue
         for version in layout.versions:
+            work = Work()
             try:
                 _check_slashes(code, version)
-                found.append(function_of(code, version))
+                found.append(function_of(code, version, work))
             except MalformedError as error:
                 malformed = str(error)
             except NotUnderstoodError as error:
                 reasons.append(f"{error} in {_outline(code)}")
+            budget.steps += work.steps
     if reasons:
         raise NotUnderstoodError(reasons[0])
     if not found:

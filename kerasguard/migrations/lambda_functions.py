@@ -38,7 +38,7 @@ from kerasguard.bytecode.expressions import (
     Parameter,
     reached,
 )
-from kerasguard.bytecode.functions import Stored, is_code, read
+from kerasguard.bytecode.functions import Budget, Stored, is_code, read
 from kerasguard.bytecode.source import source_of_function
 
 CODES = {"KG421": "a Lambda layer whose function the file does not hold in a usable form"}
@@ -48,6 +48,7 @@ _KEPT = ("name", "trainable", "dtype", "arguments")
 
 def rewrite(blueprint: Blueprint) -> None:
     """Use the caller's functions, else what the bytecode reads; refuse where there is neither."""
+    budget = Budget()
     for item in blueprint.layers("Lambda"):
         config = config_of(item)
         own = _function_name(config.get("function"))
@@ -55,7 +56,7 @@ def rewrite(blueprint: Blueprint) -> None:
         if supplied is not None:
             _supply(blueprint, item, supplied, own)
         elif is_code(config.get("function")):
-            _read(blueprint, item)
+            _read(blueprint, item, budget)
         else:
             what = f"calls the function {own!r}, which is not in the file" if own else _NO_CODE
             _refuse(blueprint, item, own, what)
@@ -91,10 +92,10 @@ def _function_name(function: Any) -> str:
     return function if isinstance(function, str) else ""
 
 
-def _read(blueprint: Blueprint, item: Json) -> None:
+def _read(blueprint: Blueprint, item: Json, budget: Budget) -> None:
     """Replace a Lambda by the operations that its bytecode reads, if the caller allows that."""
     try:
-        function = read(config_of(item)["function"])
+        function = read(config_of(item)["function"], budget)
     except NotUnderstoodError as reason:
         what = f"holds Python bytecode, which is never run; not understood in it: {reason}"
         _refuse(blueprint, item, "", what)

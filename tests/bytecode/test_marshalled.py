@@ -14,7 +14,7 @@ import pytest
 
 from kerasguard.bytecode.code_layouts import LAYOUTS
 from kerasguard.bytecode.expressions import NotUnderstoodError
-from kerasguard.bytecode.functions import read
+from kerasguard.bytecode.functions import Budget, read
 from kerasguard.bytecode.marshalled import MalformedError, parse
 
 NONE = b"N"
@@ -120,14 +120,29 @@ def test_instructions_that_no_python_wrote_are_refused(name: str) -> None:
         read([base64.b64encode(data).decode(), None, None])
 
 
-def test_branches_without_end_are_cut_off_by_their_number() -> None:
-    lines = "\n".join(f"    y = y + {n} if flag{n} else y * {n}" for n in range(40))
-    names = ", ".join(f"flag{n}" for n in range(40))
+def branching(times: int) -> str:
+    lines = "\n".join(f"    y = y + {n} if flag{n} else y * {n}" for n in range(times))
+    names = ", ".join(f"flag{n}" for n in range(times))
     space: dict[str, Any] = {}
     exec(f"def f(x, {names}):\n    y = x\n{lines}\n    return y", space)  # the test's own text
-    data = base64.b64encode(marshal.dumps(space["f"].__code__)).decode()
+    return base64.b64encode(marshal.dumps(space["f"].__code__)).decode()
+
+
+def test_branches_without_end_are_cut_off_by_their_number() -> None:
     with pytest.raises(NotUnderstoodError, match=r"too many ways|more than"):
-        read([data, None, None])
+        read([branching(40), None, None])
+
+
+def test_many_functions_of_many_ways_are_cut_off_together() -> None:
+    line = base64.b64encode(marshal.dumps(SEEDS[0].__code__)).decode()
+    budget, data = Budget(), branching(5)
+    for _ in range(100):
+        read([line, None, None], budget)
+    assert budget.steps < 5_000
+    while budget.steps <= 100_000:
+        read([data, None, None], budget)
+    with pytest.raises(NotUnderstoodError, match="all the steps that a file has"):
+        read([line, None, None], budget)
 
 
 def test_an_expression_that_doubles_again_and_again_is_cut_off() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasguard.blueprint.objects import class_of, config_of, name_of, objects
 from kerasguard.bytecode.expressions import NotUnderstoodError
-from kerasguard.bytecode.functions import is_code, read
+from kerasguard.bytecode.functions import Budget, is_code, read
 
 __all__ = ["lambda_sources"]
 
@@ -19,20 +19,21 @@ def lambda_sources(architecture: Mapping[str, Any]) -> Iterator[tuple[str, str]]
 
     Functions for its mask and its output's shape follow under the same name.
     """
+    budget = Budget()
     for _, item in objects(architecture, "layer"):
         if class_of(item) != "Lambda":
             continue
         for key, title in _PARTS.items():
             value = config_of(item).get(key)
             if is_code(value):
-                yield name_of(item) + title, _source(value)
+                yield name_of(item) + title, _source(value, budget)
             elif key == "function":
                 yield name_of(item), f"{_name(value)!r}, a name without code"
 
 
-def _source(value: Any) -> str:
+def _source(value: Any, budget: Budget) -> str:
     try:
-        return read(value).source
+        return read(value, budget).source
     except NotUnderstoodError as reason:
         return f"not read: {reason}"
 
