@@ -168,7 +168,7 @@ def too_precise(folder: Path) -> None:
     arrays = [RANDOM.normal(size=weight.shape) for weight in network().weights]
     named = {v.path: array for v, array in zip(network().weights, arrays, strict=True)}
     model = network()
-    attempt("stock", lambda: model.set_weights(arrays) or "set and rounded, without a word")
+    attempt("stock", lambda: model.set_weights(arrays) or "set and rounded, silently")
     attempt("kerasguard", lambda: guarded(named, predict(model), model=network()))
 
 

@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
     other.set_weights([w + 1 for w in other.get_weights()])
     other.save(place)
     stock = mlflow.keras.load_model(f"models:/{NAME}@champion").predict(X, verbose=0)
-    print(f"stock:    {np.round(stock[0], 3)}, without a word")
+    print(f"stock:    {np.round(stock[0], 3)}, silently")
     try:
         mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
     except kg.KerasguardError as error:

@@ -1,7 +1,7 @@
 """Arguments of public functions, checked before a file is opened.
 
 What is not understood is an error that names the allowed values: an option that is accepted and
-not obeyed switches a check off without a word.
+not obeyed switches a check off silently.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def allowed(allow: object) -> frozenset[str]:
 
 
 def check_config(value: object, model: object) -> None:
-    """Refuse what is no architecture nor its path, and one beside a model that was built already.
+    """Refuse what is neither an architecture nor its path, and one given beside a built model.
 
     Raises:
         ArgumentError: see above.
@@ -85,7 +85,7 @@ def check_config(value: object, model: object) -> None:
         return
     if not value or not isinstance(value, (str, os.PathLike, Mapping)):
         raise ArgumentError(
-            f"{_shown('config', value)} is no architecture; pass the path of a model.json, its "
+            f"{_shown('config', value)} is not an architecture; pass the path of a model.json, its "
             "text, or the object in it"
         )
     if model is not None:
@@ -95,7 +95,7 @@ def check_config(value: object, model: object) -> None:
 
 
 def check_digest(value: object) -> None:
-    """Refuse what is no digest that a checkpoint can be demanded by.
+    """Refuse what is not a digest that a checkpoint can be demanded by.
 
     Raises:
         ArgumentError: neither None nor `sha256:` or `xxh3:` with all its digits.
@@ -103,7 +103,7 @@ def check_digest(value: object) -> None:
     if value is None or (isinstance(value, str) and _DIGEST.fullmatch(value)):
         return
     raise ArgumentError(
-        f"digest={value!r:.100} is no digest; pass 'sha256:' and 64 hexadecimal digits in lower "
+        f"digest={value!r:.100} is not a digest; pass 'sha256:' and 64 hexadecimal digits in lower "
         "case, of the file or of its manifest, or 'xxh3:' and 32, of the weights"
     )
 
@@ -116,11 +116,11 @@ def check_flag(name: str, value: object) -> None:
 def check_path(name: str, value: object) -> None:
     """Refuse what names no file: anything but a string or a path, and the empty string."""
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise ArgumentError(f"{_shown(name, value)} is no path; pass a string or a pathlib.Path")
+        raise ArgumentError(f"{_shown(name, value)} is not a path; pass a string or a pathlib.Path")
 
 
 def check_place(name: str, value: object) -> None:
-    """Refuse what is no path, nor the content of a checkpoint as bytes or in an open file."""
+    """Refuse what is not a path, nor the content of a checkpoint as bytes or in an open file."""
     if callable(getattr(value, "read", None)) and not isinstance(value, (str, os.PathLike)):
         return
     if isinstance(value, (bytes, bytearray, memoryview)) and len(value) >= _SHORTEST:
@@ -135,8 +135,8 @@ def check_source(value: object) -> None:
     """
     if hasattr(value, "weights") and hasattr(value, "layers"):
         raise ArgumentError(
-            f"the first argument is a model ({type(value).__name__}); path and model changed "
-            "places: kerasguard.load(path, model)"
+            f"the first argument is a model ({type(value).__name__}); path and model are "
+            "swapped: kerasguard.load(path, model)"
         )
     if not isinstance(value, Mapping):
         check_place("path", value)
@@ -147,24 +147,24 @@ def check_model(value: object) -> None:
     if value is None or (hasattr(value, "weights") and not isinstance(value, _PLAIN)):
         return
     raise ArgumentError(
-        f"{_shown('model', value)} is no Keras model; pass the model object itself, or leave it "
+        f"{_shown('model', value)} is not a Keras model; pass the model object itself, or leave it "
         "out to build the model from the checkpoint"
     )
 
 
 def check_mapping(name: str, value: object, example: str, *, texts: bool = False) -> None:
-    """Refuse what is no mapping by names.
+    """Refuse what is not a mapping by names.
 
     Args:
         name: the argument's.
-        value: what the caller gave; None is no mapping and allowed.
+        value: what the caller gave; None is not a mapping and allowed.
         example: how it looks.
         texts: whether the values are texts too; else they are classes, functions or objects.
     """
     if value is None:
         return
     if not isinstance(value, Mapping):
-        raise ArgumentError(f"{_shown(name, value)} is no mapping; pass {name}={example}")
+        raise ArgumentError(f"{_shown(name, value)} is not a mapping; pass {name}={example}")
     for key, item in value.items():
         plain = item is None or isinstance(item, _PLAIN)
         if not isinstance(key, str) or key == "" or (not isinstance(item, str) if texts else plain):
@@ -173,16 +173,16 @@ def check_mapping(name: str, value: object, example: str, *, texts: bool = False
 
 
 def check_patterns(name: str, value: object, *, empty: bool) -> None:
-    """Refuse what is no list of patterns, and one of none where nothing would be left.
+    """Refuse what is not a list of patterns, and one of none where nothing would be left.
 
     Args:
         name: the argument's.
-        value: what the caller gave; None is no list and allowed.
+        value: what the caller gave; None is not a list and allowed.
         empty: whether a list of none means something.
     """
     listed = isinstance(value, Collection) and not isinstance(value, (str, bytes, Mapping))
     if value is not None and (not listed or not (empty or value)):
-        raise ArgumentError(f'{_shown(name, value)} is no list of paths; pass {name}=["head"]')
+        raise ArgumentError(f'{_shown(name, value)} is not a list of paths; pass {name}=["head"]')
     for one in value or ():  # type: ignore[attr-defined]
         if not isinstance(one, str) or not one.strip("/"):
             raise ArgumentError(f'{_shown(name, value)} is not understood; pass {name}=["head"]')
@@ -209,9 +209,9 @@ def check_count(name: str, value: object, word: str | None) -> None:
 
 
 def check_text(name: str, value: object) -> None:
-    """Refuse what is no text, and the empty one."""
+    """Refuse what is not text, and the empty one."""
     if not isinstance(value, str) or not value:
-        raise ArgumentError(f"{_shown(name, value)} is no name; pass a string")
+        raise ArgumentError(f"{_shown(name, value)} is not a name; pass a string")
 
 
 def check_strategy(value: object) -> None:
@@ -224,7 +224,7 @@ def check_strategy(value: object) -> None:
 
 
 def check_probe(value: object, *, inputs: bool) -> None:
-    """Refuse a text that is no kind of probe, and inputs where they cannot be given.
+    """Refuse a text that is not a kind of probe, and inputs where they cannot be given.
 
     Args:
         value: True, False, `"layers"`, or the inputs themselves.
@@ -239,7 +239,7 @@ def check_observers(value: object) -> tuple[Callable[[Any], object], ...]:
     items = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else [*value]
     if items is None or not all(callable(item) for item in items):
         raise ArgumentError(
-            f"{_shown('observers', value)} is no list of functions; pass observers=[function], "
+            f"{_shown('observers', value)} is not a list of functions; pass observers=[function], "
             "each called with the event of a save"
         )
     return tuple(items)

@@ -34,52 +34,52 @@ _log = logging.getLogger("kerasguard")
 
 
 class WeightManifestCallback(Callback):
-    """Leaves a manifest beside everything that is saved of the model, during `fit` and afterwards.
+    """Writes a manifest beside every checkpoint saved of the model, during `fit` and afterwards.
 
-    Whoever saves (`ModelCheckpoint`, another callback, MLflow's autologging after training, your
-    own `model.save`) and whatever the order of the callbacks, the manifest tells the epoch, the
-    step and the metrics as of the save. Saves of other models are left alone.
+    Whatever saves (`ModelCheckpoint`, another callback, MLflow's autologging after training, your
+    own `model.save`), and in whatever order the callbacks run, the manifest holds the epoch, the
+    step and the metrics at the time of the save. Saves of other models are left alone.
 
         model.fit(x, y, callbacks=[keras.callbacks.ModelCheckpoint("run/{epoch:02d}.keras"),
                                    kerasguard.WeightManifestCallback()])
 
     Args:
         filepath: also save the model there, as `ModelCheckpoint` would; takes `{epoch:02d}` and
-            metrics such as `{val_loss:.2f}`. The arguments that follow are those of
-            `ModelCheckpoint` and count with `filepath` only, `monitor` and `mode` with `keep` too.
+            metrics such as `{val_loss:.2f}`. The following arguments are those of
+            `ModelCheckpoint`. They apply only with `filepath`; `monitor` and `mode` apply with
+            `keep` too.
         monitor: the metric that decides what is best.
         mode: `auto`, `min` or `max`.
         save_best_only: save only where `monitor` has improved.
         save_weights_only: save `.weights.h5` instead of a whole model.
         save_freq: `"epoch"`, or a number of batches.
-        keep: after each save, whoever saved, delete this run's older ones of the same template
-            (paths that differ in numbers only), with manifest, companion and shards: all but the
-            newest so many and the best by `monitor`. Only what was recorded and is byte for byte
-            as recorded is ever deleted, never while no newer one verifies, and with MLflow not
-            before its manifest is there. Where training goes on (`initial_epoch`), those from
-            before count too.
+        keep: after each save, whoever saved, delete this run's older checkpoints of the same
+            template (paths that differ only in numbers), with manifest, companion and shards: all
+            but this many of the newest and the best by `monitor`. A checkpoint is deleted only if
+            it is byte for byte as recorded, a newer one verifies and, with MLflow, its manifest has
+            arrived there. Where training resumes (`initial_epoch`), earlier checkpoints count too.
         log_to_mlflow: `"auto"` logs manifests where an MLflow run is active.
-        strict: raise where recording fails, instead of a warning; the save has happened then.
-        probe: record what the model makes of a seeded input, so that a load can tell whether it
+        strict: raise if recording fails, instead of warning; the checkpoint is saved either way.
+        probe: record what the model computes from a seeded input, so that a load can check that it
             still does; `"layers"` or inputs of your own as for `kerasguard.record`. Only a probe
-            notices that the body of a class or function of yours changed. Off by default: one
-            call costs about a third of what Keras takes to save a ResNet50. Never made where
-            several workers would have to take part.
+            notices that the body of a class or function of yours changed. Off by default: one call
+            costs about a third of what Keras takes to save a ResNet50. Not available where several
+            workers would have to take part.
         background: copy the model's values and save them in a thread, so that `fit` goes on. Takes
-            the model's size in memory. At most one save is on its way: the next waits for it, and
-            so does the end of the training; what it raises is raised there. Until a checkpoint and
-            its manifest are complete the previous pair lies at its path. A model that only the
-            training's own thread can save (distributed, code of your own that saves its variables,
-            a probe) is saved there, and a warning says so once.
-        verbose: 1 to tell of every save to `filepath`.
-        observers: called after each save with an event whose `path` and `manifest` tell what was
-            recorded.
+            the model's size in memory. Only one save runs at a time: the next one, and the end of
+            training, wait for it and raise its errors. Until a checkpoint and its manifest are
+            complete, the previous pair stays at the path. A model that only the training's own
+            thread can save (distributed, code of your own that saves its variables, a probe) is
+            saved there, and a warning says so once.
+        verbose: 1 to report every save to `filepath`.
+        observers: called after each save with an event whose `path` and `manifest` describe what
+            was recorded.
 
     Under a strategy of several workers each of them needs the callback; what the chief saves is
     recorded and logged to MLflow, and nobody else writes to its path.
 
     Raises:
-        ArgumentError: an argument is not understood, or would count with `filepath` only.
+        ArgumentError: an argument is not understood, or needs `filepath`.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class WeightManifestCallback(Callback):
             self._saver.set_model(model)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget what an earlier training told."""
+        """Forget what an earlier training reported."""
         self._fitting = True
         self._recording.background = Background() if self.background else None
         self._recording.saves = 0
@@ -161,7 +161,7 @@ class WeightManifestCallback(Callback):
             self._saver.on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Every save from now on is of this epoch."""
+        """Every save from now on belongs to this epoch."""
         self._batch = -1
         if self._retention is not None:
             self._retention.begin_epoch(epoch)
@@ -192,10 +192,9 @@ class WeightManifestCallback(Callback):
             self._saver.on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Tell what did not reach MLflow so far, and say so if nothing was saved.
+        """Report what has not reached MLflow yet, and whether nothing was saved.
 
-        Nothing is waited for: what is on its way is kept until it has arrived. The model stays
-        armed.
+        This does not wait: what is being sent is kept until it has arrived. The model stays armed.
         """
         self._fitting = False
         worker, self._recording.background = self._recording.background, None
@@ -257,8 +256,8 @@ def _check_saver(options: dict[str, Any], filepath: object, *, with_best: bool) 
             continue
         if value != usual[name].default:
             raise ArgumentError(
-                f"{name}={value!r} counts with filepath= only, which is not given; without it this "
-                "callback saves nothing itself"
+                f"{name}={value!r} has an effect only with filepath=, which is not given; "
+                "without it this callback saves nothing itself"
             )
 
 

@@ -6,7 +6,7 @@ stops the work.
     KerasguardError
     ├── CheckpointError             the checkpoint cannot be read
     │   ├── CheckpointNotFoundError     nothing lies there (also a FileNotFoundError)
-    │   ├── UnknownFormatError          the content is no checkpoint that kerasguard knows
+    │   ├── UnknownFormatError          the content is not a checkpoint that kerasguard knows
     │   ├── CorruptCheckpointError      the container is broken (truncated, bad CRC, ...)
     │   ├── PinnedDigestError           it is not the one whose digest the caller demands
     │   ├── BadWriteError               a save did not reach the disk as it was (also an OSError)
@@ -77,7 +77,7 @@ class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
 
 
 class UnknownFormatError(CheckpointError):
-    """The content is no checkpoint that kerasguard can read."""
+    """The content is not a checkpoint that kerasguard can read."""
 
 
 class CorruptCheckpointError(CheckpointError):
@@ -190,7 +190,7 @@ class OutputError(KerasguardError):
 
 
 class RestoreError(KerasguardError):
-    """Assigning failed half-way; the model holds what it held before."""
+    """Assigning failed half-way; the model is as it was before."""
 
 
 class PatchError(KerasguardError):

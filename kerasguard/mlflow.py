@@ -155,7 +155,7 @@ def _load(folder: Path, **arguments: Any) -> Any:
     mlflow = require("kerasguard.mlflow.load_model")
     if not (folder / MODEL_FILE).is_file():
         raise ManifestMissingError(
-            f"is no folder of an MLflow model, it has no {MODEL_FILE}; an address starts with "
+            f"is not a folder of an MLflow model, it has no {MODEL_FILE}; an address starts with "
             "models:/ or runs:/",
             path=folder,
         )
@@ -164,7 +164,7 @@ def _load(folder: Path, **arguments: Any) -> Any:
     for who, digest in _claims(mlflow, described):
         if digest != manifest.weights_digest:
             raise ManifestError(
-                f"the manifest tells of weights {manifest.weights_digest}, but {who} of {digest}: "
+                f"the manifest names weights {manifest.weights_digest}, but {who} of {digest}: "
                 "checkpoint and manifest were replaced together. Log the model again",
                 path=folder,
             )
@@ -177,7 +177,7 @@ def _recorded(folder: Path, described: Any) -> Manifest:
     manifest = sidecar.read(checkpoint)
     if manifest is None:
         raise ManifestMissingError(
-            "there is no manifest; log the model by kerasguard.mlflow.log_model",
+            "there is no manifest; log the model with kerasguard.mlflow.log_model",
             path=sidecar.sidecar_path(checkpoint),
         )
     return manifest

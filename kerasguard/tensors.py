@@ -55,11 +55,11 @@ class TensorSpec:
 
     @property
     def itemsize(self) -> int:
-        """Size of an element in bytes. Raises ValueError if `dtype` is no dtype of a tensor."""
+        """Size of an element in bytes. Raises ValueError if `dtype` is not a dtype of a tensor."""
         try:
             return _ITEMSIZES[self.dtype]
         except KeyError:
-            raise ValueError(f"{self.dtype!r} is no dtype of a tensor") from None
+            raise ValueError(f"{self.dtype!r} is not a dtype of a tensor") from None
 
     @property
     def size(self) -> int:
@@ -122,7 +122,7 @@ class TensorRecord:
         extent: the bytes' place, where they lie in one piece.
         slot: of an optimizer's tensor, the slot (`momentum`).
         slot_of: of an optimizer's slot, the key of the weight it belongs to.
-        attribute: under which attribute, list entry or dict key a layer of the user's own holds
+        attribute: under which attribute, list entry or dict key a user-defined layer holds
             it, `parts[0]` or `parts[query]`; empty where unknown.
         data: the bytes themselves, where the manifest holds them: small state that Keras did not
             write.
@@ -186,9 +186,9 @@ class Use:
             unknown.
         graph: as `LayerRecord.inbound`, in a model whose config does not spell out its layers.
         policy: name of the dtype policy; empty where that does not matter.
-        held: every place where a class of the user's own holds it: attributes, list entries and
+        held: every place where a user-defined class holds it: attributes, list entries and
             dict keys, `layers/block.parts[0]`.
-        settings: what a layer of the user's own was given, by argument, as texts.
+        settings: what a user-defined layer was given, by argument, as texts.
         built: whether it had its variables.
     """
 
@@ -213,7 +213,7 @@ class LayerRecord:
         inbound: a tuple per call: the tensors it was called on, each as
             (layer key, call index, tensor index). None where the graph is unknown.
         position: rank among its siblings in graph order; -1 where unknown.
-        attribute: under which attribute, or key of a dict, a class of the user's own holds it,
+        attribute: under which attribute, or key of a dict, a user-defined class holds it,
             `layers/block.parts[query]`; empty where unknown.
         use: what the model's code does with it; None where nobody recorded that.
         extra: fields of a manifest that this version does not know; kept.

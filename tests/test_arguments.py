@@ -77,7 +77,7 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "custom_objects keys": ({"custom_objects": {1: "a"}}, "pass custom_objects="),
     "model": ({"model": "x"}, "no Keras model"),
     "model number": ({"model": 3}, "no Keras model"),
-    "config": ({"config": 3}, "config=3 is no architecture"),
+    "config": ({"config": 3}, "config=3 is not an architecture"),
     "config empty": ({"config": ""}, "pass the path of a model.json"),
     "allow_graph": ({"allow_graph": "yes"}, "allowed: True, False"),
     "registered": ({"registered": "no"}, "allowed: True, False"),
@@ -97,7 +97,7 @@ def test_what_is_not_understood_is_refused_before_a_file_is_opened(
 @pytest.mark.parametrize("call", ALL)
 @pytest.mark.parametrize("path", [None, 3, "", ["a.keras"], b"a.keras", object()])
 def test_what_is_no_path_is_refused(call: Callable[..., Any], path: object) -> None:
-    with pytest.raises(ArgumentError, match="is no path"):
+    with pytest.raises(ArgumentError, match="is not a path"):
         call(path)
 
 
@@ -114,7 +114,7 @@ def test_a_model_in_the_place_of_the_path_is_named() -> None:
         weights: tuple[object, ...] = ()
 
     for call in ALL:
-        with pytest.raises(ArgumentError, match=r"changed places: kerasguard.load\(path, model\)"):
+        with pytest.raises(ArgumentError, match=r"are swapped: kerasguard.load\(path, model\)"):
             call(Model(), PATH)  # type: ignore[arg-type]
 
 
@@ -122,13 +122,13 @@ def test_a_model_in_the_place_of_the_path_is_named() -> None:
 def test_repair_checks_its_own_arguments(options: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
         kg.repair(PATH, "out.keras", **options)
-    with pytest.raises(ArgumentError, match="out=None is no path"):
+    with pytest.raises(ArgumentError, match="out=None is not a path"):
         kg.repair(PATH, None)  # type: ignore[arg-type]
 
 
 # Every other public function: call, options, what the error says.
 OTHERS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
-    "record path": (kg.record, {"path": 3}, "path=3 is no path"),
+    "record path": (kg.record, {"path": 3}, "path=3 is not a path"),
     "record model": (kg.record, {"path": PATH, "model": "x"}, "no Keras model"),
     "record probe": (kg.record, {"path": PATH, "probe": "layer"}, "did you mean 'layers'"),
     "record probe type": (
@@ -137,30 +137,30 @@ OTHERS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
         "allowed: True, False, 'layers'",
     ),
     "record probe alone": (kg.record, {"path": PATH, "probe": True}, "probe= needs the model"),
-    "verify path": (kg.verify, {"path": ["a.keras"]}, "is no path"),
+    "verify path": (kg.verify, {"path": ["a.keras"]}, "is not a path"),
     "verify sha256": (kg.verify, {"path": PATH, "sha256": "yes"}, "allowed: True, False"),
     "verify statistics": (kg.verify, {"path": PATH, "statistics": 1}, "allowed: True, False"),
-    "inspect path": (kg.inspect, {"path": None}, "path=None is no path"),
-    "read path": (kg.read, {"path": None}, "path=None is no path"),
+    "inspect path": (kg.inspect, {"path": None}, "path=None is not a path"),
+    "read path": (kg.read, {"path": None}, "path=None is not a path"),
     "read manifest": (kg.read, {"path": PATH, "manifest": "required"}, "did you mean 'require'"),
     "read optimizer": (kg.read, {"path": PATH, "optimizer": 1}, "allowed: True, False"),
-    "average text": (kg.average, {"checkpoints": PATH}, "is no list"),
+    "average text": (kg.average, {"checkpoints": PATH}, "is not a list"),
     "average one": (kg.average, {"checkpoints": [PATH]}, "two checkpoints or more"),
-    "average number": (kg.average, {"checkpoints": [3, PATH]}, "path=3 is no path"),
-    "compare first": (kg.compare, {"first": None, "second": PATH}, "is no path"),
-    "compare second": (kg.compare, {"first": {}, "second": 3}, "path=3 is no path"),
-    "scan folder": (scan, {"folder": None}, "folder=None is no path"),
+    "average number": (kg.average, {"checkpoints": [3, PATH]}, "path=3 is not a path"),
+    "compare first": (kg.compare, {"first": None, "second": PATH}, "is not a path"),
+    "compare second": (kg.compare, {"first": {}, "second": 3}, "path=3 is not a path"),
+    "scan folder": (scan, {"folder": None}, "folder=None is not a path"),
     "scan verify": (scan, {"folder": ".", "verify": "no"}, "allowed: True, False"),
     "scan skip": (scan, {"folder": ".", "skip": "a.keras"}, "pass skip="),
     "scan executor": (scan, {"folder": ".", "executor": 4}, "executor=4 is no"),
-    "latest folder": (kg.latest, {"folder": 3}, "folder=3 is no path"),
+    "latest folder": (kg.latest, {"folder": 3}, "folder=3 is not a path"),
     "latest unrecorded": (kg.latest, {"folder": ".", "unrecorded": 1}, "allowed: True, False"),
     "patch strict": (kg.patch, {"strict": "yes"}, "allowed: True, False"),
     "patch log_to_mlflow": (kg.patch, {"log_to_mlflow": "always"}, "allowed: True, False, 'auto'"),
     "patch probe": (kg.patch, {"probe": "layer"}, "did you mean 'layers'"),
     "patch probe input": (kg.patch, {"probe": [1.0]}, "allowed: True, False, 'layers'"),
     "patch background": (kg.patch, {"background": "yes"}, "allowed: True, False"),
-    "patch observers": (kg.patch, {"observers": "print"}, "observers='print' is no list"),
+    "patch observers": (kg.patch, {"observers": "print"}, "observers='print' is not a list"),
     "patch observers one": (kg.patch, {"observers": print}, "pass observers=\\[function\\]"),
     "patch loads": (kg.patch, {"loads": "yes"}, "allowed: True, False"),
     "patched loads": (kg.patched, {"loads": 1}, "allowed: True, False"),
@@ -182,10 +182,10 @@ def test_every_public_function_refuses_what_it_does_not_understand(case: str) ->
 
 
 CALLBACK: dict[str, tuple[dict[str, Any], str]] = {
-    "filepath": ({"filepath": 3}, "filepath=3 is no path"),
-    "filepath empty": ({"filepath": ""}, "filepath='' is no path"),
+    "filepath": ({"filepath": 3}, "filepath=3 is not a path"),
+    "filepath empty": ({"filepath": ""}, "filepath='' is not a path"),
     "filepath suffix": ({"filepath": "run/a.ckpt"}, "filepath='run/a.ckpt'"),
-    "monitor": ({"filepath": "a.keras", "monitor": None}, "monitor=None is no name"),
+    "monitor": ({"filepath": "a.keras", "monitor": None}, "monitor=None is not a name"),
     "mode": ({"filepath": "a.keras", "mode": "minimum"}, "allowed: 'auto', 'min', 'max'"),
     "save_best_only": ({"filepath": "a.keras", "save_best_only": "yes"}, "allowed: True, False"),
     "save_freq": (
@@ -196,16 +196,16 @@ CALLBACK: dict[str, tuple[dict[str, Any], str]] = {
     "save_freq true": ({"filepath": "a.keras", "save_freq": True}, "save_freq=True"),
     "save_freq zero": ({"filepath": "a.keras", "save_freq": 0}, "save_freq=0"),
     "verbose": ({"filepath": "a.keras", "verbose": "yes"}, "verbose='yes'"),
-    "observers": ({"observers": [3]}, "is no list of functions"),
+    "observers": ({"observers": [3]}, "is not a list of functions"),
     "keep": ({"keep": 0}, "allowed: None or a whole number"),
     "keep word": ({"keep": "all"}, "keep='all'"),
     "log_to_mlflow": ({"log_to_mlflow": "never"}, "allowed: True, False, 'auto'"),
     "background": ({"background": 1}, "background=1"),
     "strict": ({"strict": 1}, "strict=1"),
     "probe": ({"probe": "layer"}, "did you mean 'layers'"),
-    "best of nothing": ({"save_best_only": True}, "counts with filepath= only"),
-    "weights of nothing": ({"save_weights_only": True}, "counts with filepath= only"),
-    "frequency of nothing": ({"save_freq": 100}, "counts with filepath= only"),
+    "best of nothing": ({"save_best_only": True}, "has an effect only with filepath="),
+    "weights of nothing": ({"save_weights_only": True}, "has an effect only with filepath="),
+    "frequency of nothing": ({"save_freq": 100}, "has an effect only with filepath="),
 }
 
 

@@ -49,7 +49,7 @@ def test_the_example_loads_the_checkpoint_that_keras_refuses(
     assert result["mean"] == pytest.approx(4.5533, abs=0.001)
     assert result["largest"] == pytest.approx(14.572, abs=0.001)
     printed = capsys.readouterr().out
-    assert "44 tensors to restore, 0 of them changed on the way" in printed
+    assert "44 tensors to restore, 0 of them converted" in printed
     assert "mean absolute angular error 4.5533 degrees" in printed
 
 

@@ -33,7 +33,7 @@ def test_a_manifest_survives_its_json_and_equal_content_gives_equal_bytes(m: Man
     again = Manifest.from_json(text)
     assert again == m
     assert again.to_json() == text
-    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
 @given(strategies.manifests, st.data())

@@ -22,7 +22,7 @@ def test_a_scalar_has_one_element_and_an_empty_tensor_none() -> None:
 
 
 def test_what_is_no_dtype_of_a_tensor_is_named() -> None:
-    with pytest.raises(ValueError, match="'string' is no dtype"):
+    with pytest.raises(ValueError, match="'string' is not a dtype"):
         _ = TensorSpec((1,), "string").itemsize
 
 

@@ -55,8 +55,8 @@ _DROPPED_KEYS = frozenset(
 _DROPPED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 
-# One layer is exported, and so serialised, under another name than its class has, which automatic
-# names and keys follow.
+# One layer is exported, and so serialised, under a different name than its class has; automatic
+# names and keys follow the class.
 _EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
 
 
@@ -98,8 +98,8 @@ def unique_name(name: str, used: dict[str, int]) -> str:
 def layer_records(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
     """Every layer that the architecture spells out, by its key in the checkpoint.
 
-    Layers inside a wrapper or inside a class of the user's own are not spelled out and have no
-    record. Operations that are no layers (`keras.ops.add` on symbolic tensors) are part of the
+    Layers inside a wrapper or inside a user-defined class are not spelled out and have no
+    record. Operations that are not layers (`keras.ops.add` on symbolic tensors) are part of the
     graph and get keys of their own, `operations/add`.
 
     Args:
@@ -107,7 +107,7 @@ def layer_records(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
 
     Returns:
         Records in graph order, a nested model's layers after the model itself. Empty where the
-        model is no graph of layers.
+        model is not a graph of layers.
     """
     records: dict[str, LayerRecord] = {}
     if _entries(architecture) is not None:

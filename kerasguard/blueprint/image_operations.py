@@ -76,7 +76,7 @@ def _resize(given: Json) -> Plan:
 def _resize_node(given: Json) -> Plan:
     """`ResizeBilinear` and its kin, which know three ways to lay the corners."""
     if given.get("align_corners") or not given.get("half_pixel_centers"):
-        raise Unsupported("it does not put pixels at their centers (half_pixel_centers)")
+        raise Unsupported("it does not align pixels to their centers (half_pixel_centers)")
     method = given["function"].rpartition("Resize")[2].lower().removesuffix("neighbor")
     return _resize({"images": given["images"], "size": given["size"], "method": method})
 

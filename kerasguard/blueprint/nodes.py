@@ -37,7 +37,7 @@ def tensor(layer: str, call: int = 0, output: int = 0) -> Json:
 
 
 def history_of(value: object) -> History | None:
-    """Where a tensor comes from; None for what is no tensor."""
+    """Where a tensor comes from; None for what is not a tensor."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         layer, call, output = value["config"]["keras_history"]
         return str(layer), int(call), int(output)

@@ -65,7 +65,7 @@ _PROGRAMS = {
     "TFSMLayer": "it runs a SavedModel from a path that the file names",
     "TorchModuleWrapper": "it unpickles what the file holds",
 }
-# What Keras writes for values that are no JSON; a typespec names a class besides.
+# What Keras writes for values that are not JSON; a typespec names a class besides.
 _VALUES = _words(
     "__array__ __bool__ __bytes__ __complex__ __ellipsis__ __keras_tensor__ __numpy__ "
     "__slice__ __tensor__ __tuple__ __typespec__"
@@ -84,7 +84,7 @@ _HOSTILE_NAMES = _words(
 )
 # Entries of which no layer of Keras holds a string, but words, numbers or nothing.
 _LISTS = frozenset({"bin_boundaries", "idf_weights", "vocabulary"})
-_NOT_READ = "no file is read because a file says so"
+_NOT_READ = "no file is read just because another file says so"
 _PLACES = frozenset({"cache_dir", "file", "filename", "filepath", "origin", "path", "url"})
 
 
@@ -217,7 +217,9 @@ def _doubt(
     if class_name.startswith("__"):
         fine = class_name in _VALUES and (module is None or where.startswith(("keras", "tensor")))
         return (
-            None if fine else Doubt("class", owner, f"{class_name} is no value that Keras writes")
+            None
+            if fine
+            else Doubt("class", owner, f"{class_name} is not a value that Keras writes")
         )
     function = class_name == "function"
     if module is None or module == "builtins":
@@ -236,16 +238,16 @@ def _foreign(module: str, name: str, registered: str | None, shown: str, reason:
             f"a file names it; import it and supply it: {supply}"
         )
     if not _is_part(module, name, function=reason == "function"):
-        return f"the {reason} {shown} is no part of a model; if it is meant, supply it: {supply}"
+        return f"the {reason} {shown} is not part of a model; if it is meant, supply it: {supply}"
     if registered is not None and not _KERAS.match(registered.replace(">", ".")):
-        return f"it is registered as {registered!r}, which is not of Keras; supply it by that name"
+        return f"it is registered as {registered!r}, which is not Keras' own; supply it under that name"
     return ""
 
 
 def _unnamed(owner: str, name: str, *, function: bool) -> Doubt | None:
     """A function or class without a module: only a caller has it, unless it is in Keras' tables."""
     if function and not _FUNCTION.fullmatch(name):
-        return Doubt("function", owner, f"{name!r:.80} is no name of a function")
+        return Doubt("function", owner, f"{name!r:.80} is not a name of a function")
     return None
 
 
@@ -269,12 +271,17 @@ def _told(owner: str, key: str, text: str, *, theirs: bool) -> Iterator[Doubt]:
     """
     if key in _LISTS:
         message = (
-            f"{key} is {text!r:.80}, where a list belongs: no file is read because a file says so"
+            f"{key} is {text!r:.80}, where a list belongs: no file is read just because another "
+            "file says so"
         )
         yield Doubt("path", owner, message)
     elif theirs:
         return
     elif key in _PLACES:
-        yield Doubt("path", owner, f"{key} is {text!r:.80}: no file is read because a file says so")
+        yield Doubt(
+            "path",
+            owner,
+            f"{key} is {text!r:.80}: no file is read just because another file says so",
+        )
     elif key.endswith("_type") and text == "lambda":
         yield Doubt("bytecode", owner, "it holds Python bytecode, which is never run")

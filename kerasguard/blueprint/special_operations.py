@@ -52,7 +52,7 @@ def _l2_normalize(given: Json) -> Plan:
 
 def _one_hot(given: Json) -> Plan:
     if given.get("on_value") not in (None, 1, 1.0) or given.get("off_value") not in (None, 0, 0.0):
-        raise Unsupported("it has other values than 1 and 0")
+        raise Unsupported("it has values other than 1 and 0")
     depth = static(given.get("depth", given.get("num_classes")), "the depth")
     axis = -1 if given.get("axis") is None else given["axis"]
     options = {"num_classes": depth, "axis": axis, "dtype": given.get("dtype") or "float32"}
@@ -63,7 +63,7 @@ def _split(given: Json) -> Plan:
     sections = static(given["num_or_size_splits"], "the sizes")
     if isinstance(sections, list):
         if min(sections) < 0:
-            raise Unsupported("one of its sizes is left open")
+            raise Unsupported("one of its sizes is unknown")
         sections = [sum(sections[: n + 1]) for n in range(len(sections) - 1)]
     options = {"indices_or_sections": sections, "axis": given.get("axis") or 0}
     return one(given["value"], "numpy.Split", **options)
@@ -81,7 +81,7 @@ def _pad(given: Json) -> Plan:
 def _matmul(given: Json) -> Plan:
     flags = ("a_is_sparse", "adjoint_a", "adjoint_b", "b_is_sparse", "output_type")
     if any(given.get(flag) for flag in flags):
-        raise Unsupported("it is sparse, adjoint or of another dtype")
+        raise Unsupported("it is sparse, adjoint or has another dtype")
     left, right = given.get("transpose_a"), given.get("transpose_b")
     if not left and not right:
         return Plan((given["a"], given["b"]), (("numpy.Matmul", {}),))

@@ -26,8 +26,8 @@ def graph_refused(path: object) -> str:
     """Why a SavedModel without a config is not loaded, and the line to write instead."""
     return (
         f"{path}: a SavedModel without a Keras config, such as Model.export or "
-        "tf.saved_model.save write: the layers are not in it, only a TensorFlow program, which may "
-        "do anything when it is run. If you trust it, load it for inference: "
+        "tf.saved_model.save write: it holds no layers, only a TensorFlow program, which may do "
+        "anything when it is run. If you trust it, load it for inference: "
         "kerasguard.load(path, allow_graph=True); to train it, build the model in code and "
         "take the weights alone: kerasguard.load(path, model=model)"
     )
@@ -45,6 +45,6 @@ def graph_is_run(reason: str) -> Finding:
     """That the model is a stored graph, and why."""
     message = (
         f"{' '.join(reason.split())}; the stored graph is run as it is, because allow_graph=True "
-        "says so: the model predicts, and can be neither trained nor saved"
+        "allows it: the model can predict, but can be neither trained nor saved"
     )
     return Finding("KG442", "", message, Severity.WARNING)

@@ -17,7 +17,7 @@ class Writer:
 
     Args:
         keras: version of Keras, `(2, 2, 4)`; what TensorFlow's own Keras calls `2.2.4-tf` too.
-        tensorflow: version of TensorFlow; empty where the file does not tell.
+        tensorflow: version of TensorFlow; empty where the file does not say.
         backend: `tensorflow`, `theano`, `cntk`, ...; empty where unknown.
         config: the form of the architecture, as in `Traits.config`; empty where unknown.
         text: the Keras version as the file has it.

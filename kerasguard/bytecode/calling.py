@@ -148,7 +148,7 @@ def _push_function(
     own = code.value
     found = frame.inner(own)
     if closure and len(closure) != len(own.free):
-        raise MalformedError("a closure has other variables than its function")
+        raise MalformedError("a closure does not have its function's variables")
     made = Function(
         found.name, found.parameters, found.keyword_only, found.free, found.body, defaults, (),
         closure,

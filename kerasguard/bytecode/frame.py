@@ -28,7 +28,7 @@ _DEEPEST = 120
 
 @dataclass(frozen=True, slots=True)
 class Null:
-    """What the interpreter puts beside a function that is no method."""
+    """What the interpreter puts beside a function that is not a method."""
 
 
 @dataclass(slots=True)

@@ -84,7 +84,7 @@ def read(value: Any, budget: Budget | None = None) -> Stored:
         budget: of the file.
 
     Raises:
-        NotUnderstoodError: it does more than compute an expression, or it is no function of a
+        NotUnderstoodError: it does more than compute an expression, or it is not a function of a
             Python from 2.7, 3.4 to 3.13; the text names it, with what can be told of the code.
     """
     parts = _parts(value)
@@ -96,7 +96,7 @@ def read(value: Any, budget: Budget | None = None) -> Stored:
     held = _listed(closure, "closure")
     positional = len(function.parameters) - function.keyword_only
     if len(given) > positional or len(held) != len(function.free):
-        raise NotUnderstoodError("its defaults or its closure are those of another function")
+        raise NotUnderstoodError("its defaults or its closure belong to another function")
     function = replace(function, defaults=tuple(map(Constant, given)))
     return Stored(function, dict(zip(function.free, held, strict=True)))
 
@@ -116,7 +116,7 @@ def _parts(value: Any) -> tuple[Any, Any, Any] | None:
 def _bytes_of(code: Any) -> bytes:
     """Base64, or before Keras 2.1 a character for each byte."""
     if not isinstance(code, str) or not 0 < len(code) <= _LONGEST:
-        raise NotUnderstoodError("its code is no text, or too long for a function")
+        raise NotUnderstoodError("its code is not text, or too long for a function")
     if _BASE64.fullmatch(code):
         try:
             return base64.b64decode("".join(code.split()), validate=True)
@@ -135,7 +135,7 @@ def _listed(values: Any, what: str) -> list[Any]:
     if isinstance(values, dict) and values.get("class_name") == "__tuple__":
         values = values.get("items")
     if not isinstance(values, (list, tuple)):
-        raise NotUnderstoodError(f"its {what} are no list")
+        raise NotUnderstoodError(f"its {what} are not list")
     waiting, count = list(values), 0
     while waiting:
         one = waiting.pop()
@@ -175,11 +175,11 @@ def _agreed(data: bytes, budget: Budget) -> Function:
         raise NotUnderstoodError(reasons[0])
     if not found:
         raise NotUnderstoodError(
-            f"the bytes are no function of Python 2.7 or 3.4 to 3.13: {malformed}"
+            f"the bytes are not function of Python 2.7 or 3.4 to 3.13: {malformed}"
         )
     if any(other != found[0] for other in found[1:]):
         sources = sorted({source_of_function(one) for one in found})
-        raise NotUnderstoodError(f"it is different in several Pythons: {' or '.join(sources)}")
+        raise NotUnderstoodError(f"Python versions disagree on what it is: {' or '.join(sources)}")
     return found[0]
 
 
@@ -210,7 +210,7 @@ def _check_slashes(code: Code, version: Version) -> None:
             raise NotUnderstoodError(_UNCLEAR)
 
 
-_UNCLEAR = "a byte 47, which Keras writes on Windows also in the place of 92,"
+_UNCLEAR = "a byte 47, which Keras on Windows also writes for 92,"
 
 
 def _number_bytes(value: Any) -> bytes:

@@ -61,7 +61,9 @@ def _one(code: bytes, place: int, version: Version) -> tuple[str, int, int]:
         number, place = code[place], place + 1
         name = OPCODES[version].get(number)
         if name is None or name == "CACHE":
-            raise MalformedError(f"{number} is no instruction of Python {version[0]}.{version[1]}")
+            raise MalformedError(
+                f"{number} is not an instruction of Python {version[0]}.{version[1]}"
+            )
         argument = 0
         if version >= (3, 6):
             argument, place = code[place], place + 1

@@ -74,7 +74,7 @@ def function_of(
         depth: how many functions are around it.
 
     Raises:
-        MalformedError: it is no code of that version.
+        MalformedError: it is not a code of that version.
         NotUnderstoodError: it does more than compute an expression.
     """
     work = work or Work()
@@ -145,7 +145,7 @@ def _returned(frame: Frame, step: Instruction) -> Expression:
     else:
         (result,) = popped(frame)
     if frame.stack or isinstance(result, Null):
-        raise MalformedError("something is left on the stack")
+        raise MalformedError("the stack is not empty at the end")
     found: Expression = result
     return found
 

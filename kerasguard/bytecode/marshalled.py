@@ -24,7 +24,7 @@ _LOCAL, _CELL, _FREE = 0x20, 0x40, 0x80
 
 
 class MalformedError(Exception):
-    """These bytes are no code of that version; the text says why."""
+    """These bytes are not code of that version; the text says why."""
 
 
 def parse(data: bytes, layout: Layout) -> Code:
@@ -38,9 +38,9 @@ def parse(data: bytes, layout: Layout) -> Code:
     reader = _Reader(data, layout)
     found = reader.value(0)
     if not isinstance(found, Code):
-        raise MalformedError("the bytes are no code object")
+        raise MalformedError("the bytes are not code object")
     if reader.position != len(data):
-        raise MalformedError("something follows the code object")
+        raise MalformedError("bytes follow the code object")
     return found
 
 
@@ -76,7 +76,7 @@ class _Reader:
     def spend(self, parts: int) -> None:
         self.parts += parts
         if self.parts > _MOST_PARTS:
-            raise MalformedError(f"it stands for more than {_MOST_PARTS} values")
+            raise MalformedError(f"it expands to more than {_MOST_PARTS} values")
 
     def value(self, depth: int) -> Any:
         if depth > _DEEPEST:
@@ -103,7 +103,7 @@ class _Reader:
     def reference(self) -> Any:
         number = self.number()
         if not 0 <= number < len(self.referable) or self.referable[number][0] is _PENDING:
-            raise MalformedError(f"reference {number} leads to nothing that is complete")
+            raise MalformedError(f"reference {number} points to an incomplete value")
         found, parts = self.referable[number]
         self.spend(parts)
         return found
@@ -138,7 +138,7 @@ class _Reader:
         try:
             return float(text)
         except ValueError:
-            raise MalformedError(f"{text!r} is no number") from None
+            raise MalformedError(f"{text!r} is not a number") from None
 
     def text(self, count: int, encoding: str) -> str:
         try:

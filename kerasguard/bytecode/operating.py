@@ -45,7 +45,7 @@ def _pop(frame: Frame, _: Instruction) -> None:
 def _operate(frame: Frame, operator: str, *, in_place: bool = False) -> None:
     left, right = values(frame, 2)
     if in_place and _holders(frame, left) > 1:
-        raise NotUnderstoodError(f"{operator}= of what has another name")
+        raise NotUnderstoodError(f"{operator}= on a value that has another name")
     pushed(frame, Binary(operator, left, right, in_place))
 
 
@@ -164,7 +164,7 @@ def _unpack(frame: Frame, step: Instruction) -> None:
     if not isinstance(owner, (Items, Constant)):
         items = tuple(Item(owner, Constant(n)) for n in range(step.argument))
     if len(items) != step.argument:
-        raise NotUnderstoodError("an unpacking of another number of items")
+        raise NotUnderstoodError("an unpacking into a different number of items")
     for item in reversed(items):
         pushed(frame, item)
 

@@ -21,19 +21,19 @@ __all__ = ["average"]
 
 
 def average(checkpoints: Sequence[Source]) -> Arrays:
-    """The mean of the weights of several checkpoints of one model, which `kerasguard.load` takes.
+    """The mean of the weights of several checkpoints of one model, for `kerasguard.load`.
 
-    Each tensor is read, verified and averaged when it is asked for. Sums are made in float64 (or
-    complex128) and rounded once to the tensor's dtype. Integers and truth values have no mean: they
-    have to be equal in all of the checkpoints, but for the state of random generators, which is the
-    first's. Optimizer state is not averaged and not there.
+    Each tensor is read, verified and averaged when it is asked for. Sums are computed in float64
+    (or complex128) and rounded once to the tensor's dtype. Integers and booleans are not averaged:
+    they must be equal in all checkpoints, except the state of random generators, which is taken
+    from the first. Optimizer state is left out.
 
     Args:
         checkpoints: two or more: paths, arrays in memory, or what `kerasguard.read` gave. The
-            result tells the architecture of the first one, where that does: `load` builds it.
+            result has the architecture of the first one, if that has one, and `load` builds it.
 
     Raises:
-        ArgumentError: fewer than two, or something else than checkpoints.
+        ArgumentError: fewer than two, or something other than checkpoints.
         CheckpointError: one of them cannot be read, or they do not match: other tensors, shapes,
             dtypes or layers, or a layer that a person named under another key. At an access: that
             tensor is damaged, or its integers differ.
@@ -43,10 +43,10 @@ def average(checkpoints: Sequence[Source]) -> Arrays:
     """
     if isinstance(checkpoints, (str, bytes, Mapping)) or not isinstance(checkpoints, Sequence):
         raise ArgumentError(
-            f"checkpoints={checkpoints!r:.80} is no list; pass kerasguard.average([path, path])"
+            f"checkpoints={checkpoints!r:.80} is not a list; pass kerasguard.average([path, path])"
         )
     if len(checkpoints) < 2:
-        raise ArgumentError("a mean is of two checkpoints or more; load a single one as it is")
+        raise ArgumentError("averaging takes two checkpoints or more; load a single one as it is")
     with contextlib.ExitStack() as stack:
         first, *rest = (arrays_of(one, stack) for one in checkpoints)
         weights = {n: r for n, r in first.records.items() if r.role == "weight"}
@@ -71,7 +71,9 @@ def _matched(first: Arrays, weights: Mapping[str, TensorRecord], other: Arrays) 
         named = given_names(units(first.table), units(other.table))
         for e, s in named.items():
             if e != s:
-                raise _unlike(first, other, f"the layer at {e} in the first is at {s} in this one")
+                raise _unlike(
+                    first, other, f"the layer at {e} in the first checkpoint is at {s} in this one"
+                )
     elif weights.keys() == theirs.keys():
         pairs = {name: name for name in weights}
     else:
@@ -82,7 +84,7 @@ def _matched(first: Arrays, weights: Mapping[str, TensorRecord], other: Arrays) 
             raise _unlike(first, other, f"{name} is {its.spec}, and {mine.spec} in the first")
         told = [side.layers.get(r.layer) for side, r in ((first.table, mine), (other.table, its))]
         if told[0] and told[1] and _differ(told[0], told[1]):
-            raise _unlike(first, other, f"{told[1].name} is another class or configured otherwise")
+            raise _unlike(first, other, f"{told[1].name} has a different class or configuration")
     return {weights[name].key: match for name, match in pairs.items()}
 
 
@@ -91,7 +93,7 @@ def _only(weights: Mapping[str, object], theirs: Mapping[str, object]) -> str:
     left, right = sorted(weights.keys() - theirs), sorted(theirs.keys() - weights)
     sides = ((left, "the first"), (right, "this one"))
     told = "; ".join(f"{listed(names)} only in {where}" for names, where in sides if names)
-    return told or "the same tensors under other keys"
+    return told or "the same tensors under different keys"
 
 
 def _differ(one: LayerRecord, other: LayerRecord) -> bool:
@@ -102,7 +104,7 @@ def _differ(one: LayerRecord, other: LayerRecord) -> bool:
 def _unlike(first: Arrays, other: Arrays, what: str) -> CheckpointError:
     return CheckpointError(
         other.path,
-        f"does not match {first.path}: {what}; only checkpoints of one model have a mean",
+        f"does not match {first.path}: {what}; only checkpoints of one model can be averaged",
     )
 
 
@@ -114,8 +116,8 @@ def _mean(path: Path, record: TensorRecord, values: Sequence[Array]) -> Array:
         if not generator and any(not np.array_equal(first, value) for value in values):
             raise CheckpointError(
                 path,
-                f"{record.label}: {record.spec} differs between the checkpoints, and integers have "
-                "no mean; average models before they are quantised",
+                f"{record.label}: {record.spec} differs between the checkpoints, and integers "
+                "cannot be averaged; average models before they are quantised",
             )
         return first
     total = np.zeros(first.shape, kind)

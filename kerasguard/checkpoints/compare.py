@@ -18,11 +18,11 @@ __all__ = ["compare", "measure"]
 
 
 def compare(first: Source, second: Source) -> tuple[Change, ...]:
-    """All differences between two checkpoints, whatever their formats; imports no framework.
+    """All differences between two checkpoints of any format; imports no framework.
 
-    A layer's counterpart has the name that a person gave it; else a tensor's has its key; else its
-    name; else its bytes, so that renamed and moved tensors are found. Where values differ,
-    `Change.distance` and `Change.largest` tell by how much.
+    A layer's counterpart is found by its user-given name; otherwise a tensor's is found by key,
+    then name, then bytes, so that renamed and moved tensors are recognised. Where values differ,
+    `Change.distance` and `Change.largest` give the amount.
 
     Args:
         first: a path, an address in MLflow or elsewhere, bytes, what `kerasguard.read` or `average`
@@ -30,7 +30,7 @@ def compare(first: Source, second: Source) -> tuple[Change, ...]:
         second: likewise.
 
     Raises:
-        ArgumentError: one of them is no checkpoint; nothing was opened.
+        ArgumentError: one of them is not a checkpoint; nothing was opened.
         CheckpointError: one of them cannot be read.
     """
     return measure(first, second)[0]

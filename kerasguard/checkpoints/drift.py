@@ -35,9 +35,9 @@ _NUMBERS = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 def drift(run: PathLike | Sequence[PathLike]) -> DriftReport:
     """How far each layer moved from checkpoint to checkpoint; imports no framework.
 
-    Drift is the norm of the difference of a layer's weights, all of them as one vector, as a part
-    of their norm before. Checkpoints are verified; a damaged one is named and left out. A tensor
-    of each of two checkpoints is in memory at a time.
+    Drift is the norm of the change of a layer's weights, taken as one vector, relative to their
+    previous norm. Checkpoints are verified; a damaged one is named and left out. Two tensors, one
+    of each checkpoint, are in memory at a time.
 
     Args:
         run: a folder, of which the largest series of checkpoints is taken whose names differ in

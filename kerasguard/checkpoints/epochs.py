@@ -38,7 +38,7 @@ def told_epoch(place: Path, manifest: Manifest | None) -> tuple[int | None, str]
     epoch = training.get("epoch")
     if isinstance(epoch, int) and epoch >= 0:
         if training.get("complete") is False:
-            return epoch, f"manifest: saved before epoch {epoch} was over, which begins again"
+            return epoch, f"manifest: saved during epoch {epoch}, which starts over"
         return epoch + 1, f"manifest: saved at the end of epoch {epoch}, counted from 0"
     if place.name in _BACKUP:
         return _backed_up(place)
@@ -51,9 +51,9 @@ def _backed_up(place: Path) -> tuple[int | None, str]:
         told = strict_json(place.with_name(name).read_bytes())
         epoch = told["epoch"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None, f"no {name} of BackupAndRestore tells the epoch"
+        return None, f"no {name} of BackupAndRestore gives the epoch"
     if type(epoch) is not int or epoch < 0:
-        return None, f"{name} of BackupAndRestore holds no number as epoch"
+        return None, f"{name} of BackupAndRestore holds no epoch number"
     return epoch, f"{name} of BackupAndRestore"
 
 
@@ -65,7 +65,7 @@ def _named(place: Path) -> tuple[int | None, str]:
         if (number := known(stem, others)) is not None:
             first = 0 if any(known(other, others) == 0 for other in others) else 1
             return number + 1 - first, f"name: epoch {number}, counted from {first}"
-    return None, "neither a manifest nor, beyond doubt, its name tells the epoch"
+    return None, "neither a manifest nor, beyond doubt, its name gives the epoch"
 
 
 def _after_the_word(stem: str, _: list[str]) -> int | None:

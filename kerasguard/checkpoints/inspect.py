@@ -110,14 +110,14 @@ def verify(path: Place, *, sha256: bool = False, statistics: bool = False) -> Re
 
     Args:
         path: of the checkpoint, an address in MLflow or elsewhere (`s3://...`), or its bytes.
-        sha256: compare the files' SHA-256, too. Every byte is in an xxh3 digest anyhow, which
-            finds accidents; SHA-256 is for who got the manifest on a way that can be trusted.
-        statistics: also tell mean, spread and distribution of every tensor, for `report.html` and
-            `report.rows()`; the tensors stay in memory until all are read.
+        sha256: compare the files' SHA-256, too. The xxh3 digests already cover every byte and find
+            accidental damage; SHA-256 is for a manifest that came from a trusted source.
+        statistics: also compute mean, spread and distribution of every tensor, for `report.html`
+            and `report.rows()`; the tensors stay in memory until all are read.
 
     Returns:
-        A report; `report.ok` is False if anything differs, `report.origin` tells whether there
-        was a manifest at all.
+        A report; `report.ok` is False if anything differs, `report.origin` says whether there was a
+        manifest at all.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.

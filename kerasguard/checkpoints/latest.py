@@ -95,22 +95,22 @@ class Latest:
 def latest(folder: str | os.PathLike[str], *, unrecorded: bool = False) -> Latest:
     """Find the newest checkpoint that verifies; imports no framework.
 
-    What `ModelCheckpoint`, `BackupAndRestore` and others left, in every format, below `folder`.
-    Newest is what was written last, by the files' times; of equal times the higher numbers in
-    their names. Every byte is compared with the manifest, newest first, until one agrees; older
-    ones are not opened.
+    It considers what `ModelCheckpoint`, `BackupAndRestore` and others left below `folder`, in every
+    format. The newest checkpoint is the one written last by file time; among equal times, the one
+    with the higher number in its name. Every byte is compared with the manifest, newest first,
+    until one agrees; older ones are not opened.
 
     Args:
         folder: to look in, and in everything below that is not hidden.
-        unrecorded: also take what nobody recorded, if it can be read and its own checksums, where
-            its format has some, agree. By default it is passed over: nothing tells whether it is
+        unrecorded: also accept unrecorded checkpoints that can be read and its own checksums, where
+            its format has some, agree. By default it is passed over: nothing shows whether it is
             what was saved.
 
     Raises:
         ArgumentError: an argument is not understood.
         NotADirectoryError: `folder` is none.
         CheckpointNotFoundError: there is no checkpoint in it.
-        ManifestMissingError: there are some, and nobody recorded any.
+        ManifestMissingError: there are checkpoints, but none has a manifest.
         CheckpointError: none verifies; the message lists why.
 
     Example:
@@ -157,7 +157,7 @@ def _looked_at(place: Path, *, unrecorded: bool) -> tuple[str, Manifest | None] 
         if manifest is None and kind is not None and not unrecorded:
             with open_checkpoint(place) as checkpoint:
                 checkpoint.table()  # one that cannot even be read is told as such
-            why = "nobody recorded it, so nothing tells whether it is what was saved"
+            why = "it has no manifest, so nothing shows whether it is what was saved"
             return PassedOver(str(place), "unrecorded", why)
         report = inspect.verify(place)
     except (KerasguardError, OSError) as error:
@@ -187,7 +187,7 @@ def _none(folder: str | os.PathLike[str], passed: list[PassedOver]) -> Kerasguar
     if all(one.state == "unrecorded" for one in passed):
         names = "\n".join(f"  {one.path}" for one in passed[:_LISTED])
         return ManifestMissingError(
-            f"nobody recorded any of its {len(passed)} checkpoints; to take the newest that can be "
+            f"none of its {len(passed)} checkpoints has a manifest; to take the newest that can be "
             f"read: unrecorded=True (--unrecorded). Newest first:\n{names}",
             path=folder,
         )

@@ -31,8 +31,8 @@ def read(
 ) -> Arrays:
     """The arrays of a checkpoint of any format, each read and verified when it is asked for.
 
-    Imports no framework. What lies outside the tensors is verified now; a tensor, against the
-    manifest's digest, at each access, which takes the memory of that tensor and keeps nothing. A
+    Imports no framework. Bytes outside the tensors are verified now; each tensor is verified
+    against the manifest's digest when it is accessed, which needs memory for that tensor only. A
     checkpoint that nobody recorded is checked by what its container has: CRCs of a zip archive and
     of a TensorFlow checkpoint; HDF5 and safetensors have none.
 
@@ -41,14 +41,14 @@ def read(
             arrays in memory by name.
         manifest: `auto`, `require`, or `ignore` to read what is there.
         optimizer: whether to give the optimizer's state, too.
-        layout: whose the arrays are, if not Keras': `torch` for a PyTorch state dict, in `.npz`,
-            `.safetensors` or memory. They keep their names and axes here; `kerasguard.load(arrays,
-            model)` gives each the axes of the layer that it goes to.
+        layout: the framework of the arrays, if not Keras: `torch` for a PyTorch state dict, in
+            `.npz`, `.safetensors` or memory. They keep their names and axes here;
+            `kerasguard.load(arrays, model)` gives each array the axes of its layer.
 
     Returns:
         A mapping by the path of the variable (`encoder/hidden/kernel`) where the file or its
-        manifest tells it and no other tensor has the same, else by the file's own key
-        (`layers/dense/vars/0`). `kerasguard.load` takes it, or any dict that is made of it.
+        manifest has it and it is unique, else by the file's own key (`layers/dense/vars/0`).
+        `kerasguard.load` takes it, or any dict that is made of it.
 
     Raises:
         ArgumentError: an argument is not understood; nothing was opened.
@@ -114,7 +114,7 @@ def _modules(reading: Reading, stack: contextlib.ExitStack) -> Arrays:
     if reading.traits.keys != "variables":
         raise CheckpointError(
             reading.path,
-            'layout="torch" is for arrays by their names in a state dict: a mapping, a '
+            'layout="torch" is for arrays named as in a state dict: a mapping, a '
             ".safetensors file, or a .npz of np.savez(path, **arrays)",
         )
     return Arrays(reading, reading.table.tensors, stack.pop_all(), keys="modules")

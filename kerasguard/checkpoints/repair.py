@@ -58,18 +58,18 @@ def repair(
     only: Collection[str] | None = None,
     progress: Progress = lambda _: None,
 ) -> Report:
-    """Write a checkpoint anew, with manifest, as a file that Keras alone loads.
+    """Rewrite a checkpoint, with manifest, as a file that Keras alone loads.
 
     `kerasguard.convert` is another name for it.
 
     Args:
         path: a checkpoint of any kind, or arrays by the path of their variable; stays as it is.
-        out: the file to write, with its manifest beside it. Its ending says what it becomes:
+        out: the file to write, with its manifest beside it. Its suffix decides the format:
             `.keras`, the whole model; `.h5`, the same for older readers; `.weights.h5`;
-            `.safetensors`, weights by the path of their variable, which kerasguard reads.
-            What such a file cannot hold is told by the report's `.written.lacks`.
+            `.safetensors`, weights by the path of their variable, which kerasguard reads. The
+            report's `.written.lacks` lists what such a file cannot hold.
         model: where the checkpoint holds weights only; it gets them.
-        dry_run: tell what would be done; nothing is written.
+        dry_run: report what would be done, and write nothing.
         overwrite: replace `out` if it exists.
         custom_objects: classes and functions that the stored config names.
         renames: patterns of stored names to expected ones, `{"old/*": "new/*"}`.
@@ -79,16 +79,16 @@ def repair(
         learning_rate: `stored`, `compiled` or `auto`, as for `restore`.
         allow: `"lambdas"`, as for `restore`.
         config: the architecture beside weights, as for `restore`.
-        skip: what of the model is written as it is there, as for `restore`.
-        only: what alone is taken from the checkpoint, as for `restore`.
-        progress: told what is done next, a line each.
+        skip: the parts that keep the model's values, as for `restore`.
+        only: the only parts taken from the checkpoint, as for `restore`.
+        progress: called with a line before each step.
 
     Returns:
-        A report of every migration and repair, with what makes it right; `.written` tells what
-        Keras needs to load the file.
+        A report of every migration and repair, with why it is right; `.written` says what Keras
+        needs to load the file.
 
     Raises:
-        OutputError: `out` is in the way, is the original, is no place to write to, or its kind
+        OutputError: `out` is in the way, is the original, is not a place to write to, or its kind
             cannot hold the model.
         UnrepairableError: some tensor has no step that `repair` allows, or Keras alone could not
             load the result; nothing was written. A dry run returns its report instead.
@@ -208,5 +208,7 @@ def _check_apart(found: Attempt, out: Path) -> None:
     real, source = Path(os.path.realpath(out)), Path(os.path.realpath(path))
     if same or real == source or source in real.parents:
         raise OutputError(
-            out, f"is {path} itself or lies in it; the original is never written to: name another"
+            out,
+            f"is {path} itself or inside it; the original is never written to, so name another "
+            "place",
         )

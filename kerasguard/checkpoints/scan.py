@@ -77,26 +77,26 @@ def scan(
     """Find checkpoints by their content; imports no framework.
 
     Args:
-        folder: to look in, and in everything below; symbolic links are not followed. At an
-            address (`s3://...`) only what begins as a checkpoint does is downloaded, one
-            checkpoint at a time, and removed when it was looked at.
-        verify: read every byte of those that have a manifest; else only tell that there is one.
-        skip: paths, as `Found.path` tells them, that are not looked at again.
+        folder: to look in, and in everything below; symbolic links are not followed. At an address
+            (`s3://...`) only files that begin like a checkpoint are downloaded, one checkpoint at a
+            time, and removed afterwards.
+        verify: read every byte of those that have a manifest; else only report that there is one.
+        skip: paths, as in `Found.path`, to leave out.
         executor: looks at the checkpoints, a few at a time: of processes, or of a cluster that
             sees the same files (`dask.distributed.Client().get_executor()`); default: this thread.
 
     Returns:
-        Each checkpoint in the order of its path, as it is found, whoever looked at it.
+        Each checkpoint in the order of its path, as it is found, whichever process examined it.
 
     Raises:
         ArgumentError: an argument is not understood.
         NotADirectoryError: `folder` is none.
-        MissingPackageError: nothing that is installed knows the address.
+        MissingPackageError: no installed package handles the address.
     """
     check_path("folder", folder)
     check_flag("verify", verify)
     if isinstance(skip, (str, bytes)) or not isinstance(skip, Container):
-        raise ArgumentError(f"skip={skip!r:.80} is no set of paths; pass skip={{path, ...}}")
+        raise ArgumentError(f"skip={skip!r:.80} is not a set of paths; pass skip={{path, ...}}")
     if executor is not None and not isinstance(executor, Executor):
         raise ArgumentError(f"executor={executor!r:.80} is no concurrent.futures.Executor")
     where = _places(folder, skip)
@@ -111,7 +111,7 @@ def _places(folder: str | os.PathLike[str], skip: Container[str]) -> Iterator[Pa
         url = str(folder).rstrip("/")
         files = files_of(url)
         if not files.names(url):
-            raise NotADirectoryError(f"{url}: nothing can be listed there; name a folder")
+            raise NotADirectoryError(f"{url}: it cannot be listed; name a folder")
         return remote_places(url, files, skip)
     root = local_path(folder)
     if not root.is_dir():
@@ -174,7 +174,7 @@ def _look_at(where: Sequence[Path | str], verify: bool) -> list[Found]:
 
 
 def _elsewhere(url: str, *, verify: bool) -> Iterator[Found]:
-    """What lies at an address, as its copy here is; nothing where it is no checkpoint."""
+    """What lies at an address, as its copy here is; nothing where it is not a checkpoint."""
     try:
         with fetched(url, files_of(url)) as copy:
             kind = met(copy)
@@ -207,7 +207,7 @@ def _compared(place: Path, kind: str, *, verify: bool) -> Found:
             return Found(str(place), kind, "recorded")
         report = inspect.verify(place)
     except UnknownFormatError:
-        return Found(str(place), kind, "unreadable", "changed while it was looked at")
+        return Found(str(place), kind, "unreadable", "changed while it was being scanned")
     except (KerasguardError, OSError) as error:
         return Found(str(place), kind, "unreadable", str(error))
     if report.ok:

@@ -74,7 +74,7 @@ def tidy(
 
 
 def _folders(root: Path, known: Iterable[Path]) -> Iterator[Path]:
-    """The folders that are no checkpoints, and not hidden."""
+    """The folders that are not checkpoints, and not hidden."""
     wholes = {place for place in known if place.is_dir()}
     for name, folders, _ in os.walk(root):
         here = Path(name)

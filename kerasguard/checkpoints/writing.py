@@ -41,10 +41,10 @@ def read_back(
 def lacks(kind: Target, model: Any) -> Iterator[str]:
     """What a file of this kind never holds, and where it is instead."""
     if not kind.architecture:
-        yield "the architecture, which its manifest has"
+        yield "the architecture, which is in its manifest"
     optimizer = getattr(model, "optimizer", None)
     if not kind.optimizer and optimizer is not None and optimizer.variables:
-        yield "the optimizer's state, which is nowhere then"
+        yield "the optimizer's state, which is lost"
 
 
 def beside(manifest: Manifest) -> Iterator[str]:
@@ -53,7 +53,7 @@ def beside(manifest: Manifest) -> Iterator[str]:
     lost = Counter(r.role for r in manifest.unwritten if r.key not in manifest.kept)
     place = "companion" if manifest.companion else "manifest"
     for role, count in kept.items():
-        yield f"{counted(count, role)}, which its {place} has"
+        yield f"{counted(count, role)}, which is in its {place}"
     for role, count in lost.items():
         yield f"{counted(count, role)}, which cannot be kept"
 
@@ -76,8 +76,8 @@ def _arrays(model: Any, path: Path) -> dict[str, Any]:
     if twice:
         raise OutputError(
             path,
-            f"{len(twice)} variable paths stand for several variables, such as {twice[0]}; give "
-            "their layers names of their own, or write another kind of file",
+            f"{len(twice)} variable paths belong to several variables, such as {twice[0]}; give "
+            "their layers distinct names, or write another kind of file",
         )
     return {name: values[0] for name, values in named.items()}
 
@@ -90,5 +90,5 @@ def _compared(path: Path, model: Any) -> tuple[str, str]:
     with open_checkpoint(path) as checkpoint:
         for name, array in arrays.items():
             if digest(checkpoint.read(name)) != digest(array):
-                return f"{name} is another tensor in the file", ""
+                return f"{name} is a different tensor in the file", ""
     return "", f"{len(arrays)} tensors have the same bytes"

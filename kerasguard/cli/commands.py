@@ -105,7 +105,9 @@ def _expanded(path: str) -> list[str]:
         return [path]
     found = sorted(glob.glob(path))  # noqa: PTH207  # a text that no path has to be made of
     if not found:
-        raise UsageError(f"{path}: nothing matches; quote no pattern that your shell should expand")
+        raise UsageError(
+            f"{path}: nothing matches; do not quote a pattern that your shell should expand"
+        )
     return found
 
 
@@ -146,7 +148,7 @@ def plan(options: argparse.Namespace, out: Output) -> int:
     """Tell how checkpoints would be restored."""
     guard = started("kerasguard.guard", debug=options.debug)
     if options.digest and len(options.paths) > 1:
-        raise UsageError("--digest is of one checkpoint; plan it alone")
+        raise UsageError("--digest names one checkpoint; plan it alone")
     given, chosen = model(options), choices(options)
 
     def one(path: str) -> tuple[int, dict[str, Any]]:
@@ -162,7 +164,7 @@ def plan(options: argparse.Namespace, out: Output) -> int:
 
 
 def repair(options: argparse.Namespace, out: Output) -> int:
-    """Write a checkpoint anew, as one that Keras alone loads."""
+    """Rewrite a checkpoint, as one that Keras alone loads."""
     repairing = started("kerasguard.checkpoints.repair", debug=options.debug)
     with source(options.path, options.layout) as path:
         done = repairing.repair(

@@ -61,7 +61,7 @@ class Output:
         print(json.dumps(content, allow_nan=False), flush=True)
 
     def text(self, text: str) -> None:
-        """A document in another form than `--json` gives it, whatever else is asked for."""
+        """A document in a different form than `--json` gives it, whatever else is asked for."""
         print(text, flush=True)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

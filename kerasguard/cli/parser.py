@@ -56,7 +56,7 @@ _EXAMPLES = {
 
 _REWRITING = {
     "repair": "rewrite as a file that plain Keras loads",
-    "convert": "the same: rewrite as .keras, .weights.h5, .h5 or .safetensors",
+    "convert": "same as repair: rewrite as .keras, .weights.h5, .h5 or .safetensors",
 }
 
 
@@ -155,10 +155,12 @@ def _add_readers(verb: Callable[..., argparse.ArgumentParser]) -> None:
     scan = verb("scan", scanning.scan, "list the checkpoints below a folder and verify them")
     scan.add_argument("folder", help="a folder, or an address such as s3://bucket/runs")
     scan.add_argument("--quick", action="store_true", help="find checkpoints, do not verify them")
-    scan.add_argument("--only", choices=STATES, help="list those in one state only")
-    scan.add_argument("--jsonl", action="store_true", help="one JSON line for each, as found")
-    scan.add_argument("--sarif", action="store_true", help="a SARIF document, as code hosts show")
-    scan.add_argument("--resume", metavar="FILE", help="leave out what an earlier --jsonl lists")
+    scan.add_argument("--only", choices=STATES, help="list only those in this state")
+    scan.add_argument(
+        "--jsonl", action="store_true", help="print one JSON line per checkpoint as it is found"
+    )
+    scan.add_argument("--sarif", action="store_true", help="print a SARIF document for code hosts")
+    scan.add_argument("--resume", metavar="FILE", help="skip what an earlier --jsonl run listed")
     scan.add_argument("--processes", type=int, metavar="N", help="default: one for each CPU")
 
 
@@ -166,7 +168,7 @@ def _add_runs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     """The verbs about all that a run has left in a folder."""
     latest = verb("latest", runs.latest, "print the newest checkpoint of a folder that verifies")
     latest.add_argument("folder")
-    told = "also take what nobody recorded, if it can be read"
+    told = "also accept unrecorded checkpoints that can be read"
     latest.add_argument("--unrecorded", action="store_true", help=told)
     record = verb("record", runs.record, "give manifests to checkpoints that have none")
     record.add_argument("paths", nargs="+", metavar="PATH", help="a checkpoint or a folder")
@@ -198,7 +200,7 @@ def _add_planners(verb: Callable[..., argparse.ArgumentParser]) -> None:
     report = verb("report", pages.report, "write an HTML report about a checkpoint or a run")
     report.add_argument("path", help="a checkpoint, or the folder of a run's checkpoints")
     report.add_argument("out", nargs="?", metavar="PAGE.html", help="default: PATH.html")
-    report.add_argument("--plan", action="store_true", help="report on a dry run of loading")
+    report.add_argument("--plan", action="store_true", help="report on a dry run of load")
     report.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     _add_choices(report)
 
@@ -212,14 +214,14 @@ def _add_helpers(verb: Callable[..., argparse.ArgumentParser]) -> None:
     code = explain.add_argument("code", nargs="?", help="default: list all codes")
     # Where argcomplete looks for it; argparse knows nothing of it.
     vars(code)["completer"] = surroundings.known_codes
-    told = "print what makes a shell complete kerasguard's verbs and options"
+    told = "print a shell completion script"
     completion = verb("completion", surroundings.completion, told)
     completion.add_argument("shell", choices=surroundings.SHELLS)
 
 
 def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> None:
     if digest:
-        told = "refuse any other than this: sha256:... or xxh3:..."
+        told = "refuse any checkpoint but this: sha256:... or xxh3:..."
         command.add_argument("--digest", help=told)
     command.add_argument(
         "--model",
@@ -236,12 +238,12 @@ def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> N
     for name, told in (("skip", "that keep their values"), ("only", "that alone are loaded")):
         command.add_argument(
             f"--{name}", action="append", default=[], metavar="PATTERN",
-            help=f"variables and layers of the model {told} (repeatable)",
+            help=f"the model's variables and layers {told} (repeatable)",
         )  # fmt: skip
     command.add_argument("--repair", choices=["off", "exact", "lossy", "guess"], default="exact")
     command.add_argument(
         "--rename", type=_renaming, action="append", default=[], metavar="OLD=NEW",
-        help="a name in the checkpoint and the name in the model (repeatable)",
+        help="map a name in the checkpoint to a name in the model (repeatable)",
     )  # fmt: skip
     command.add_argument(
         "--custom-objects", type=_object, action="append", default=[],
@@ -250,6 +252,6 @@ def _add_choices(command: argparse.ArgumentParser, *, digest: bool = False) -> N
     )  # fmt: skip
     command.add_argument(
         "--allow", choices=ALLOWABLE, action="append", default=[],
-        help="lambdas: take what the bytecode of Lambda layers reads; graph: run a SavedModel's "
-        "graph; may be given twice",
+        help="lambdas: trust what the bytecode of Lambda layers says; graph: run a SavedModel's "
+            "graph (repeatable)",
     )  # fmt: skip

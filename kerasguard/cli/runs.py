@@ -43,8 +43,8 @@ def record(options: argparse.Namespace, out: Output) -> int:
     out.table(("checkpoint", "state", "what"), [(f.path, f.state, f.detail) for f in found])
     if "recorded" in states:
         out.remark(
-            "a manifest that is made afterwards proves what a checkpoint holds from now on, not "
-            "that it is what was saved"
+            "a manifest made afterwards proves what a checkpoint holds from now on, not that it "
+            "is what was saved"
         )
     return code
 
@@ -85,7 +85,7 @@ def move(options: argparse.Namespace, out: Output) -> int:
 
 def _each(options: argparse.Namespace, out: Output, do: Callable[[str, str], Path]) -> int:
     if len(options.sources) > 1 and not Path(options.target).is_dir():
-        raise UsageError(f"{options.target}: several checkpoints go into a folder that exists")
+        raise UsageError(f"{options.target}: several checkpoints need an existing folder")
     done = [(source, str(do(source, options.target))) for source in options.sources]
     out.document(OK, checkpoints=[{"source": old, "path": new} for old, new in done])
     for old, new in done:

@@ -24,11 +24,11 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 # By the reason of a doubt, or by state: level, and what such a result says.
 _RULES = {
-    "hostile": ("error", "The config names what would act on the machine."),
+    "hostile": ("error", "The config names code that would act on the machine."),
     "bytecode": ("error", "The config holds Python bytecode, which is never run."),
     "program": ("error", "The config names a layer that runs a program from a file."),
     "path": ("error", "The config names a file or address to read from."),
-    "differs": ("error", "The checkpoint is not as it was recorded."),
+    "differs": ("error", "The checkpoint differs from its manifest."),
     "unreadable": ("error", "The checkpoint or its manifest cannot be read."),
     "class": ("warning", "Loading needs a class that the caller supplies."),
     "function": ("warning", "Loading needs a function that the caller supplies."),

@@ -49,8 +49,8 @@ def _argcomplete(purpose: str) -> Any:
         return importlib.import_module("argcomplete")
     except ImportError as error:
         raise MissingPackageError(
-            f"{purpose}: needs argcomplete, which is not installed; install it by: "
-            "pip install kerasguard[completion]"
+            f"{purpose}: needs argcomplete, which is not installed; install it with: pip install "
+            "kerasguard[completion]"
         ) from error
 
 
@@ -91,7 +91,7 @@ def doctor(_: argparse.Namespace, out: Output) -> int:
     for part in ("keras", "mlflow"):
         rows += [(f"{part} {name}", str(value)) for name, value in found[part].items()]
     for name, fits in found["shortcuts"].items():
-        rows.append((f"shortcut {name}", "on" if fits else "off: this Keras looks otherwise"))
+        rows.append((f"shortcut {name}", "on" if fits else "off: not compatible with this Keras"))
     out.table(("what", "here"), rows)
     return code
 

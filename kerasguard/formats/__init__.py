@@ -57,7 +57,7 @@ _LOOKS = (
     (b"7z\xbc\xaf", "7-Zip; unpack it first"),
     (b"PK\3\4", "a zip archive without a Keras config or weights in it"),
     (b"PK\5\6", "an empty zip archive"),
-    (b"\x89HDF", "the stump of an HDF5 file; copy it again"),
+    (b"\x89HDF", "the truncated start of an HDF5 file; copy it again"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"%PDF", "PDF"),
     (b"GGUF", "GGUF"),
@@ -72,7 +72,8 @@ _LOOKS = (
 
 
 _TORCH = (
-    "what torch.save writes, a Python pickle, which is never read here; where PyTorch is, write "
+    "written by torch.save, as a Python pickle, which kerasguard never reads; where PyTorch is "
+    "installed, write "
     "safetensors.torch.save_file(net.state_dict(), name), and read that: kerasguard.read(name, "
     'layout="torch")'
 )
@@ -98,7 +99,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def recognised(path: Path) -> type[Checkpoint] | None:
-    """The format of what lies at `path`; None where it is no checkpoint or cannot be read."""
+    """The format of what lies at `path`; None where it is not a checkpoint or cannot be read."""
     return next((kind for kind in FORMATS if kind.recognises(path)), None)
 
 
@@ -117,7 +118,7 @@ def candidates(names: Collection[str]) -> list[str]:
 
     Returns:
         Their names in order, without parts of other checkpoints (shards, data files, companions,
-        manifests), and the names of checkpoints that are no files, such as a TF prefix.
+        manifests), and the names of checkpoints that are not files, such as a TF prefix.
     """
     parts = [kind.parts(names) for kind in FORMATS]
     wholes = {name for found in parts for name in found if name}

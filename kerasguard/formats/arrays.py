@@ -29,7 +29,7 @@ class GivenArrays(Checkpoint):
         arrays: by a variable's path, as `variable.path` gives it.
 
     Raises:
-        CheckpointError: something is no array of numbers, or a name is no variable's path.
+        CheckpointError: something is not an array of numbers, or a name is not a variable's path.
     """
 
     name: ClassVar[str] = "arrays"

@@ -106,7 +106,7 @@ class KerasDirectory(Checkpoint):
                 place = Path(folder) / name
                 relative = place.relative_to(self.path).as_posix()
                 if place.is_symlink() or not safe_asset(relative):
-                    raise self._broken(f"{relative!r:.120} is no plain file that Keras writes")
+                    raise self._broken(f"{relative!r:.120} is not a file that Keras writes")
             for name in sorted(names):
                 total += 1
                 if over := excess(total, _MAX_FILES):

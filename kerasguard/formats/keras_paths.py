@@ -117,8 +117,8 @@ def _layers_of(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         # Every Keras has written what is indexed there; here something else stands in its place.
         raise ArchitectureError(
-            f"the stored config is malformed ({type(error).__name__}: {error}); it is no config "
-            "that Keras wrote, or it was damaged"
+            f"the stored config is malformed ({type(error).__name__}: {error}); Keras did not "
+            "write this config, or it was damaged"
         ) from error
 
 

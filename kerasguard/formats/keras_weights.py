@@ -149,7 +149,7 @@ class KerasWeights:
                 if keys[path] in datasets:
                     raise CorruptCheckpointError(
                         place.file.path,
-                        f"holds {keys[path]} although it or another shard already does; the files "
+                        f"holds {keys[path]} although another entry already does; the files "
                         "belong to different saves: copy all of them again",
                     )
                 datasets[keys[path]] = part, dataset
@@ -174,18 +174,18 @@ def parse_config(path: Path, data: bytes) -> dict[str, Any]:
     """The architecture in a `config.json`.
 
     Raises:
-        CorruptCheckpointError: it is no JSON object that names a class.
+        CorruptCheckpointError: it is not JSON object that names a class.
     """
     try:
-        # Keras writes NaN and infinities into configs; they are no JSON, but they are its word.
+        # Keras writes NaN and infinities into configs; they are not JSON, but they are its word.
         config = strict_json(data, constants=True)
     except ValueError as error:
         raise CorruptCheckpointError(
-            path, f"config.json cannot be read: {error}; take it from a copy of the checkpoint"
+            path, f"config.json cannot be read: {error}; restore it from a copy of the checkpoint"
         ) from error
     if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
         raise CorruptCheckpointError(
-            path, "config.json is no Keras config: it names no class; was it saved by Keras?"
+            path, "config.json is not a Keras config: it names no class; was it saved by Keras?"
         )
     return config
 
@@ -196,7 +196,7 @@ def parse_versions(path: Path, data: bytes) -> dict[str, str]:
         metadata = strict_json(data, max_bytes=_MAX_METADATA)
     except ValueError as error:
         raise CorruptCheckpointError(
-            path, f"metadata.json cannot be read: {error}; take it from a copy of the checkpoint"
+            path, f"metadata.json cannot be read: {error}; restore it from a copy of the checkpoint"
         ) from error
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     return {"keras": version} if isinstance(version, str) else {}

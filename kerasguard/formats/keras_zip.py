@@ -107,7 +107,7 @@ class KerasZip(Checkpoint):
         """Members whose bytes do not have the CRC-32 that the archive tells."""
         return [
             f"{self.path.name}: member {name} does not match the CRC-32 in the archive; it "
-            "changed after it was saved: take the file from a copy"
+            "changed after it was saved: restore the file from a copy"
             for name, member in self._archive.members.items()
             if self._archive.crc32(name) != member.crc32
         ]

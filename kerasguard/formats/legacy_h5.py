@@ -42,7 +42,7 @@ class LegacyH5(Checkpoint):
         path: the file, whatever its name.
 
     Raises:
-        CheckpointError: it cannot be opened, or is no sound HDF5 file.
+        CheckpointError: it cannot be opened, or is not a sound HDF5 file.
     """
 
     name: ClassVar[str] = "legacy_h5"
@@ -140,7 +140,7 @@ class LegacyH5(Checkpoint):
                     value = strict_json(value, constants=True)
         except ValueError as error:
             raise CorruptCheckpointError(
-                self.path, f"attribute {attribute} is no JSON ({error}); copy the file again"
+                self.path, f"attribute {attribute} is not JSON ({error}); copy the file again"
             ) from error
         return value or None
 
@@ -171,7 +171,7 @@ class LegacyH5(Checkpoint):
                 raise self._broken(f"layer {layer!r} is listed and has no group")
             names = self._names(place, "weight_names") or self._parameters(place)
             if len(set(names)) != len(names):
-                raise self._broken(f"layer {layer!r} lists a weight twice, the save had failed")
+                raise self._broken(f"layer {layer!r} lists a weight twice, so the save had failed")
             found.append((layer, names))
         return found
 

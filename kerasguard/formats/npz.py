@@ -30,7 +30,7 @@ from kerasguard.tensors import Extent, Table, TensorSpec
 __all__ = ["Npz"]
 
 _MEMBER, _MARK = ".npy", b"\x93NUMPY"
-# NumPy's own headers are some 100 bytes; those of records with many fields are no tensors.
+# NumPy's own headers are some 100 bytes; those of records with many fields are not tensors.
 _MAX_HEADER = 1 << 16
 _LISTED = re.compile(r"arr_\d+")
 
@@ -51,7 +51,7 @@ class Npz(Checkpoint):
         path: the file, whatever its name.
 
     Raises:
-        CheckpointError: it cannot be opened, is damaged, or holds what is no array of numbers.
+        CheckpointError: it cannot be opened, is damaged, or holds what is not an array of numbers.
     """
 
     name: ClassVar[str] = "npz"
@@ -146,7 +146,7 @@ class Npz(Checkpoint):
         else:
             start = self._archive.read(name, unpacked_limit(self._file.size))[:_MAX_HEADER]
         if not start.startswith(_MARK) or len(start) < 10 or start[6] not in (1, 2, 3):
-            raise self._broken(f"{name} is no array")
+            raise self._broken(f"{name} is not an array")
         width = 2 if start[6] == 1 else 4
         first = 8 + width
         length = first + int.from_bytes(start[8:first], "little")
@@ -156,11 +156,12 @@ class Npz(Checkpoint):
             fortran = bool(told["fortran_order"])
             check_shape(TensorSpec(shape, "float32"))
         except (ValueError, TypeError, LookupError, SyntaxError, MemoryError, RecursionError):
-            raise self._broken(f"{name} has no sound header") from None
+            raise self._broken(f"{name} has no valid header") from None
         if dtype.kind not in "biufc" or min(shape, default=0) < 0:
             why = "np.savez does not keep such dtypes" if dtype.kind == "V" else "no numbers"
             raise CheckpointError(
-                self.path, f"{name.removesuffix(_MEMBER)}: dtype {dtype} ({why}); save it otherwise"
+                self.path,
+                f"{name.removesuffix(_MEMBER)}: dtype {dtype} ({why}); save it in another form",
             )
         return _Header(dtype, fortran, shape, length)
 

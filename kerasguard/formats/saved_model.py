@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 _PROGRAM, _METADATA, _FINGERPRINT = "saved_model.pb", "keras_metadata.pb", "fingerprint.pb"
 _VARIABLES, _ASSETS = "variables/", "assets"
 _MODELS = frozenset(("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential"))
-_NO_CONFIG = "layer was saved without config"
+_NO_CONFIG = "a layer was saved without its config"
 _STOCK = frozenset(("Model", "Functional", "Sequential"))
 _LARGEST, _MOST_ASSETS = 1 << 31, 10_000
 _WEIGHED, _ROUNDING = ("tf_idf", "tf-idf"), 1e-5
@@ -99,10 +99,10 @@ class SavedModel(Checkpoint):
         """One tensor, its checksum verified.
 
         Raises:
-            CorruptCheckpointError: its bytes do not have the checksum stored with them.
+            CorruptCheckpointError: its bytes do not match the checksum stored with them.
         """
         name = self._objects.names[key]
-        assert self.bundle is not None, "there are names without a bundle"
+        assert self.bundle is not None, "there are variable names but no variables"
         return self.bundle.read(name)
 
     def verify_container(self) -> list[str]:

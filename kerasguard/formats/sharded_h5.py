@@ -118,7 +118,9 @@ class ShardedH5(Checkpoint):
         for group, shards in places.items():
             names = [shards] if isinstance(shards, str) else shards
             if not isinstance(names, list) or not all(map(_safe, names)) or not names:
-                raise self._broken(f"the index names {shards!r:.120} for {group}; that is no shard")
+                raise self._broken(
+                    f"the index names {shards!r:.120} for {group}; that is not a shard"
+                )
             result[group.strip("/")] = names
         return result
 
@@ -140,7 +142,7 @@ class ShardedH5(Checkpoint):
         }
         for group, shard in sorted(told ^ found):
             where = "only the index" if (group, shard) in told else "only the shard"
-            raise self._broken(f"{where} tells of {group} in {shard}")
+            raise self._broken(f"{where} places {group} in {shard}")
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(self.path, f"{what}; {_COPY_ALL}")

@@ -60,4 +60,4 @@ def target_of(path: Path) -> Target:
         if path.name.endswith(target.suffix):
             return target
     listed = ", ".join(target.suffix for target in TARGETS)
-    raise OutputError(path, f"its ending does not tell what to write; give it one of {listed}")
+    raise OutputError(path, f"its suffix does not say what to write; use one of {listed}")

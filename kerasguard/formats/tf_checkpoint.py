@@ -38,7 +38,7 @@ _LONGEST_STATE = 1 << 20
 
 
 def index_of(prefix: Path) -> Path:
-    """The file that a save writes last; the prefix itself is no file's name."""
+    """The file that a save writes last; the prefix itself is not a file's name."""
     return prefix.with_name(f"{prefix.name}{_INDEX}")
 
 
@@ -138,7 +138,7 @@ class TFCheckpoint(Checkpoint):
         """One tensor, its checksum verified.
 
         Raises:
-            CorruptCheckpointError: its bytes do not have the checksum stored with them.
+            CorruptCheckpointError: its bytes do not match the checksum stored with them.
         """
         return self.bundle.read(self._objects.names[key])
 

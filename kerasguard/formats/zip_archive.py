@@ -95,7 +95,7 @@ class ZipArchive:
             if member.header < last:
                 raise self._broken(f"member {member.name!r} overlaps another one")
             if last == 0 < member.header:
-                raise self._broken("bytes that belong to no member come before the first one")
+                raise self._broken("bytes that belong to no member precede the first one")
             last = member.offset + member.packed
         if last > start:
             raise self._broken("the last member overlaps the directory")
@@ -184,10 +184,10 @@ class ZipArchive:
         file, after = self._file, end - _LOCATOR64.size
         locator = file.pread(after, _LOCATOR64.size) if after > 0 else b""
         if not locator.startswith(b"PK\6\7") and 0xFFFFFFFF not in told and told[0] != 0xFFFF:
-            raise self._broken("bytes that belong to no member are beside the archive's directory")
+            raise self._broken("bytes that belong to no member adjoin the archive's directory")
         mark, disk, at, disks = _LOCATOR64.unpack(locator or bytes(_LOCATOR64.size))
         if mark != b"PK\6\7" or disk or disks != 1 or at + _END64.size > after:
-            raise self._broken("the zip64 end record is not where it should be")
+            raise self._broken("the zip64 end record is misplaced")
         record = _END64.unpack(file.pread(at, _END64.size))
         mark, length, disks, count = record[0], record[1], record[4:6], record[7]
         # The record's own length does not count its mark and itself.
@@ -195,9 +195,7 @@ class ZipArchive:
             raise self._broken("the zip64 end record is damaged")
         for classic, wide, highest in zip(told, record[7:], _HIGHEST, strict=True):
             if classic not in (wide, highest):
-                raise self._broken(
-                    "the two records at the end of the archive contradict each other"
-                )
+                raise self._broken("the two end records of the archive disagree")
         return at, count, record[8], record[9]
 
     def _central(self, count: int, start: int, end: int) -> dict[str, Member]:

@@ -14,7 +14,7 @@ __all__ = ["comparable", "counterparts", "never_built", "same_place"]
 def comparable(expected: Table, stored: Table) -> tuple[Table, Table]:
     """Both tables with the graphs that both tell, whether or not a config spells them out.
 
-    A config spells out no graph below a class of the user's own, nor below a wrapper; a model that
+    A config spells out no graph below a user-defined class, nor below a wrapper; a model that
     was recorded tells those, too.
     """
     recorded = any(layer.use is not None for layer in stored.layers.values())

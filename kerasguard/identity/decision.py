@@ -20,7 +20,7 @@ Units = Mapping[str, Unit]
 Pairs = Mapping[str, str]
 
 _TWO_PLACES = "its position in the graph matches one stored layer, its class and arguments another"
-_OTHER_ORDER = "layers of its kind are created in another order than when the file was saved"
+_OTHER_ORDER = "layers of its kind are created in a different order than when the file was saved"
 
 
 class Claims:
@@ -52,7 +52,7 @@ class Decision:
         ours: units of the model.
         theirs: units of the checkpoint.
         claims: what the caller decided; the steps add to it.
-        names: pairs by names that a person gave.
+        names: pairs by user-given names.
         found: what the graphs say; None where one of them is not known.
         address: pairs by the format's own addressing.
         odd: addressed pairs whose names contradict the order that they were made in.

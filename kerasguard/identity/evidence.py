@@ -63,7 +63,7 @@ def addressed(
 
 
 def given_names(ours: Mapping[str, Unit], theirs: Mapping[str, Unit]) -> dict[str, str]:
-    """Layers of one name that a person gave, where it occurs once on either side."""
+    """Layers of one user-given name, where it occurs once on either side."""
     left, right = _unique_names(ours), _unique_names(theirs)
     return {e: right[name] for name, e in left.items() if name in right}
 
@@ -85,7 +85,7 @@ def _numbered(unit: Unit) -> bool:
 
 
 def namesakes(expected: Table, stored: Table) -> dict[str, str]:
-    """Layers, with or without weights, of one class and one name that a person gave."""
+    """Layers, with or without weights, of one class and one user-given name."""
 
     def names(layers: Mapping[str, LayerRecord]) -> dict[tuple[str, str], str]:
         given = {k: (r.name, r.class_name) for k, r in layers.items() if not r.auto_named}
@@ -147,8 +147,8 @@ def reordered(
 
     Keras counts up as layers are made (`dense_7`, `dense_8`). Running the same code again gives
     other numbers in the same order. Another order among layers that could stand for one another
-    means that the code makes them, or uses them, in another order than when the model was saved.
-    Also where names that a person gave changed, and the old ones are parts of others' new ones.
+    means that the code makes them, or uses them, in a different order than when the model was
+    saved. Also where user-given names changed, and the old ones are parts of others' new ones.
     """
     groups: dict[object, list[tuple[int, int, str]]] = defaultdict(list)
     found: dict[str, str] = {}
@@ -188,7 +188,7 @@ def _crossed_names(
 
 
 def _given(units: Mapping[str, Unit]) -> dict[str, str]:
-    """Keys of the units by the name that a person gave them."""
+    """Keys of the units by the user-given name them."""
     return {unit.name: key for key, unit in units.items() if not unit.weak}
 
 

@@ -63,7 +63,7 @@ class Graph:
 
     @staticmethod
     def of(layers: Mapping[str, LayerRecord], ends: Mapping[str, Ends] | None = None) -> Graph:
-        """The graph of a table's layers; those whose calls are unknown are no part of it.
+        """The graph of a table's layers; those whose calls are unknown are not part of it.
 
         Args:
             layers: of the table.

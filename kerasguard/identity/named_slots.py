@@ -36,7 +36,7 @@ def by_slot(
         else:
             pairs |= {r.key: s.key for r, s in paired}
     if kinds[0] and not any(sources):
-        return {}, "it belongs to variables that do not train in the model", frozenset()
+        return {}, "it belongs to variables that are not trainable in the model", frozenset()
     return pairs, "", frozenset(resized)
 
 

@@ -120,7 +120,10 @@ def pair_optimizers(
         found, reason, sizes = _pair(mine, other, of, kinds, in_order=in_order, but=but)
         unnamed = not any(r.slot_of for r in other)
         if found and unnamed and thawed(mine, expected, stored, of):
-            found, reason = {}, "other layers train than when it was saved; its slots are unnamed"
+            found, reason = (
+                {},
+                "different layers are trainable than when it was saved, and its slots are unnamed",
+            )
         pairs |= {a: b for a, b in found.items() if a not in but}
         resized |= sizes
         if reason:

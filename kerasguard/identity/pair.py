@@ -2,7 +2,7 @@
 
 The unit of identity is the layer: its tensors travel together. Evidence, from strong to weak:
 what the caller says (`renames`), the format's own addressing where it is total and nothing
-contradicts it, names that a person gave, the place in the graph, and the only assignment that
+contradicts it, user-given names, the place in the graph, and the only assignment that
 class and shapes leave open. Whatever stays open is a `Doubt` with its candidates, never a guess
 that looks like an answer.
 """

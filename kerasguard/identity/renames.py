@@ -66,7 +66,7 @@ def _by_function(
         named = {key: str(new) for key, new in given.items() if new is not None}
         example = _few(f"{texts[key]} -> {new}" for key, new in named.items()) or "nothing"
         raise ArgumentError(
-            f"renames= gives no layer of the model (it gives {example}); the model has "
+            f"renames= names no layer of the model (it gives {example}); the model has "
             f"{_few(layer.name for layer in layers.values() if layer.name)}"
         )
     return wanted

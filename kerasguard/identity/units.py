@@ -144,7 +144,7 @@ def _by_variable(
 
 
 def _bare(members: Mapping[str, TensorRecord]) -> dict[tuple[str, str], TensorRecord]:
-    """Members by direction and variable's name, wherever in the layer; empty if that is no name.
+    """Members by direction and variable's name, wherever in the layer; empty if that is not a name.
 
     TensorFlow 1 named the variables of a cell, or of a wrapped layer, after the outer layer alone.
     """
@@ -244,7 +244,7 @@ def _variables(members: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
 
 
 def _stored_as(key: str) -> str:
-    """The name under which a layer stores what is no variable of its own; no number."""
+    """The name under which a layer stores what is not a variable of its own; no number."""
     last = key.rpartition("/")[2]
     return "" if last.isdecimal() else last
 

@@ -1,17 +1,17 @@
-"""KG208: weights whose rows follow the writer's order of axes, channels first.
+"""KG208: weights whose rows are in the writer's axis order, channels first.
 
-What it looks like: a file of channels-first layers, or a PyTorch state dict, into a model of
-channels-last ones. The kernels fit; the Dense behind the Flatten has its rows in the order
-(channels, height, width), where the model flattens (height, width, channels): predictions are off
-by more than their size.
+What it looks like: a file of channels-first layers, or a PyTorch state dict, is loaded into a model
+of channels-last ones. The kernels fit, but the Dense behind the Flatten has its rows in the order
+(channels, height, width), while the model flattens (height, width, channels), so predictions are
+meaningless.
 
-Why it happens: Keras 1 flattened what it had, in the order in which it had it (`dim_ordering`);
-Keras 2 moved the channels to the end first, where the Flatten was told of them.
+Why it happens: Keras 1 flattened tensors in the order in which it held them (`dim_ordering`); Keras
+2 first moved the channels to the end if the Flatten had a `data_format`.
 
 Source: Keras 1.2 `layers/core.py` and 2.2 `layers/core.py`, `Flatten`; keras issue 3682.
 
-When the repair is exact: the model's graph tells which tensor was flattened and how large it is, or
-which vector PyTorch shaped into an image. Rows of Dense and recurrent kernels and vectors of
+When the repair is exact: the model's graph shows which tensor was flattened and its size, or which
+vector PyTorch reshaped into an image. Rows of Dense and recurrent kernels and vectors of
 BatchNormalization are permuted; any other layer with weights behind such a tensor is refused.
 """
 
@@ -27,7 +27,7 @@ from kerasguard.tensors import Table, TensorRecord
 
 __all__ = ["CODES", "Rows", "in_model_order", "into_images", "owner"]
 
-CODES = {"KG208": "rows of a kernel follow the order of axes of a channels-first writer"}
+CODES = {"KG208": "a kernel's rows are in the axis order of a channels-first writer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def in_model_order(
         expected: the model's table.
         ours: the order of the inputs, by the key of the model's layer.
         theirs: whether the writer flattened with the channels first: by stored tensor
-            (None where its graph does not tell), or all.
+            (None where its graph does not say), or all.
     """
     results: list[Step | Finding] = []
     said: set[str] = set()
@@ -156,7 +156,7 @@ def _said(layer: str, record: TensorRecord, rows: Rows) -> Finding:
     sizes = ", ".join("x".join(map(str, block)) for block in rows.blocks)
     order = "first" if rows.first else "last"
     message = (
-        f"{record.label}: its rows lay in the writer's order of axes and now follow the model's, "
+        f"{record.label}: its rows were in the writer's axis order and now follow the model's, "
         f"which flattens {sizes} with the channels {order}"
     )
     return Finding("KG208", layer, message, Severity.INFO)
@@ -164,8 +164,9 @@ def _said(layer: str, record: TensorRecord, rows: Rows) -> Finding:
 
 def _refused(record: TensorRecord) -> Finding:
     message = (
-        f"{record.label}: the file was written with channels first, and the model's graph does not "
-        "tell how these weights follow the order of axes; build the model with channels first, or "
+        f"{record.label}: the file was written with channels first, and the model's graph does "
+        "not show how these weights depend on the axis order; build the model with channels "
+        "first, or "
         "with a Permute in front of its Flatten: keras.layers.Permute((3, 1, 2))"
     )
     return Finding("KG208", record.key, message, Severity.ERROR)

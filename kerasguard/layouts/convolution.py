@@ -31,7 +31,7 @@ def kernel_layouts(
 ) -> dict[Ordering, tuple[Op, ...]]:
     """Every way in which a stored kernel can become the expected one, by the writer's ordering.
 
-    Empty where none fits. Tensors that are no kernels of a convolution have one way: as they are.
+    Empty where none fits. Tensors that are not kernels of a convolution have one way: as they are.
     """
     if not _is_kernel(class_name, variable, expected):
         return fitting({"": ()}, stored, expected)

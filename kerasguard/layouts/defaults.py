@@ -1,11 +1,11 @@
 """KG206: weights alone do not say what a layer computes, and some layers' defaults have changed.
 
-What it looks like: every tensor fits, and the model predicts something else than the one that was
-saved. The file holds weights only, and Keras 1 or 2 wrote it or may have.
+What it looks like: every tensor fits, but the model predicts differently from the one that was
+saved. The file holds only weights, and was or may have been written by Keras 1 or 2.
 
 Why it happens: the recurrent activation of LSTM and GRU was `hard_sigmoid` until Keras 2.2 and
-TensorFlow 1, that of ConvLSTM until Keras 2; today it is `sigmoid`. `hard_sigmoid` itself is
-another function since Keras 3, and merging layers combine masks in another way.
+TensorFlow 1, that of ConvLSTM until Keras 2; today it is `sigmoid`. `hard_sigmoid` itself is a
+different function since Keras 3, and merging layers combine masks differently.
 
 Source: https://github.com/keras-team/keras/issues/19477; Keras 2 `layers/recurrent.py`, Keras 3
 `layers/rnn/lstm.py`, `activations/activations.py`, `layers/merging/base_merge.py`.

@@ -1,4 +1,4 @@
-"""In which order the layers of a dict were laid out, which an old file does not tell.
+"""In which order the layers of a dict were laid out, which an old file does not say.
 
 In the list of all layers of a model, Keras 2 had those of a dict in the order of its keys, Keras 3
 has them in the order in which they were put into it; both number them within their class. What is

@@ -102,8 +102,8 @@ def as_listed(leaves: Sequence[Leaf], listed: Sequence[str]) -> tuple[Leaf, ...]
 def in_order(leaves: Sequence[Leaf], layers: Mapping[str, LayerRecord]) -> bool:
     """Whether the leaves' order is known to be the one in which Keras lists their weights.
 
-    It is not where a layer of a user's own has several layers in attributes: the expected table
-    has them by the attributes' names, the writer had them as they were made.
+    It is not where a layer of a user-defined model has several layers in attributes: the expected
+    table has them by the attributes' names, the writer had them as they were made.
     """
     inside: dict[str, set[str]] = {}
     for leaf in leaves:

@@ -27,7 +27,7 @@ def restore_older_paths(
         older: the model's weights: by the key that the older walk gives, the key in `expected`.
 
     Returns:
-        None where some weight has no counterpart, a shape differs, or a name that a person gave
+        None where some weight has no counterpart, a shape differs, or a user-given name
         says otherwise.
     """
     wanted = {k for k, r in expected.tensors.items() if r.role == "weight"}

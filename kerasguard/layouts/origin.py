@@ -19,7 +19,7 @@ class Origin:
     """The writer of a legacy file, as far as layouts depend on it.
 
     Args:
-        major: major version of Keras; 1 where the file does not tell.
+        major: major version of Keras; 1 where the file does not say.
         backend: `theano`, `tensorflow`, `cntk`, ...; empty where unknown.
         ordering: of Keras 1 kernels: `th` (outputs first), `tf`, or empty where unknown.
         local: the configs of locally connected layers by name, as the file has them.

@@ -179,7 +179,7 @@ def pairings(
 def _in_order(
     files: Sequence[Group], models: Sequence[Group], named: Pairs, given: Mapping[int, Group]
 ) -> Iterator[tuple[Pairs, bool]]:
-    """Ways by order, unless a name that a person gave says that it is another one."""
+    """Ways by order, unless a user-given name says that it is another one."""
     ordered = _ordered(files, models)
     if any(given.get(id(m), f) is not f for f, m in ordered):
         yield _completed(named, files, models)

@@ -39,8 +39,8 @@ EXPLANATIONS = {
 What it looks like: the file has the layer, and its tensors fit none of the layouts in
 which a version of Keras wrote a layer of this class: another number of tensors, or other sizes.
 
-Why it happens: the layer has other arguments than when it was saved (units, kernel size, bias), is
-of another class, or a library other than Keras wrote the file.
+Why it happens: the layer has different arguments than when it was saved (units, kernel size, bias),
+is of another class, or a library other than Keras wrote the file.
 
 Source: tf.keras 2.15, `hdf5_format.preprocess_weights_for_loading`.
 
@@ -52,7 +52,7 @@ a square recurrent kernel whose gates may be in either of two orders, or a kerne
 Theano turned by 180 degrees and TensorFlow did not.
 
 Why it happens: the file does not say which backend or which version of Keras wrote it, and shapes
-alone do not tell the layouts apart.
+alone do not say the layouts apart.
 
 Source: Keras 1.2 `utils/np_utils.py`, `convert_kernel`; keras issue 9112.
 
@@ -67,7 +67,7 @@ names such as `dense_1` change from process to process.
 
 Source: keras issues 10777 and 12865.
 
-When the repair is exact: where names that a person gave decide every layer; else say which is which
+When the repair is exact: where user-given names decide every layer; else say which is which
 by `renames={"stored": "expected"}`.""",
 }
 

@@ -1,8 +1,8 @@
 """KG209: layers that shared a weight when they were saved have one each.
 
-What it looks like: a layer of a model that is also part of a model inside it, or that two layers
-of a user's own hold, lies twice in a `.h5` file. The model that the file describes has two layers
-in its place: it predicts the same, and training changes one of them only.
+What it looks like: a layer of a model that is also part of a model inside it, or that two layers of
+a user-defined model hold, is stored twice in a `.h5` file. The model that the file describes has
+two layers in its place: it predicts the same, but training changes only one of them.
 
 Why it happens: HDF5 files of every Keras have a config per model, which does not say that a layer
 in it is the same as another one; `.keras` files do (`shared_object_id`).
@@ -48,9 +48,9 @@ def unshared(settled: Iterable[Step | Finding], stored: Table) -> Iterator[Findi
     found = [scope for scope, layers in scopes.items() if _has_equals(list(layers.values()))]
     if found:
         message = (
-            f"{listed(found)}: one layer when it was saved, and as many layers in the model that "
-            "the file describes as groups have it; predictions are the same, training changes "
-            "them apart. Build the model in code and pass it: kerasguard.load(path, model=model)"
+            f"{listed(found)}: one layer when it was saved, but separate layers in the model "
+            "that the file describes; predictions are the same, but training will move them "
+            "apart. Build the model in code and pass it: kerasguard.load(path, model=model)"
         )
         yield Finding("KG209", "", message, Severity.WARNING)
 

@@ -1,9 +1,10 @@
-"""KG210: a layer of the model and a module of a PyTorch state dict that do not become one another.
+"""KG210: a layer of the model and a module of a PyTorch state dict do not match.
 
-What it looks like: arrays are there under the layer's name, or in its place, and the layer has
-others: a bias more or fewer, one direction instead of two, a GRU that resets before the product.
+What it looks like: there are arrays under the layer's name, or in its place, but the layer expects
+others: an extra or missing bias, one direction instead of two, a GRU that resets before the
+product.
 
-Why it happens: the model was built with other arguments than the module, or with a layer that
+Why it happens: the model was built with different arguments than the module, or with a layer that
 PyTorch has no module for (SeparableConv2D, EinsumDense), or the module is of a class whose arrays
 mean something else (weight normalisation, projections of an LSTM).
 
@@ -40,8 +41,8 @@ __all__ = [
 ]
 
 CODES = {
-    "KG210": "a layer's variables are not those of a module in a PyTorch state dict",
-    "KG211": "a PyTorch state dict does not tell what its modules computed, and defaults differ",
+    "KG210": "a layer's variables do not match a module in a PyTorch state dict",
+    "KG211": "a PyTorch state dict does not say what its modules computed, and defaults differ",
 }
 
 EXPLANATIONS = {
@@ -101,7 +102,7 @@ def restore_state_dict(
 
 def counted(keys: Sequence[str]) -> Finding:
     """What is said of the batches that normalisations have counted, and nobody asks for."""
-    message = f"{listed(keys)}: counts of batches in training, which no layer of Keras has; ignored"
+    message = f"{listed(keys)}: training batch counters, which no Keras layer has; ignored"
     return Finding("KG102", keys[0], message, Severity.INFO)
 
 
@@ -119,7 +120,7 @@ def refused(key: str, name: str, why: str, place: str = "") -> Finding:
         why: what is different, and what to build.
         place: what the message begins with, if not the name.
     """
-    message = f'{place or name}: {why}; or leave the layer as it is by skip=["{name}"]'
+    message = f'{place or name}: {why}; or leave the layer as it is with skip=["{name}"]'
     return Finding("KG210", key, message)
 
 
@@ -127,8 +128,8 @@ def unordered(record: TensorRecord, step: Step) -> Finding:
     """A kernel whose rows may be those of a flattened image; as they are, they are a guess."""
     message = (
         f"{record.label}: its rows or columns may be those of an image, which PyTorch flattens "
-        "with the channels first, and the model's graph does not tell, or it has none; build it as "
-        "a functional model with Flatten and Reshape, or take them as they are"
+        "with the channels first, and the model's graph does not say, or there is none; build it "
+        "as a functional model with Flatten and Reshape, or take them as they are"
     )
     return Finding("KG208", record.key, message, Severity.ERROR, (step,), Safety.GUESS)
 
@@ -143,8 +144,8 @@ def _settled(layers: Sequence[Layer], modules: Modules, paired: Paired) -> Itera
     if paired.ordered:
         names = [paired.modules[key] for key in paired.ordered]
         message = (
-            f"{listed(names)}: went by their numbers to layers of the same shapes, in the order in "
-            "which the model calls these"
+            f"{listed(names)}: matched by number to layers of the same shapes, in the order in "
+            "which the model calls them"
         )
         yield Finding("KG105", "", message, Severity.INFO)
     for doubt in paired.doubts:
@@ -163,7 +164,7 @@ def _taken(
         try:
             step.infer([specs[source].spec for source in step.sources])
         except ValueError as error:
-            yield _misfit(layer, module, f"its sizes are others: {error}")
+            yield _misfit(layer, module, f"its sizes differ: {error}")
             return
     yield from steps
 

@@ -25,9 +25,9 @@ __all__ = ["Arrays"]
 class Arrays(Mapping[str, Array]):
     """Arrays by the path of their variable, as `kerasguard.read` gives them.
 
-    Nothing is kept: each access reads the tensor, compares it with what was recorded, and gives an
-    array of its own. `kerasguard.load` takes the whole. The files stay open until `close`, the end
-    of a `with` block, or the last reference.
+    Nothing is cached: each access reads the tensor, verifies it against the manifest, and returns a
+    new array. `kerasguard.load` takes the whole. The files stay open until `close`, the end of a
+    `with` block, or the last reference.
 
     Args:
         reading: the open checkpoint.
@@ -51,7 +51,7 @@ class Arrays(Mapping[str, Array]):
 
     @property
     def path(self) -> Path:
-        """The checkpoint, or the first one of those that these arrays were made from."""
+        """The checkpoint, or the first of those that these arrays were computed from."""
         return self._reading.path
 
     @property
@@ -61,17 +61,17 @@ class Arrays(Mapping[str, Array]):
 
     @property
     def layout(self) -> str:
-        """Whose the arrays are, as the caller of `read` said: `torch`, or empty for Keras'."""
+        """The layout that the caller of `read` gave: `torch`, or empty for Keras."""
         return "torch" if self._keys == "modules" else ""
 
     @property
     def made_up(self) -> bool:
-        """Whether these are other tensors than the file's: averaged, or called otherwise."""
+        """Whether these differ from the file's tensors: averaged, or renamed."""
         return self._make is not None or self._keys is not None
 
     @property
     def manifest(self) -> Manifest | None:
-        """What the arrays are compared with; None where nobody recorded them."""
+        """The manifest that the arrays are verified against; None if there is none."""
         return None if self._make else self._reading.manifest
 
     @property
@@ -86,7 +86,7 @@ class Arrays(Mapping[str, Array]):
 
     @property
     def table(self) -> Table:
-        """All that the checkpoint tells of its layers, and the tensors that are here."""
+        """What the checkpoint says of its layers, and the tensors in this mapping."""
         kept = {record.key: record for record in self._records.values()}
         table = self._reading.table
         if self._keys == "modules":
@@ -113,7 +113,7 @@ class Arrays(Mapping[str, Array]):
         return Arrays(self._reading, records, stack, make, keys=self._keys)
 
     def checkpoint(self) -> Path | Checkpoint:
-        """What a load opens: the file, or the arrays that were made of it."""
+        """What a load opens: the file, or the arrays that were computed from it."""
         reading, make = self._reading, self._make or self._verified
         if not self.made_up:
             return reading.checkpoint if not reading.checkpoint.files() else self.path
@@ -130,7 +130,9 @@ class Arrays(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         record = self._records[name]
         if not self._open:
-            raise CheckpointError(self.path, "was closed; read it again, or take arrays before")
+            raise CheckpointError(
+                self.path, "is closed; read it again, or take arrays before closing it"
+            )
         return self._verified(record) if self._make is None else self._make(record)
 
     def __iter__(self) -> Iterator[str]:
@@ -153,7 +155,7 @@ class Arrays(Mapping[str, Array]):
             raise CorruptCheckpointError(
                 self.path,
                 f"{record.label}: its bytes are not those that were recorded; the file changed "
-                'since: take it from a copy, or read what is there by manifest="ignore"',
+                'since: restore it from a copy, or read it unverified with manifest="ignore"',
             )
         return array
 

@@ -222,7 +222,7 @@ def _refusal(request: Request, decided: RepairPlan, expected: Table, *, unchange
     hint = f' ; to allow repairs: repair="{offered[0]}"' if offered else ""
     model = " The model was not changed." if unchanged else ""
     if any(key.endswith(".weight") for key in decided.unused) and not _as_modules(request):
-        hint += ' ; if these are arrays of PyTorch: kerasguard.read(..., layout="torch")'
+        hint += ' ; if these are PyTorch arrays: kerasguard.read(..., layout="torch")'
     if skip := _skip_all(bad, expected):
         hint += f" ; to load the rest: {skip}"
     return (

@@ -91,7 +91,7 @@ def _stateless(model: Any, reading: Reading) -> Iterator[Finding]:
             "KG108",
             "optimizer",
             f"optimizer: the state of a {type(optimizer).__name__} of {type(optimizer).__module__} "
-            "is in no file of this format; training starts with fresh state",
+            "is not stored in files of this format; training starts with fresh state",
             Severity.WARNING,
         )
 
@@ -123,9 +123,11 @@ def _bare(path: Path) -> str:
     """Why nothing can be built, and the architecture that may lie beside."""
     name = beside(path)
     pair = f"{str(path)!r}, config={str(path.with_name(name))!r}" if name else 'path, config="..."'
-    there = f"{name} beside it is one" if name else "its JSON, from model.to_json(), is enough"
+    there = (
+        f"{name} beside it looks like one" if name else "its JSON, from model.to_json(), is enough"
+    )
     return (
-        f"{path}: holds weights and no architecture; {there}: kerasguard.load({pair}); or build "
+        f"{path}: holds weights but no architecture; {there}: kerasguard.load({pair}); or build "
         "the model and pass it: kerasguard.load(path, model=model)"
     )
 

@@ -34,7 +34,7 @@ _FOREIGN = {
         "YAML, which to_yaml() of Keras 1 and 2 wrote and kerasguard does not read; turn it into "
         "JSON first, for example json.dump(yaml.safe_load(file), other)"
     ),
-    "binary": "no text; a .keras or whole-model file has its architecture in it and needs none",
+    "binary": "not text; a .keras or whole-model file contains its architecture and needs none",
 }
 
 
@@ -53,7 +53,7 @@ class GivenConfig:
     versions: Mapping[str, str]
 
     def writer(self, told: Mapping[str, str]) -> dict[str, str]:
-        """What a file tells of its writer, and what it does not tell from here.
+        """What a file tells of its writer, and what it does not say from here.
 
         An HDF5 file without a version is one of Keras 1, of which this knows more.
         """
@@ -82,7 +82,7 @@ def given_config(value: Config) -> GivenConfig:
 
     Raises:
         CheckpointError: the file cannot be read.
-        ArchitectureError: it is no architecture.
+        ArchitectureError: it is not an architecture.
     """
     versions: Mapping[str, Any] = {}
     if isinstance(value, Mapping):
@@ -90,7 +90,7 @@ def given_config(value: Config) -> GivenConfig:
         try:
             found = _parsed(where, json.dumps(dict(value)))  # tuples become lists
         except (TypeError, ValueError) as error:
-            raise ArchitectureError(f"config=: no JSON ({error}); pass model.to_json()") from error
+            raise ArchitectureError(f"config=: not JSON ({error}); pass model.to_json()") from error
     elif isinstance(value, str) and value.lstrip()[:1] in ("{", '"'):
         where, found = "config=", _parsed("config=", value)
     else:
@@ -100,8 +100,8 @@ def given_config(value: Config) -> GivenConfig:
             versions = _metadata(path)
     if not (isinstance(found, dict) and isinstance(found.get("class_name"), str)):
         raise ArchitectureError(
-            f"{where}: no architecture: expected what model.to_json() gives, an object with "
-            f"class_name and config, found {_shown(found)}"
+            f"{where}: not an architecture: expected what model.to_json() returns, an object "
+            f"with class_name and config, found {_shown(found)}"
         )
     form = "keras3" if "module" in found else "legacy"
     told = {key: str(found[key]) for key in ("keras_version", "backend") if found.get(key)}
@@ -151,8 +151,8 @@ def _parsed(where: str, text: bytes | str) -> Any:
         raise ArchitectureError(
             f"{where}: {looks}"
             if looks
-            else f"{where}: no JSON ({error}); pass what "
-            "model.to_json() gives, or the path of a file with it"
+            else f"{where}: not JSON ({error}); pass what model.to_json() returns, or the path of "
+            "a file with it"
         ) from error
     return value
 

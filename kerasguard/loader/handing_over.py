@@ -62,7 +62,7 @@ def _taken(peers: Peers, number: int, takers: Sequence[int]) -> None:
         answer = peers.channel.get(key, peers.seconds)
         if answer is None or answer.startswith(_FAILED):
             reason = peers.silence if answer is None else answer.removeprefix(_FAILED)
-            raise CheckpointError(peers.name, f"worker {rank} took no more of it: {reason}")
+            raise CheckpointError(peers.name, f"worker {rank} stopped accepting it: {reason}")
         peers.channel.drop(key)
     peers.channel.drop(f"{peers.room}/piece/{number}")
 
@@ -109,7 +109,7 @@ def take(peers: Peers, folder: Path) -> Path:
     """
     text = peers.channel.get(f"{peers.room}/files", peers.seconds)
     if text is None:
-        raise CheckpointError(peers.name, f"no other worker's bytes arrived: {peers.silence}")
+        raise CheckpointError(peers.name, f"no bytes arrived from another worker: {peers.silence}")
     told = json.loads(text)
     place = folder / _inside(told["name"])
     arriving = _Arriving(peers)
@@ -149,7 +149,7 @@ class _Arriving:
         text = peers.channel.get(f"{peers.room}/piece/{self._next}", peers.seconds)
         if text is None or text.startswith(_FAILED):
             reason = peers.silence if text is None else text.removeprefix(_FAILED)
-            raise CheckpointError(peers.name, f"another worker's bytes stopped: {reason}")
+            raise CheckpointError(peers.name, f"another worker's bytes stopped arriving: {reason}")
         return base64.b64decode(text)
 
     def _answer(self, text: str) -> None:
@@ -160,5 +160,5 @@ class _Arriving:
 def _inside(name: str) -> str:
     parts = PurePosixPath(name).parts
     if not parts or PurePosixPath(name).is_absolute() or ".." in parts:
-        raise ValueError(f"{name!r:.80} is no name inside a folder")
+        raise ValueError(f"{name!r:.80} is not a name inside a folder")
     return name

@@ -47,7 +47,7 @@ class KeptState:
         file.close()
         yield (
             f"{file.path}: is not the companion that was recorded; copy it again, with its "
-            'checkpoint, or load without it by manifest="ignore"'
+            'checkpoint, or load without it with manifest="ignore"'
         )
 
     def holds(self, record: TensorRecord) -> bool:
@@ -66,7 +66,7 @@ class KeptState:
     def rehash(self) -> Iterator[str]:
         """A line if the companion's SHA-256 is not the recorded one; reads it once more."""
         if self._record and self._file and self._file.file.sha256() != self._record.sha256:
-            yield f"{self._record.name}: its SHA-256 is not the recorded one"
+            yield f"{self._record.name}: its SHA-256 differs from the recorded one"
 
     def close(self) -> None:
         """Close the companion."""

@@ -26,7 +26,7 @@ Config = tuple[str, Mapping[str, Any]]
 
 
 def is_other(model: Any) -> bool:
-    """Whether the model is of another Keras than the one that stored configs are migrated to."""
+    """Whether the model belongs to another Keras than the one that configs are migrated to."""
     from kerasguard.models.kerases import KERAS3, of
 
     return of(model) is not KERAS3

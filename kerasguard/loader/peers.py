@@ -47,7 +47,7 @@ def peers_of(strategy: Any, model: Any, name: str) -> Peers | None:
         name: what messages call the checkpoint.
 
     Raises:
-        ArgumentError: the limit is no number of seconds.
+        ArgumentError: the limit is not a number of seconds.
     """
     from kerasguard.models.kerases import workers
 
@@ -61,7 +61,7 @@ def limit() -> float:
     with contextlib.suppress(ValueError):
         if not told or 0 < float(told) < float("inf"):
             return float(told or _USUAL)
-    raise ArgumentError(f"{LIMIT}={told!r:.40} in the environment is no number of seconds")
+    raise ArgumentError(f"{LIMIT}={told!r:.40} in the environment is not a number of seconds")
 
 
 def planned(decided: RepairPlan) -> Statement:
@@ -114,8 +114,8 @@ class Peers:
     def silence(self) -> str:
         """What is said of a worker that said nothing."""
         return (
-            f"said nothing for {self.seconds:g} s ({LIMIT} in the environment); every worker has "
-            "to make the same call"
+            f"said nothing for {self.seconds:g} s ({LIMIT} in the environment); every worker "
+            "must make the same call"
         )
 
     def settle(self, mine: Statement, decide: Decide) -> Verdict:
@@ -131,7 +131,7 @@ class Peers:
             raise
         except Exception as error:  # of the engine, when a worker has died
             reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-            raise WorkersError(self.name, f"the workers lost each other: {reason}") from error
+            raise WorkersError(self.name, f"the workers lost contact: {reason}") from error
 
     def _led(self, place: str, mine: Statement, decide: Decide) -> Verdict:
         said: list[Statement | None] = [mine]

@@ -34,7 +34,7 @@ def check_files(reading: Reading, digest: str, *, own_model: bool) -> None:
         problems = [*reading.problems, *reading.rehash()]
         if problems:
             raise PinnedDigestError(
-                reading.path, f"is not what the demanded manifest describes: {'; '.join(problems)}"
+                reading.path, f"does not match the demanded manifest: {'; '.join(problems)}"
             )
         return
     files = list(reading.checkpoint.files().values())
@@ -49,7 +49,7 @@ def check_files(reading: Reading, digest: str, *, own_model: bool) -> None:
 
 
 def check_weights(reading: Reading, digest: str) -> None:
-    """Refuse other weights than the demanded ones, once all are read and none is assigned.
+    """Refuse different weights than the demanded ones, once all are read and none is assigned.
 
     Args:
         reading: of the checkpoint, finished.
@@ -88,5 +88,5 @@ def _check_covered(reading: Reading, *, own_model: bool) -> None:
 
 def _other(reading: Reading, found: str, digest: str) -> PinnedDigestError:
     return PinnedDigestError(
-        reading.path, f"is not the demanded checkpoint: {found}, demanded is {digest}"
+        reading.path, f"is not the demanded checkpoint: it has {found}, not {digest}"
     )

@@ -52,7 +52,7 @@ def in_model_axes(given: Iterable[Step | Finding], expected: Table, target: Any)
 
 
 def unlike_modules(target: Any, counters: Sequence[str]) -> Iterator[Finding]:
-    """What the model computes that no module does, and what a state dict does not tell.
+    """What the model computes that no module does, and what a state dict does not say.
 
     Args:
         target: the sink over the model.

@@ -68,13 +68,13 @@ def not_compared(model: Any, skipped: Sequence[str]) -> tuple[Finding, ...]:
 
     reason = live_probe.not_here(model)
     if skipped:
-        reason = f"the model keeps values of its own ({listed(skipped)})"
-    message = f"what the model computes was not compared with the manifest's probe: {reason}"
+        reason = f"the model kept its own values ({listed(skipped)})"
+    message = f"the model's outputs were not compared with the manifest's probe: {reason}"
     return (Finding("KG502", "", message, Severity.INFO),) if reason else ()
 
 
 def _impossible(why: str) -> Finding:
-    message = f"what the model computes could not be compared: {why}; to skip it: probe=False"
+    message = f"the model's outputs could not be compared: {why}; to skip it: probe=False"
     return Finding("KG502", "", message, Severity.ERROR)
 
 
@@ -92,7 +92,7 @@ def _causes(
         for name, version in environment.versions(model).items():
             before = manifest.versions.get(name)
             if before not in (None, version):
-                yield f"{name} was {before} and is {version}"
+                yield f"{name} was {before} and is now {version}"
     if told["device"] != device:
-        yield f"it was computed on {told['device']} and is on {device}"
-    yield "a function or class of the same name that computes something else"
+        yield f"it was computed on {told['device']} and is now on {device}"
+    yield "a function or class of the same name that computes something different"

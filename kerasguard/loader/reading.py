@@ -200,7 +200,7 @@ class Reading:
             raise CorruptCheckpointError(
                 self.path,
                 f"{record.label} changed while the checkpoint was being read; load it again once "
-                "nobody writes to it",
+                "nothing writes to it",
             )
         return array
 

@@ -36,7 +36,7 @@ def with_optimizers(
 
 
 def _class_name(reading: Reading, recorded: Mapping[str, Any]) -> str:
-    """The class of the stored optimizer, where the compile arguments do not tell it."""
+    """The class of the stored optimizer, where the compile arguments do not say it."""
     if recorded:
         return str(recorded.get("class", ""))
     compiled = (reading.architecture() or {}).get("compile_config")
@@ -51,8 +51,9 @@ def _unknown(paths: tuple[str, ...]) -> tuple[Finding, ...]:
         Finding(
             "KG108",
             path,
-            f"{path}: the recorded optimizer cannot be made again; give its class by "
-            "custom_objects=, or compile a model in code and pass it: kerasguard.load(path, model)",
+            f"{path}: the recorded optimizer cannot be recreated; pass its class in "
+            "custom_objects=, or compile a model in code and pass it: kerasguard.load(path, "
+            "model)",
             Severity.WARNING,
         )
         for path in paths
@@ -64,6 +65,6 @@ def _unrecorded(model: Any, settings: tuple[str, ...]) -> tuple[Finding, ...]:
         return ()
     message = (
         f"optimizer: {type(model.optimizer).__name__} is restored with its state; its settings "
-        f"were not recorded and have Keras' defaults now ({listed(settings, 20)})"
+        f"were not recorded and now have Keras' defaults ({listed(settings, 20)})"
     )
     return (Finding("KG108", "optimizer", message, Severity.WARNING),)

@@ -16,10 +16,10 @@ __all__ = ["replica_differences"]
 def replica_differences(model: Any) -> dict[str, float | str]:
     """The variables of a model whose copies do not hold the same bytes, on request.
 
-    A replica that went its own way trains on and is saved by none: a checkpoint has the first
+    A replica that has diverged keeps training but is never saved: a checkpoint has the first
     replica's values. Variables that each replica keeps for itself by design
-    (`synchronization="on_read"`) are left out. Under a strategy of several workers all of them have
-    to call it; nothing is read over the network but digests.
+    (`synchronization="on_read"`) are left out. Under a strategy of several workers all of them must
+    call it; only digests cross the network.
 
     Args:
         model: of either Keras, under any strategy or none.
@@ -29,7 +29,7 @@ def replica_differences(model: Any) -> dict[str, float | str]:
         or `"differs between workers"`. Empty where all copies are the same.
 
     Raises:
-        ArgumentError: it is no model.
+        ArgumentError: it is not a model.
         WorkersError: one of several workers does not answer.
     """
     if model is None:

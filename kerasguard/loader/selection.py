@@ -60,7 +60,7 @@ def select(prepared: Prepared, request: Request) -> Selection:
         return Selection()
     if prepared.as_stored:
         raise ArgumentError(
-            "skip= and only= need a model of layers; the graph of a SavedModel is run as it is"
+            "skip= and only= need a model of layers; a SavedModel's graph is run as it is"
         )
     paths = _Paths(prepared.target)
     chosen = paths.matched("only", request.only) if request.only else None
@@ -155,6 +155,6 @@ def _tied(paths: _Paths, key: str, others: Collection[str]) -> ArgumentError:
     names = sorted(paths.records[other].label for other in others)
     label = paths.records[key].label
     return ArgumentError(
-        f"skip: {label} is the same variable as {names[0]}, which is to be loaded; skip both "
+        f"skip: {label} is the same variable as {names[0]}, which would be loaded; skip both "
         f"({label!r}, {names[0]!r}), or neither"
     )

@@ -107,7 +107,7 @@ def _copy(source: Any, place: Path) -> None:
     with place.open("wb") as file:
         while piece := source.read(_PIECE):
             if not isinstance(piece, (bytes, bytearray)):
-                raise ArgumentError("path= is a file of text; open it with mode 'rb'")
+                raise ArgumentError("path= is a text file; open it with mode 'rb'")
             file.write(piece)
     if before is not None:
         source.seek(before)

@@ -53,7 +53,7 @@ class ByModules(Addressing):
         return in_model_axes(given, expected, self._target)
 
     def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
-        """What arrays do not tell of the modules that they belonged to."""
+        """What arrays do not say of the modules that they belonged to."""
         yield from unlike_modules(self._target, uncounted(self.reading.table)[1])
 
 

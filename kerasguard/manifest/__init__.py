@@ -71,8 +71,8 @@ class Manifest:
         format: of the checkpoint, `keras_zip`.
         files: all files of the checkpoint.
         table: all tensors that the checkpoint holds and the layers of the model.
-        unwritten: what the model has and Keras did not write; what has a digest is kept.
-        companion: the file with what was kept; None where there is nothing to keep.
+        unwritten: the model's state that Keras did not write; entries with a digest are kept.
+        companion: the file with the state that was kept; None if there is nothing to keep.
         architecture: the model's Keras config, where the checkpoint does not hold it.
         model: `class`, `name` and `config_digest`.
         optimizer: `class`, `slots` (names) and `iterations`; empty where there is none.
@@ -81,9 +81,9 @@ class Manifest:
         training: `epoch` and `step` (both counted from 0, as Keras callbacks do), `metrics`, and
             `complete`, whether the epoch was over.
         checkpoint_id: random, one per save.
-        previous_id: of the checkpoint that lay at the same path before.
+        previous_id: of the checkpoint that was at the same path before.
         probe: a seeded input and the model's outputs for it.
-        requires: the features without which this checkpoint would be restored wrong.
+        requires: the features without which this checkpoint would be restored incorrectly.
         extra: fields that this version does not know; kept.
     """
 
@@ -175,7 +175,7 @@ class Manifest:
         }
 
     def to_json(self) -> str:
-        """Canonical JSON with a newline at the end, and in it the digest of all the rest."""
+        """Canonical JSON with a newline at the end, and with the digest of all else in it."""
         data = self.to_dict()
         return canonical({**data, _DIGEST: digest(data)}) + "\n"
 
@@ -192,7 +192,7 @@ class Manifest:
         tensors = [tensor_from(node) for node in top.items("tensors")]
         layers = [layer_from(node) for node in top.items("layers")]
         if len({t.key for t in tensors}) != len(tensors):
-            raise ManifestError("two tensors have the same key", where="tensors")
+            raise ManifestError("two tensors share a key", where="tensors")
         addressing = top.get("addressing", str)
         companion = top.get("companion", dict, _NONE)
         check_optimizers(Node(top.get("optimizer", dict), "optimizer"))
@@ -240,8 +240,8 @@ class Manifest:
         # Manifests of 0.1.0 have neither entry.
         if told != digest(data) and (told is not None or "requires" in data):
             raise ManifestError(
-                "manifest is not as it was written, by its own digest: it was edited or damaged; "
-                "take it from a copy, or record the checkpoint anew if you trust it",
+                "manifest does not match its own digest: it was edited or damaged; "
+                "restore it from a copy, or record the checkpoint again if you trust it",
                 where=_DIGEST,
             )
         return manifest

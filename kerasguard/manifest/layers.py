@@ -97,7 +97,9 @@ def use_from(around: Node) -> Use | None:
     settings = node.get("settings", dict, default={})
     for name, value in (*texts.items(), ("settings", list(settings.values()))):
         if not all(isinstance(text, str) for text in value or ()):
-            raise ManifestError(f"must hold texts, got {value!r:.80}", where=f"{node.where}.{name}")
+            raise ManifestError(
+                f"must hold strings, got {value!r:.80}", where=f"{node.where}.{name}"
+            )
     return Use(
         None if texts["arguments"] is None else tuple(texts["arguments"]),
         _calls_from(node, "graph"),

@@ -260,6 +260,6 @@ def _data_from(node: Node, size: int) -> bytes | None:
         return None
     data = node.build(lambda: b64decode(text, validate=True))
     if len(data) != size:
-        what = f"holds {len(data)} bytes, its shape and dtype make {size}"
+        what = f"holds {len(data)} bytes, but its shape and dtype need {size}"
         raise ManifestError(what, where=f"{node.where}.data")
     return data

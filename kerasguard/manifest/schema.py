@@ -24,8 +24,8 @@ __all__ = [
 SCHEMA = "kerasguard/manifest/1"
 
 FEATURES: Mapping[str, str] = {
-    "companion": "state that Keras did not write lies in a file of its own",
-    "inline": "small state that Keras did not write lies in the manifest",
+    "companion": "state that Keras did not write is in a separate file",
+    "inline": "small state that Keras did not write is in the manifest",
 }
 """What a manifest may require of its reader, by name."""
 
@@ -68,7 +68,7 @@ def understood(top: Node) -> tuple[str, ...]:
     if schema != SCHEMA:
         raise UnsupportedManifestError(
             f"manifest has schema {schema!r}, this kerasguard reads {SCHEMA!r}; upgrade "
-            'kerasguard, or load without it by manifest="ignore"',
+            'kerasguard, or load without it with manifest="ignore"',
             where="schema",
         )
     features = top.get("requires", list, default=[])
@@ -80,7 +80,7 @@ def understood(top: Node) -> tuple[str, ...]:
         raise UnsupportedManifestError(
             f"manifest requires {', '.join(map(repr, unknown))}, which this kerasguard does not "
             f"know; it was written by kerasguard {writer}: upgrade to that, or load without the "
-            'manifest by manifest="ignore"',
+            'manifest with manifest="ignore"',
             where="requires",
         )
     return tuple(sorted(features))

@@ -153,7 +153,7 @@ def migrate(
         architecture cannot be built, and what the caller can supply.
 
     Raises:
-        ArchitectureError: the stored JSON is no architecture: something in it is not what every
+        ArchitectureError: the stored JSON is not an architecture: something in it is not what every
             Keras writes there.
     """
     blueprint = drawn(architecture, writer, known=known, allow=allow, registered=registered)
@@ -178,5 +178,5 @@ def run(blueprint: Blueprint) -> None:
             # A migration indexes what every Keras has written; here something else stands there.
             raise ArchitectureError(
                 f"the stored config is malformed ({type(e).__name__}: {e} in {migration.code}); "
-                "it is no config that Keras wrote, or it was damaged"
+                "Keras did not write this config, or it was damaged"
             ) from e

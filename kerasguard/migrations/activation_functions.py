@@ -4,14 +4,15 @@ What it looks like: `"activation": "softmax_v2"`, `"my_relu6"`, or `{"module": "
 "class_name": "function", "config": "my_relu6", ...}`.
 
 Why it happens: Keras 2 wrote the `__name__` of whatever function it was given, TensorFlow's
-included; Keras 3 looks plain names up among its own activations only, whatever the caller supplies.
+included; Keras 3 looks up plain names only among its own activations, whatever the caller supplies.
 
 Source: Keras 2 `activations.serialize`; Keras 3 `activations.get`.
 
-When it is exact: for the names in the table, which are the same function; a function of the
-caller's is used as it is. `biternion` (Beyer et al. 2015: a vector of length one) is a layer
-UnitNormalization, which serves as an activation. A function of the writer's own that has the name
-of one of Keras 3 (`hard_swish`) is taken for it, with a warning. Every other name is refused.
+When it is exact: for the names in the table, which are the same function; a function that the
+caller supplies is used as it is. `biternion` (Beyer et al. 2015: a vector of length one) is a layer
+UnitNormalization, which serves as an activation. A function of the writer's own with the name of a
+Keras 3 function (`hard_swish`) is assumed to be that one, with a warning. Every other name is
+refused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kerasguard.blueprint.keras3_parts import ACTIVATIONS
 from kerasguard.blueprint.objects import Json, config_of, keras_object, name_of, short_name
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG422": "an activation has a name that Keras 3 does not look up"}
+CODES = {"KG422": "an activation's name is not one that Keras 3 looks up"}
 
 _ALIASES = {
     "Addons>hardshrink": "hard_shrink",
@@ -78,7 +79,7 @@ def rewrite(blueprint: Blueprint) -> None:
 
 
 def _name(value: Any) -> str | None:
-    """The function's name; None for objects and for what is no function."""
+    """The function's name; None for objects and for what is not a function."""
     if isinstance(value, dict) and value.get("class_name") == "function":
         return str(value.get("config"))
     return value if isinstance(value, str) else None
@@ -104,7 +105,9 @@ def _modern(blueprint: Blueprint, item: Json, key: str, name: str) -> Any:
     if plain not in ACTIVATIONS:
         blueprint.need(short_name(name), item)
     elif plain == name and name not in _OLD:
-        blueprint.warn(item, f"{key} {name}, not Keras 2's own, is taken for that of Keras 3")
+        blueprint.warn(
+            item, f"{key} {name}, which is not Keras 2's own, is assumed to be Keras 3's"
+        )
     elif plain != name:
         blueprint.note(item, f"{key} {name} is {plain} in Keras 3")
     return plain

@@ -64,7 +64,7 @@ def boundaries(summary: Array, bins: int) -> list[float]:
 
 
 def rewrite(blueprint: Blueprint) -> None:
-    """Write boundaries from stored summaries; a summary that served is no tensor any more."""
+    """Write boundaries from stored summaries; a summary that served is not a tensor any more."""
     keys = summaries(blueprint.architecture, blueprint.stored)
     found = {name: blueprint.values[key] for name, key in keys.items()}
 

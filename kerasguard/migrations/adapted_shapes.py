@@ -10,7 +10,8 @@ the model's input open; building took the size from there. Keras 3 builds from t
 Source: tf.keras 2.15 `engine/base_preprocessing_layer.py`, `_adapt_maybe_build`, and
 `layers/preprocessing/normalization.py`, `build`; Keras 3 `layers/preprocessing/normalization.py`.
 
-When it is exact: always; a layer with a mean per feature takes inputs with as many features only.
+When it is exact: always; a layer with a mean per feature accepts only inputs with that many
+features.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ expression into the graph. Keras 3 has no such layers.
 
 Source: tf.keras `engine/base_layer.py`, `AddLoss`; Keras 3 migration guide.
 
-When it is exact: for predictions always, because nothing follows these layers. Training loses the
-added loss, so a warning says so.
+When it is exact: for predictions always, because nothing follows these layers. A warning says that
+training loses the added loss.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def rewrite(blueprint: Blueprint) -> None:
             continue
         for layer in added:
             model["layers"].remove(layer)
-            blueprint.warn(layer, f"{class_of(layer)} acts on training only and is left out")
+            blueprint.warn(layer, f"{class_of(layer)} affects training only and was dropped")
         remove_unused(
             model, {name_of(x) for x in layers_of(model) if class_of(x) in _WITHOUT_WEIGHTS}
         )

@@ -29,7 +29,7 @@ def rewrite(blueprint: Blueprint) -> None:
     """Drop the shapes, move `causal` into the calls."""
     for item in blueprint.layers("MultiHeadAttention"):
         if [key for key in _SHAPES if config_of(item).pop(key, None) is not None]:
-            blueprint.note(item, "the shapes it was built for follow from its inputs")
+            blueprint.note(item, "the shapes that it was built for are known from its inputs")
     for item in blueprint.layers("Attention", "AdditiveAttention"):
         if not config_of(item).pop("causal", False):
             continue
@@ -37,7 +37,7 @@ def rewrite(blueprint: Blueprint) -> None:
         for call in calls:
             call["kwargs"]["use_causal_mask"] = True
         if calls:
-            blueprint.note(item, "causal=True is use_causal_mask=True in its calls today")
+            blueprint.note(item, "causal=True became use_causal_mask=True in its calls")
         else:
             blueprint.refuse(item, f"causal=True of {class_of(item)} needs a functional model")
 

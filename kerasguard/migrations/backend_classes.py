@@ -1,12 +1,12 @@
-"""KG451: an optimizer is named by the class that one backend has of it.
+"""KG451: an optimizer is named by one backend's class of it.
 
 What it looks like: `"module": "keras.src.backend.torch.optimizers.torch_adam", "class_name":
 "Adam"`; without PyTorch, Keras answers `Could not deserialize class 'Adam' because its parent
 module keras.src.backend.torch.optimizers.torch_adam cannot be imported`.
 
 Why it happens: under PyTorch, `keras.optimizers.Adam(...)` makes an object of a subclass that steps
-all variables at once, and Keras writes that subclass's module into the file. Nothing is reported
-of it, since the same file names the same class again where PyTorch is the backend.
+all variables at once, and Keras writes that subclass's module into the file. It is not reported,
+since the class name is right again where PyTorch is the backend.
 
 Source: Keras 3.15 `backend/torch/optimizers/torch_optimizer.py`, `TorchOptimizer.__new__`.
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 from kerasguard.blueprint.backend_classes import of_every_backend
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG451": "an optimizer is named by the class that one backend has of it"}
+CODES = {"KG451": "an optimizer is named by one backend's class of it"}
 
 
 def rewrite(blueprint: Blueprint) -> None:

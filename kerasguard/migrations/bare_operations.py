@@ -19,7 +19,7 @@ from kerasguard.blueprint.nodes import layers_of
 from kerasguard.blueprint.objects import class_of, config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG439": "an operation of Keras 3 without its module"}
+CODES = {"KG439": "a Keras 3 operation is stored without its module"}
 
 _NO_OPERATIONS = {"Functional", "InputLayer", "Sequential"}
 

@@ -1,11 +1,10 @@
-"""KG440: normalisation by the batch's own statistics, also when predicting.
+"""KG440: normalisation by the batch's own statistics, also at inference.
 
 What it looks like: `"mode": 2` on a BatchNormalization of Keras 1; `training=True` among the
-arguments of a layer's call in the graph. Nothing fails: the model loads and predicts something
-else.
+arguments of a layer's call in the graph. Nothing fails: the model loads but predicts differently.
 
-Why it happens: Keras 1's mode 2 and Keras 2's `layer(x, training=True)` hold when the model
-predicts. Keras 3 overrides what a call in the graph says by what the model is called with.
+Why it happens: Keras 1's mode 2 and Keras 2's `layer(x, training=True)` also apply at inference.
+Keras 3 overrides the argument in the graph with the one that the model is called with.
 
 Source: Keras 1.2 `layers/normalization.py`; Keras 3 `models/functional.py`, `operation_fn`.
 
@@ -13,7 +12,7 @@ When it is exact: a BatchNormalization over the last axis is a GroupNormalizatio
 channel over the whole batch as one sample, with the same gamma and beta; the moving statistics,
 which it never used, are left out. Other axes, open sizes and further layers that learn from what
 they are called on are refused. Layers that are random in training (Dropout, noise) get a warning:
-they no longer are when the model predicts.
+they are no longer random at inference.
 """
 
 from __future__ import annotations
@@ -49,8 +48,8 @@ def rewrite(blueprint: Blueprint) -> None:
             if layer not in found and any(map(_trains, calls_of(layer))):
                 blueprint.warn(
                     layer,
-                    f"this {class_of(layer)} was called with training=True, which Keras 3 ignores "
-                    "when the model predicts; call the model with training=True",
+                    f"this {class_of(layer)} was called with training=True, which Keras 3 "
+                    "ignores at inference; call the model with training=True",
                 )
 
 
@@ -73,8 +72,8 @@ def _normalise(blueprint: Blueprint, model: Json, layer: Json, shape: Shape | No
     if shape is None or not last or None in shape[1:] or not _agree(layer):
         blueprint.refuse(
             layer,
-            f"normalises over axis {axis} by the batch's own statistics, also when predicting; "
-            "Keras 3 computes that over the last axis of a known size only: rebuild the model and "
+            f"normalises over axis {axis} by the batch's own statistics, also at inference; "
+            "Keras 3 supports that only over a last axis of known size: rebuild the model and "
             "load the weights into it",
         )
         return

@@ -1,15 +1,15 @@
 """KG437: UpSampling2D with bilinear interpolation before TensorFlow 1.14.
 
 What it looks like: `"interpolation": "bilinear"` in a file of Keras 2.2 or 2.3 or of tf.keras 1.12.
-Nothing fails: the model loads and predicts something else.
+Nothing fails: the model loads but predicts differently.
 
-Why it happens: those versions interpolated between the corners of pixels (output i lies at i / size
-of the input), TensorFlow from 1.14 on and Keras 3 between their centres.
+Why it happens: those versions interpolated between pixel corners (output i is at i / size of the
+input), while TensorFlow from 1.14 on and Keras 3 interpolate between pixel centres.
 
 Source: Keras 2.3 `backend/tensorflow_backend.py`, `resize_images`; TensorFlow 1.14 release notes.
 
 When it is exact: where the size of the input is known: each new row is the old one plus a part of
-the step to the next, computed by operations. Elsewhere a warning says so.
+the step to the next, computed by operations. Otherwise a warning says so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
 
-CODES = {"KG437": "bilinear upsampling between the corners of pixels"}
+CODES = {"KG437": "bilinear upsampling aligned to pixel corners"}
 
 
 def _applies(writer: Writer) -> bool:
@@ -45,10 +45,10 @@ def rewrite(blueprint: Blueprint) -> None:
             shape = shapes.get((name_of(layer), 0, 0))
             known = shape is not None and None not in shape[1:]
             if not known or not as_graph(item) or len(calls_of(layer)) != 1 or shape is None:
-                blueprint.warn(layer, "it interpolated between corners of pixels, not centres")
+                blueprint.warn(layer, "it interpolated between pixel corners, not centres")
                 continue
             _replace(model, layer, shape)
-            blueprint.note(layer, "it interpolates between corners of pixels, as its writer did")
+            blueprint.note(layer, "it interpolates between pixel corners, as its writer did")
 
 
 def _is_bilinear(layer: Json) -> bool:

@@ -1,4 +1,4 @@
-"""KG444: a separable convolution that sees no later step.
+"""KG444: a separable convolution with causal padding.
 
 What it looks like: `"padding": "causal"` on a SeparableConv1D, which Keras 3 does not build.
 
@@ -37,7 +37,7 @@ def rewrite(blueprint: Blueprint) -> None:
             pad = {"name": free_name(model, f"{name_of(layer)}_start"), "padding": [width, 0]}
             insert_before(model, layer, keras_object("keras.layers", "ZeroPadding1D", pad))
             config["padding"] = "valid"
-            blueprint.note(layer, f"{width} zeros at its start come from a layer of their own")
+            blueprint.note(layer, f"{width} zeros at its start are added by a separate layer")
 
 
 def _only(value: Any) -> int:

@@ -9,11 +9,11 @@ convolutions with channels first on GPUs only.
 Source: TensorFlow `core/kernels/conv_ops.cc`; Keras 2 `layers/core/flatten.py`.
 
 When it is exact: always, because kernels have the same layout either way. Layers with a
-`data_format` get channels last, as do the layers between them that work element by element;
-Permute layers stand where a tensor enters or leaves such a part. Inputs and outputs of the model,
+`data_format` get channels last, as do the layers between them that work element by element; Permute
+layers are inserted where a tensor enters or leaves such a part. Inputs and outputs of the model,
 and what a Flatten or Dense layer sees, keep the writer's order. Layers whose weights follow the
-order of the axes (PReLU, LayerNormalization) are left where they are, between two Permutes.
-Where no input shape is known, or inside wrappers other than TimeDistributed, it is refused.
+order of the axes (PReLU, LayerNormalization) are left where they are, between two Permutes. Where
+no input shape is known, or inside wrappers other than TimeDistributed, it is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kerasguard.blueprint.nodes import calls_of, history_of, layers_of, tensors_
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG432": "a layer has channels first"}
+CODES = {"KG432": "a layer uses channels_first"}
 
 _ELEMENTWISE = {
     "Activation",
@@ -64,7 +64,7 @@ def rewrite(blueprint: Blueprint) -> None:
             config_of(_inner(layer))["data_format"] = "channels_last"
             if class_of(layer) in _ORDERED:
                 config_of(layer)["patch_order"] = "channels_first"
-            blueprint.note(layer, "channels first became channels last")
+            blueprint.note(layer, "converted from channels_first to channels_last")
     _refuse_the_rest(blueprint)
 
 

@@ -1,4 +1,4 @@
-"""KG403: a class that has another name today.
+"""KG403: a class that has a new name.
 
 What it looks like: `Convolution2D`, `Deconvolution2D`, `BatchNormalizationV1`, `UnifiedLSTM`,
 `GlorotUniformV2`, `Model`, `SyncBatchNormalization`, ... as `class_name`.
@@ -10,7 +10,7 @@ class names (`...V1`, `...V2`) written into configs; a functional model was a `C
 Source: Keras 2.0 release notes; tf.keras `layers/normalization.py`, `layers/recurrent_v2.py`,
 `ops/init_ops_v2.py`.
 
-When it is exact: always; both names stand for the same computation.
+When it is exact: always; both names mean the same computation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 from kerasguard.blueprint.objects import Json, class_of, config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG403": "a class has another name in Keras 3"}
+CODES = {"KG403": "a class has a new name in Keras 3"}
 
 _LAYERS = {
     "AtrousConv1D": "Conv1D",
@@ -84,7 +84,7 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.note(item, f"{old} is BatchNormalization(synchronized=True)")
         elif old in _LAYERS:
             item["class_name"] = _LAYERS[old]
-            blueprint.note(item, f"{old} is called {_LAYERS[old]} today")
+            blueprint.note(item, f"{old} is now called {_LAYERS[old]}")
 
 
 def _functional(item: Json) -> None:

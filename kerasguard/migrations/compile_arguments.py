@@ -1,7 +1,7 @@
 """KG430: optimizer, loss and metrics of a legacy HDF5 file, in the form that Keras 3 compiles from.
 
 What it looks like: `training_config` beside the model's config, with `optimizer_config`, `loss` and
-`metrics`; Keras 3's own reader takes some of it and starts with a fresh optimizer otherwise.
+`metrics`; Keras 3's own reader uses some of it and otherwise starts with a fresh optimizer.
 
 Why it happens: Keras 1 to 2.x named the arguments differently (`lr`, `decay`), wrapped metrics in
 `MeanMetricWrapper`, and knew a reduction `auto`; tf.keras' new optimizers added `jit_compile` and
@@ -9,8 +9,8 @@ Why it happens: Keras 1 to 2.x named the arguments differently (`lr`, `decay`), 
 
 Source: keras/src/legacy/saving/legacy_h5_format.py; tf-keras issue 70.
 
-When it is exact: the optimizer's update rule is that of the same class in Keras 3, and
-`decay` is `InverseTimeDecay` with one step. What is not known by name is left to the caller.
+When it is exact: the optimizer's update rule is that of the same class in Keras 3, and `decay` is
+`InverseTimeDecay` with one step. Anything not known by name is left to the caller.
 """
 
 from __future__ import annotations

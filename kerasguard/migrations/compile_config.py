@@ -3,17 +3,17 @@
 What it looks like: `"compile_config": {"optimizer": ..., "steps_per_execution": null, ...}`; the
 model loads, and `predict` fails: `'>' not supported between instances of 'NoneType' and 'int'`.
 
-Why it happens: Keras 2.12 to 2.15 wrote the arguments of `compile` as they were given, None where
-they were not; Keras 3 takes None for a value. Optimizers of that time had options that are gone.
-A `LossScaleOptimizerV3` was wrapped around an optimizer where losses were scaled.
+Why it happens: Keras 2.12 to 2.15 wrote the arguments of `compile` as they were given, and None
+where they were not; Keras 3 treats None as a value. The optimizers of that time had options that no
+longer exist. A `LossScaleOptimizerV3` was wrapped around an optimizer where losses were scaled.
 Keras 2.12 wrote functions of its own as objects, the function beside a loss that wraps it, and
 schedules without their module.
 
 Source: Keras 2.12 and 2.13 `engine/training.py`, `get_compile_config`; Keras 3
 `trainers/trainer.py`.
 
-When it is exact: always; what is not given gets its default, and options without effect
-(`is_legacy_optimizer`, the optimizer's `jit_compile`) are left out.
+When it is exact: always; arguments that were not given get their defaults, and options without
+effect (`is_legacy_optimizer`, the optimizer's `jit_compile`) are left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""KG413: options that convolutions inherited without having them.
+"""KG413: options that convolutions inherited but never used.
 
 What it looks like: `groups=1` on DepthwiseConv, Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 and SeparableConv; `kernel_initializer`, `kernel_regularizer`, `kernel_constraint` on SeparableConv:
@@ -8,7 +8,7 @@ Why it happens: in tf.keras 2.x these layers wrote what their base class wrote.
 
 Source: https://github.com/keras-team/keras/issues/19151; tf.keras `layers/convolutional.py`.
 
-When it is exact: `groups=1` is no grouping. The kernel options of a separable convolution were
+When it is exact: `groups=1` means no grouping. The kernel options of a separable convolution were
 never used. `groups` other than 1 on a layer that Keras 3 has no groups for is refused.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 from kerasguard.blueprint.objects import class_of, config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG413": "a convolution has options that it never used"}
+CODES = {"KG413": "a convolution has options that had no effect"}
 
 _UNGROUPED = (
     "Conv1DTranspose",

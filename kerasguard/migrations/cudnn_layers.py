@@ -2,7 +2,7 @@
 
 What it looks like: layers of these classes: `Unknown layer: 'CuDNNLSTM'`.
 
-Why it happens: TensorFlow 2.0 merged them into LSTM and GRU, which use cuDNN by themselves, and
+Why it happens: TensorFlow 2.0 merged them into LSTM and GRU, which use cuDNN automatically, and
 Keras 3 removed them.
 
 Source: Keras 2 `layers/cudnn_recurrent.py`.
@@ -17,7 +17,7 @@ from __future__ import annotations
 from kerasguard.blueprint.objects import Json, class_of, config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG412": "a cuDNN layer, which is a plain LSTM or GRU today"}
+CODES = {"KG412": "a cuDNN layer, which is now a plain LSTM or GRU"}
 
 _CLASSES = {"CuDNNGRU": "GRU", "CuDNNLSTM": "LSTM"}
 

@@ -8,7 +8,7 @@ Why it happens: Keras 3 calls the class `DTypePolicy`: `'str' object has no attr
 
 Source: tf.keras `mixed_precision/policy.py`; Keras 3 `dtype_policies/dtype_policy.py`.
 
-When it is exact: always. Loss scaling belongs to the optimizer today and acts on training only. An
+When it is exact: always. Loss scaling now belongs to the optimizer and affects only training. An
 Embedding of integers is one whose input, not whose table, had that dtype, a Discretization one
 whose output had it; a Hashing of floats computes integers all the same.
 """

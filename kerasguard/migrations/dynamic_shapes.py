@@ -3,14 +3,14 @@
 What it looks like: `tf.shape(x)[0]` inside a functional model: layers for `shape`, for the slice
 and perhaps for `stack`, which a `reshape` takes as its target or `zeros` as its shape.
 
-Why it happens: before Keras 3 that was how one wrote a reshape that keeps the batch size.
+Why it happens: before Keras 3, this was the way to write a reshape that keeps the batch size.
 
 Source: tf.keras `layers/core/tf_op_layer.py`; Keras 3 `layers/reshaping/reshape.py`.
 
 When it is exact: where the size is the batch size of a tensor and the first size of a reshape:
-Keras' Reshape layer keeps the batch by itself and refuses a target that does not; or the first of
-`zeros`, `ones` and `fill`, which are made of zeros like that tensor. Other sizes are numbers where
-the configs tell them; what is left is refused by the migration of TensorFlow functions.
+Keras' Reshape layer always keeps the batch size; or the first of `zeros`, `ones` and `fill`, which
+are made of zeros like that tensor. Other sizes become numbers where the configs give them; the
+migration of TensorFlow functions refuses the rest.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """KG433: a cropping layer that leaves nothing.
 
-What it looks like: Cropping1D, 2D or 3D that takes away as much as there is, or more: `Values in
-cropping argument should be smaller than the corresponding spatial dimension of the input`.
+What it looks like: Cropping1D, 2D or 3D that removes everything, or more: `Values in cropping
+argument should be smaller than the corresponding spatial dimension of the input`.
 
 Why it happens: Keras 2 sliced, and a slice may be empty; Keras 3 checks.
 
 Source: Keras 3 `layers/reshaping/cropping3d.py`.
 
-When it is exact: always; a slice takes the layer's place, and is as empty as it was.
+When it is exact: always; a slice replaces the layer and is as empty as the layer's output was.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def rewrite(blueprint: Blueprint) -> None:
         for layer in found:
             if 0 in (shapes.get((name_of(layer), 0, 0)) or ()) and as_graph(item):
                 _slice(layer)
-                blueprint.note(layer, "it crops all there is, which a slice may do")
+                blueprint.note(layer, "it crops everything, which a slice may do")
 
 
 def _slice(layer: Json) -> None:

@@ -5,7 +5,7 @@ What it looks like: `{"type": "ndarray", "value": 6.0}`, `{"class_name": "__tupl
 is meant.
 
 Why it happens: Keras 2.1 to 2.3 wrote NumPy values so; SavedModel metadata and TensorFlow 2.2 to
-2.15 write tuples and shapes so. Keras 3 takes any dict with a class name for an object to build.
+2.15 write tuples and shapes so. Keras 3 treats any dict with a class name as an object to build.
 
 Source: tf.keras `saving/saved_model/json_utils.py`, `get_json_type`; Keras 2 `Lambda.from_config`.
 

@@ -1,13 +1,13 @@
-"""KG431: a config that names code outside Keras, or a Keras function that is no part of a model.
+"""KG431: a config names code outside Keras, or a Keras function that does not belong in a model.
 
 What it looks like: an object with `module: "os"` or `"keras_cv"`, a function reference to
-`keras.config.set_floatx` where an activation belongs, a class of Keras that is no part of a model
+`keras.config.set_floatx` where an activation belongs, a Keras class that does not belong in a model
 (`KerasFileEditor`), bytecode in any entry, a path or an address where a list of words belongs.
 
 Why it happens: the model needs a package that was registered when it was saved, or somebody wrote
-the config to run code or read files on loading. Keras imports some modules that a config names
-before it looks what they hold, denies only a short list of its own functions, and before 3.12 reads
-vocabularies from any file.
+the config to run code or read files on loading. Keras imports some of the modules that a config
+names before it checks what they contain, blocks only a short list of its own functions, and before
+3.12 reads vocabularies from any file.
 
 Source: keras/src/saving/serialization_lib.py, `_retrieve_class_or_fn`; GHSA-48g7-3x6r-xfhp.
 
@@ -23,7 +23,7 @@ from typing import Any
 from kerasguard.blueprint.references import Doubt, doubts, looked_up
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG431": "a config names code that is no part of Keras' models"}
+CODES = {"KG431": "a config names code that is not part of a Keras model"}
 
 _WITHOUT = ", or load the model without optimizer, loss and metrics: compile=False"
 

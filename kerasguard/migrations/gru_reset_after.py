@@ -1,4 +1,4 @@
-"""KG411: a GRU that does not say `reset_after`.
+"""KG411: a GRU without `reset_after`.
 
 What it looks like: a GRU config without the key. Keras 3 takes it for `reset_after=True` and
 expects a bias of shape (2, 3 units): `Weight expects shape (2, 9). Received ... (9,)`.

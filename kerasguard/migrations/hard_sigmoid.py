@@ -1,8 +1,8 @@
-"""KG409: `hard_sigmoid` is another function in Keras 3.
+"""KG409: `hard_sigmoid` is a different function in Keras 3.
 
-What it looks like: `"activation": "hard_sigmoid"` or `"recurrent_activation": "hard_sigmoid"`
-(the default of LSTM and GRU until Keras 2.2, of ConvLSTM2D until 2.15), or no key at all where
-that was the default. Nothing fails: the model loads and predicts something else.
+What it looks like: `"activation": "hard_sigmoid"` or `"recurrent_activation": "hard_sigmoid"` (the
+default of LSTM and GRU until Keras 2.2, of ConvLSTM2D until 2.15), or no key at all where that was
+the default. Nothing fails: the model loads but predicts differently.
 
 Why it happens: Keras 1 and 2 compute clip(0.2 x + 0.5, 0, 1), Keras 3 clip(x / 6 + 0.5, 0, 1).
 
@@ -21,7 +21,7 @@ from typing import Any
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG409": "hard_sigmoid of Keras 1 and 2 is another function in Keras 3"}
+CODES = {"KG409": "hard_sigmoid is a different function in Keras 3"}
 
 _GATED_BEFORE_KERAS3 = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
 _GATED_IN_KERAS1 = {"LSTM", "GRU", "LSTMCell", "GRUCell"}

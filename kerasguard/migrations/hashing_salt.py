@@ -1,14 +1,14 @@
-"""KG450: a Hashing layer has a salt that it was not given.
+"""KG450: a Hashing layer has a salt that nobody set.
 
 What it looks like: `"salt": [956888297470, 956888297470]` on a Hashing. Nothing fails: the model
-loads and hashes otherwise.
+loads but hashes differently.
 
 Why it happens: TensorFlow 2.3 to 2.5 wrote this number where there was no salt, and hashed without
 one; a layer that is built from such a config hashes with it, in these versions too.
 
 Source: TensorFlow 2.4 `keras/layers/preprocessing/hashing.py`, `get_config`.
 
-When it is exact: unless the model was itself loaded before it was saved, which nothing tells, so a
+When it is exact: unless the model was itself loaded before it was saved, which nothing shows, so a
 warning says what is assumed.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 from kerasguard.blueprint.objects import config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG450": "a Hashing layer has a salt that it was not given"}
+CODES = {"KG450": "a Hashing layer has a salt that nobody set"}
 
 _DEFAULT = 0xDECAFCAFFE
 

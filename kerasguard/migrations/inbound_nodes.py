@@ -13,7 +13,7 @@ Source: tf.keras `engine/functional.py`, `_should_skip_first_node`, `process_nod
 `models/functional.py`, `deserialize_node`, `get_tensor`.
 
 When it is exact: always. Whether calls of a nested model start at 0 or 1 follows from the highest
-call that anybody refers to and the number of calls listed.
+call that is referred to and the number of calls listed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _single_ends_in_a_row(blueprint: Blueprint) -> None:
                 ends = config[key]
                 if isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list):
                     config[key] = ends[0]
-                    blueprint.note(layer, "its single input or output stood in a list")
+                    blueprint.note(layer, "its single input or output was wrapped in a list")
 
 
 def _is_modern(call: Any) -> bool:

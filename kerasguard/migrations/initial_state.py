@@ -1,9 +1,9 @@
-"""KG417: a recurrent layer called with its initial state as further inputs.
+"""KG417: a recurrent layer called with its initial state as extra inputs.
 
 What it looks like: an LSTM, GRU, RNN or Bidirectional whose call lists several tensors.
 
-Why it happens: Keras 2 put state tensors that are part of the graph behind the input; Keras 3
-takes them as the keyword argument `initial_state`.
+Why it happens: Keras 2 passed state tensors after the input; Keras 3 takes them as the keyword
+argument `initial_state`.
 
 Source: Keras 2 `RNN.__call__`; Keras 3 `RNN.call`.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from kerasguard.blueprint.nodes import calls_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG417": "a recurrent layer gets its initial state as further inputs"}
+CODES = {"KG417": "a recurrent layer gets its initial state as extra inputs"}
 
 _CLASSES = (
     "Bidirectional",
@@ -41,7 +41,7 @@ def rewrite(blueprint: Blueprint) -> None:
                 call["kwargs"]["initial_state"] = inputs[1:]
                 moved = True
         if moved:
-            blueprint.note(item, "its initial state is a keyword argument today")
+            blueprint.note(item, "its initial state is now a keyword argument")
 
 
 MIGRATION = Migration("KG417", "Keras 2", lambda w: w.before_keras3, rewrite)

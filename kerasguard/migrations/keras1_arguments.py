@@ -3,15 +3,15 @@
 What it looks like: `nb_filter`, `nb_row`, `output_dim`, `subsample`, `border_mode`,
 `dim_ordering`, `init`, `inner_init`, `W_regularizer`, `U_regularizer`, `b_constraint`, `p`, ...
 
-Why it happens: Keras 2.0 (March 2017) renamed nearly every argument; Keras 2 converted calls but
-tf.keras and Keras 3 know the new names only.
+Why it happens: Keras 2.0 (March 2017) renamed nearly every argument; Keras 2 converted calls, but
+tf.keras and Keras 3 know only the new names.
 
 Source: Keras 2.0 release notes; Keras 2 `legacy/interfaces.py`.
 
 When it is exact: for every argument in the tables here. Cropping, padding and upsampling layers,
-which did not write their order of axes, get that of the other layers; if these differ, or
-Theano if there are none, the architecture is refused. Options without a successor that do
-something else (`mode=1` of BatchNormalization) are refused.
+which did not write their order of axes, get that of the other layers; if these differ, or Theano if
+there are none, the architecture is refused. Options without a successor that change the result
+(`mode=1` of BatchNormalization) are refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG404": "arguments have the names of Keras 1"}
+CODES = {"KG404": "arguments have their Keras 1 names"}
 
 _WEIGHTED = {
     "W_constraint": "kernel_constraint",
@@ -117,7 +117,7 @@ def rewrite(blueprint: Blueprint) -> None:
 
 
 def _tell_orderings(blueprint: Blueprint) -> None:
-    """Layers that do not tell their order of axes have that of all others."""
+    """Layers that do not say their order of axes have that of all others."""
     untold = [x for x in blueprint.layers(*_UNTOLD) if "dim_ordering" not in config_of(x)]
     told = {str(config_of(x).get("dim_ordering")) for x in blueprint.layers()} & set(_FORMATS)
     if len(told) == 1:
@@ -159,7 +159,9 @@ def _single_layers(blueprint: Blueprint, item: Json, config: Json) -> None:
     if kind == "BatchNormalization":
         mode = config.pop("mode", 0)
         if mode == 1:
-            blueprint.refuse(item, "normalises every sample by itself (mode=1), no layer does")
+            blueprint.refuse(
+                item, "normalises every sample by itself (mode=1), which no layer of Keras 3 does"
+            )
         elif mode == 2:
             config["batch_statistics"] = True
     if kind == "Embedding" and "embeddings_initializer" in config:
@@ -194,9 +196,9 @@ def _output_shape(blueprint: Blueprint, item: Json, config: Json) -> None:
     if all(usual):
         return
     if any(not 0 <= more < stride for more, stride in zip(added, strides, strict=True)):
-        blueprint.refuse(item, f"Keras 3 cannot make an output of the size {sizes}")
+        blueprint.refuse(item, f"Keras 3 cannot produce an output of size {sizes}")
     config["output_padding"] = added
-    blueprint.note(item, f"its output of the size {sizes} takes output_padding={added}")
+    blueprint.note(item, f"its output of size {sizes} needs output_padding={added}")
 
 
 def _half(blueprint: Blueprint, item: Json, config: Json) -> None:
@@ -206,7 +208,7 @@ def _half(blueprint: Blueprint, item: Json, config: Json) -> None:
     if odd:
         config["padding"] = "same"
     else:
-        blueprint.refuse(item, "padding 'half' of an even kernel existed with Theano only")
+        blueprint.refuse(item, "padding 'half' of an even kernel exists only with Theano")
 
 
 def _padding(padding: Any) -> Any:

@@ -7,10 +7,10 @@ Why it happens: Keras 2.0 split it into Add, Multiply, Concatenate, Average, Dot
 
 Source: Keras 1.2 `engine/topology.py`, `Merge`; Keras 2.0 release notes.
 
-When it is exact: for these modes. `cos`, whose result has another shape today, is refused; a mode
+When it is exact: for these modes. `cos`, whose result now has a different shape, is refused; a mode
 that is a Python function is a Lambda of several inputs, which the caller supplies. A Sequential
-model that starts with one becomes a graph with an input for each input of the models that it
-joins, which may be such graphs themselves.
+model that starts with one becomes a graph with an input for each input of the models that it joins,
+which may be such graphs themselves.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def rewrite(blueprint: Blueprint) -> None:
             if mode == "dot":
                 options |= {"axes": config.get("dot_axes", -1), "normalize": False}
             item.update(keras_object("keras.layers", _MODES[mode], options))
-            blueprint.note(item, f"Merge with the mode {mode} is {_MODES[mode]} today")
+            blueprint.note(item, f"Merge with the mode {mode} is now {_MODES[mode]}")
 
 
 def _lambda(item: Json, function: Any) -> None:

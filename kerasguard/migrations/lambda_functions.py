@@ -5,17 +5,17 @@ What it looks like: a `Lambda` whose `function` is marshalled Python bytecode (a
 function is a Python lambda`; in `.keras` files of Keras 2 also `Unrecognized keyword arguments
 passed to Lambda: {'function_type': 'lambda', ...}`.
 
-Why it happens: Keras stores what it cannot name as bytecode, which only the Python version that
-wrote it can read, and which would run with the user's rights.
+Why it happens: Keras stores a function without a name as bytecode, which only the Python version
+that wrote it can read, and which would run with the user's rights.
 
 Source: Keras 2 `layers/core.py`, `Lambda.get_config`; Keras 3 `layers/core/lambda_layer.py`;
 CPython `marshal.c` and `ceval.c` of 2.7 and 3.4 to 3.13.
 
 When it is exact: with the function from the caller, under the layer's name or the function's own:
 `custom_objects={"lambda_1": lambda x: ...}`. Or where every instruction of the bytecode and every
-function that it calls is in a table, with `allow="lambdas"`, because a global name is taken for the
-module that it usually is (`K` for `keras.backend`): operations of Keras 3 take the layer's place.
-Bytecode is parsed and never run; what is not wholly understood is refused by name, with the
+function that it calls is in a table, with `allow="lambdas"`, because a global name is assumed to be
+the module that it usually is (`K` for `keras.backend`): operations of Keras 3 take the layer's
+place. Bytecode is parsed and never run; what is not wholly understood is refused by name, with the
 function's source as far as it was read.
 """
 
@@ -41,7 +41,7 @@ from kerasguard.bytecode.expressions import (
 from kerasguard.bytecode.functions import Budget, Stored, is_code, read
 from kerasguard.bytecode.source import source_of_function
 
-CODES = {"KG421": "a Lambda layer whose function the file does not hold in a usable form"}
+CODES = {"KG421": "a Lambda layer's function is not in the file in a usable form"}
 
 _KEPT = ("name", "trainable", "dtype", "arguments")
 
@@ -117,7 +117,7 @@ def _read(blueprint: Blueprint, item: Json, budget: Budget) -> None:
         blueprint.need(name_of(item), item, offer=_supplied(function))
         blueprint.refuse(
             item,
-            f'this Lambda {what}; if that is what it is, allow="lambdas", or supply it: {line}',
+            f'this Lambda {what}; if that is right, pass allow="lambdas", or supply it: {line}',
         )
         return
     install(drawing, item, results)

@@ -8,8 +8,8 @@ did not check Sequential models.
 
 Source: https://github.com/keras-team/keras-cv/issues/2037; Keras 3 `ops/operation.py`.
 
-When it is exact: always. Names are replaced one to one in layers and calls; weights of these
-files are found by their order.
+When it is exact: always. Names are replaced one to one in layers and calls; these files address
+weights by order.
 """
 
 from __future__ import annotations

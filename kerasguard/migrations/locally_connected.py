@@ -8,7 +8,7 @@ Source: Keras 2 `layers/locally_connected/`; Keras 3 `ops.image.extract_patches`
 `layers/core/einsum_dense.py`.
 
 When it is exact: always, where the input's size is known, as it had to be. A locally connected
-layer is a dense layer of its own at every place: patches are taken, and an EinsumDense (under the
+layer is a separate dense layer at every position: patches are taken, and an EinsumDense (under the
 old name, so that it gets the weights) multiplies each with its own kernel, which
 `layouts/locally_connected` makes of the stored one, whatever the `implementation`. Where the writer
 had channels first, patches are put in that order.

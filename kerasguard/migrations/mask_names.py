@@ -1,4 +1,4 @@
-"""KG429: a layer that is called like an operation of its own mask.
+"""KG429: a layer with the same name as an operation of its own mask.
 
 What it looks like: a graph with masks (Embedding with `mask_zero`, Masking) and a layer named
 `concatenate`: `The name "concatenate" is used 2 times in the model`.
@@ -20,7 +20,7 @@ from kerasguard.blueprint.nodes import History, calls_of, layers_of, map_histori
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of, replace_all
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG429": "a layer has the name of an operation that computes its mask"}
+CODES = {"KG429": "a layer has the same name as an operation that computes its mask"}
 
 
 def rewrite(blueprint: Blueprint) -> None:
@@ -38,7 +38,7 @@ def rewrite(blueprint: Blueprint) -> None:
         }
         _rename(model, renamed)
         for old, new in renamed.items():
-            blueprint.note(new, f"was called {old}, as Keras 3 calls an operation of its mask")
+            blueprint.note(new, f"was called {old}, which Keras 3 calls an operation of its mask")
 
 
 def _rename(model: Json, renamed: dict[str, str]) -> None:

@@ -2,17 +2,17 @@
 
 What it looks like: Add, Multiply, Average, ... of a tensor with a mask (behind an Embedding with
 `mask_zero` or a Masking layer) and one without, or with another mask; and behind it a layer that
-uses masks. Nothing fails: the model loads and predicts something else.
+uses masks. Nothing fails: the model loads but predicts differently.
 
-Why it happens: Keras 2 took as mask of a merge where all the inputs that have masks are valid;
-Keras 3 takes none when any input has none, and where any input is valid otherwise; Concatenate
-takes where any is valid, too.
+Why it happens: Keras 2 marked a step of a merge as valid where all inputs with a mask are valid.
+Keras 3 drops the mask if any input has none, and otherwise marks a step as valid where any input
+is; so does Concatenate.
 
 Source: Keras 2 and Keras 3 `layers/merging/base_merge.py` and `concatenate.py`, `compute_mask`.
 
 When it is exact: where the old mask follows from the model's inputs by Embedding and Masking
-layers: it is computed by operations and given to the layers that use it. Elsewhere (through
-nested models, or after Concatenate along the time) a warning says so.
+layers: it is computed by operations and given to the layers that use it. Otherwise (through nested
+    models, or after Concatenate along the time axis) a warning says so.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _give(blueprint: Blueprint, masks: _Masks, layer: Json, call: Json) -> None:
     kind, inputs, kwargs = class_of(layer), _inputs(call), call["kwargs"]
     opaque = any(owner == _OPAQUE for x in inputs for _, owner in masks.old.get(x, ()))
     if (kind in _USERS and opaque) or "layers" in config_of(layer):
-        blueprint.warn(layer, "its input had another mask in Keras 2, which is lost here")
+        blueprint.warn(layer, "its input had a different mask in Keras 2, which is lost here")
         return
     if kind in _ATTENTION:
         kwargs["mask"] = [_tensor(masks, masks.old.get(x)) for x in inputs[:2]]
@@ -153,7 +153,7 @@ def _give(blueprint: Blueprint, masks: _Masks, layer: Json, call: Json) -> None:
         kwargs["mask"] = _tensor(masks, masks.old.get(inputs[0]))
     else:
         return
-    blueprint.note(layer, "it gets the mask that Keras 2 made of merged branches")
+    blueprint.note(layer, "it gets the mask that Keras 2 computed for merged branches")
 
 
 def _tensor(masks: _Masks, mask: Mask | None) -> Json | None:

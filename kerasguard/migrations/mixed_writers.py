@@ -2,17 +2,17 @@
 
 What it looks like: version 2.12.0 beside calls that are objects with `args` and `kwargs` and a
 dtype that is a `DTypePolicy`; version 3.5.0 beside calls that are lists and `batch_input_shape`.
-Nothing fails: the model loads, and may predict something else.
+Nothing fails: the model loads but may predict differently.
 
 Why it happens: somebody put parts of two files together, or wrote a version into a file so that
-some reader takes it. What `hard_sigmoid`, a missing `reset_after` or a missing `axis` mean is told
-by the version alone.
+some reader takes it. Only the version says what `hard_sigmoid`, a missing `reset_after` or a
+missing `axis` means.
 
 Source: Keras 2.15 `engine/functional.py`, Keras 3 `models/functional.py` and
 `saving/serialization_lib.py`; each writes forms that the other never did.
 
 When it is exact: never; nothing is changed. The weights can still be loaded into a model that the
-caller builds. A file that tells no version is taken for what its config shows.
+caller builds. A file without a version is read as what its config shows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kerasguard.blueprint.nodes import is_graph, layers_of
 from kerasguard.blueprint.objects import Json, config_of, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG443": "the config is of another Keras than the file says"}
+CODES = {"KG443": "the config was written by a different Keras than the file says"}
 
 _OF_KERAS2 = re.compile(r"(tf_)?keras\.(src\.)?engine\.")
 _OF_KERAS3 = re.compile(r"keras\.src\.models\.(functional|model|sequential)$")
@@ -39,8 +39,9 @@ def rewrite(blueprint: Blueprint) -> None:
             if shown != told:
                 blueprint.refuse(
                     item,
-                    f"the file says that {blueprint.writer} wrote it, but {what}, as only Keras "
-                    f"{shown} writes; what the layers compute depends on it. Take the file from a "
+                    f"the file says that {blueprint.writer} wrote it, but {what}, which only "
+                    f"Keras {shown} writes; what the layers compute depends on it. Take the file "
+                    "from a "
                     "copy, or build the model and load the weights into it: "
                     "kerasguard.load(path, model=model)",
                 )

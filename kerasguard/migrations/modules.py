@@ -1,8 +1,8 @@
-"""KG425: objects without the module that Keras 3 looks for, and classes that nobody knows.
+"""KG425: objects without the module that Keras 3 looks for, and unknown classes.
 
-What it looks like: inner layers of Bidirectional, TimeDistributed and RNN without `module`:
-`Could not locate class 'GRU'`; `"module": "keras.src.engine.functional"`, which cannot be
-imported; layers of somebody's own: `Unknown layer: 'ConvDNA'`.
+What it looks like: inner layers of Bidirectional, TimeDistributed and RNN without `module`: `Could
+not locate class 'GRU'`; `"module": "keras.src.engine.functional"`, which cannot be imported;
+user-defined layers: `Unknown layer: 'ConvDNA'`.
 
 Why it happens: HDF5 files and SavedModels of every Keras have no modules, and Keras 3 reads them
 with a reader of its own that does not reach into wrappers, drops `axis` lists, and takes strings
@@ -11,8 +11,8 @@ for functions. With modules, the reader of `.keras` files does the work.
 Source: https://github.com/keras-team/keras/issues/19898, /19089; Keras 3
 `saving/serialization_lib.py`.
 
-When it is exact: always for Keras' own classes. Classes of others are used if the caller supplies
-them; all that are missing are listed at once with the call to write.
+When it is exact: always for Keras' own classes. Other classes are used if the caller supplies them;
+all missing ones are listed at once, with the call to write.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _place(blueprint: Blueprint, item: Json) -> None:
 
 
 def _check(blueprint: Blueprint, item: Json) -> None:
-    """Ask for a class without a module of Keras, and for functions that are no activations."""
+    """Ask for a class without a module of Keras, and for functions that are not activations."""
     registered = str(item.get("registered_name") or item["class_name"])
     module = str(item.get("module") or "")
     if not module.startswith("keras") and not blueprint.is_known(registered):

@@ -1,15 +1,15 @@
-"""KG449: a random crop that resizes before it crops when the model predicts.
+"""KG449: a random crop that resizes before it crops at inference.
 
 What it looks like: `RandomCrop` in a file of TensorFlow 2.3 to 2.6. Nothing fails: the model loads
-and predicts something else.
+but predicts differently.
 
-Why it happens: outside of training these versions resized the image until it covered the crop, and
-cut out its middle; later ones, and Keras 3, cut the image first and resize what is left.
+Why it happens: at inference these versions resized the image until it covered the crop, and cut out
+its middle; later ones, and Keras 3, cut the image first and resize what is left.
 
 Source: Keras 2.6 and 2.7 `layers/preprocessing/image_preprocessing.py`, `RandomCrop.call`.
 
 When it is exact: where the size of the image is known: a Resizing and a Cropping2D do the same. It
-is refused where it is open. Training loses what was random, so a warning says so.
+is refused where the size is unknown. A warning says that training loses the randomness.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kerasguard.blueprint.shapes import Shape, with_input_shapes
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.blueprint.writer import Writer
 
-CODES = {"KG449": "a random crop resizes before it crops when the model predicts"}
+CODES = {"KG449": "a random crop resizes before it crops at inference"}
 
 
 def rewrite(blueprint: Blueprint) -> None:

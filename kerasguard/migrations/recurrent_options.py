@@ -9,9 +9,9 @@ Source: https://github.com/keras-team/keras/issues/20750; Keras 3 `layers/rnn/rn
 
 When it is exact: `time_major=False` and `num_constants` that are not set mean nothing;
 `implementation` only chooses how the same numbers are computed. Around a layer with
-`time_major=True` batch and time are exchanged and exchanged back; it is refused where it is inside
-another layer, gives or takes states, or where the model has masks, which would get lost. Constants
-are refused: Keras 3 has none.
+`time_major=True` the batch and time axes are swapped and swapped back; it is refused where it is
+inside another layer, gives or takes states, or where the model has masks, which would be lost.
+Constants are refused, because Keras 3 has none.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def rewrite(blueprint: Blueprint) -> None:
             first = class_of(layer) in _TURNED and config_of(layer).get("time_major")
             if first and as_graph(item) and _can_be_turned(model, layer):
                 _turn(model, layer)
-                blueprint.note(layer, "batch and time are exchanged around it")
+                blueprint.note(layer, "batch and time axes are swapped around it")
     for item in blueprint.layers(*_CLASSES, "Bidirectional"):
         config, told = config_of(item), []
         if config.pop("implementation", None) is not None:

@@ -9,10 +9,10 @@ Source: Keras 2 `layers/advanced_activations.py`; TensorFlow Addons `layers/norm
 Keras 3 `layers/normalization/group_normalization.py`.
 
 When it is exact: ReLU with a threshold is x where x > theta and 0 elsewhere, as ThresholdedReLU.
-InstanceNormalization is GroupNormalization with a group per channel; along another axis than the
-last or without an epsilon of its own it keeps those options; that of keras-contrib, which has no
-`groups`, adds its epsilon elsewhere and is left to the caller. The random layers do nothing outside
-of training, so they become Identity, with a warning because training loses them.
+InstanceNormalization is GroupNormalization with a group per channel; along a different axis than
+the last or without an epsilon of its own it keeps those options; that of keras-contrib, which has
+no `groups`, adds its epsilon in another place and is left to the caller. The random layers do
+nothing at inference, so they become Identity, with a warning that training loses them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from kerasguard.blueprint.objects import Json, class_of, config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG418": "a removed layer that another layer computes exactly"}
+CODES = {"KG418": "a removed layer is replaced by an exact equivalent"}
 
 _NORMALIZED = (
     "name",

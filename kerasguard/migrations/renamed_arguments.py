@@ -1,7 +1,7 @@
 """KG415: arguments that Keras 3 renamed.
 
 What it looks like: `alpha` on LeakyReLU, `max_tokens` and `output_mode="binary"` on the lookup
-layers, `bins` on Discretization, `pad_to_aspect_ratio` spelled otherwise, ...
+layers, `bins` on Discretization, `pad_to_aspect_ratio` spelled differently, ...
 
 Why it happens: Keras 3 calls LeakyReLU's slope `negative_slope`; TensorFlow 2.6 renamed the
 preprocessing layers' `binary` to `multi_hot`, `max_tokens` to `num_tokens`, `bins` to
@@ -17,7 +17,7 @@ from __future__ import annotations
 from kerasguard.blueprint.objects import Json, class_of, config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG415": "an argument has another name in Keras 3"}
+CODES = {"KG415": "an argument has a new name in Keras 3"}
 
 _NAMES: dict[str, dict[str, str]] = {
     "CategoryEncoding": {"max_tokens": "num_tokens"},

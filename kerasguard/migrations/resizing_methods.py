@@ -1,4 +1,4 @@
-"""KG445: images are resized in a way that Keras 3 does not know.
+"""KG445: images are resized by a method that Keras 3 does not have.
 
 What it looks like: `"interpolation": "gaussian"` or `"mitchellcubic"` on a Resizing or
 UpSampling2D layer. The model loads, and its first call fails: `Invalid value for argument
@@ -9,8 +9,8 @@ Why it happens: Keras 2 passed the name on to `tf.image.resize`, Keras 3 has a l
 Source: tf.keras 2.15 `layers/preprocessing/image_preprocessing.py`, `backend.resize_images`; Keras
 3 `ops/image.py`.
 
-When it is exact: never; no layer of Keras 3 computes these, so the model is refused. A class of the
-caller's own can: `custom_objects={"Resizing": ...}`.
+When it is exact: never; no layer of Keras 3 computes these, so the model is refused. A class that
+the caller supplies can: `custom_objects={"Resizing": ...}`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 from kerasguard.blueprint.objects import config_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG445": "images are resized in a way that Keras 3 does not know"}
+CODES = {"KG445": "images are resized by a method that Keras 3 does not have"}
 
 _KNOWN = frozenset({"area", "bicubic", "bilinear", "lanczos3", "lanczos5", "nearest"})
 

@@ -3,9 +3,9 @@
 What it looks like: `{"class_name": "Sequential", "config": [layer, layer, ...]}`, also for a
 Sequential inside another model.
 
-Why it happens: Keras wrote the list of layers alone until 2.2.2, so without the model's name;
-2.2.3 and every tf.keras write `{"name": ..., "layers": [...]}`. Keras 3 takes `config.pop`
-of a list: `TypeError: pop expected at most 1 argument, got 2`.
+Why it happens: until 2.2.2 Keras wrote only the list of layers, without the model's name; 2.2.3 and
+every tf.keras write `{"name": ..., "layers": [...]}`. Keras 3 takes `config.pop` of a list:
+`TypeError: pop expected at most 1 argument, got 2`.
 
 Source: Keras 2.2.3, `Sequential.get_config`; Keras 3, `legacy/saving/saving_utils.py`.
 

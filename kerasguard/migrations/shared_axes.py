@@ -7,7 +7,7 @@ Why it happens: Keras 1.2 had the option, and left it out of the config.
 
 Source: Keras 1.2 `layers/advanced_activations.py`, `PReLU.get_config`.
 
-When it is exact: always; an axis of one slope is shared, or has one place only, which is the same.
+When it is exact: always; an axis with one slope is shared or has size 1, which is the same.
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def rewrite(blueprint: Blueprint) -> None:
             except Unsupported as reason:
                 blueprint.refuse(layer, f"the TensorFlow function {reason}")
             else:
-                blueprint.note(layer, f"the TensorFlow function {function} is one of Keras 3")
+                blueprint.note(
+                    layer, f"the TensorFlow function {function} became a Keras 3 operation"
+                )
 
 
 def _replace(model: Json, layer: Json, function: str) -> None:

@@ -142,13 +142,15 @@ def rewrite(blueprint: Blueprint) -> None:
             except Unsupported as reason:
                 blueprint.refuse(layer, f"the TensorFlow operation {operation} ({reason})")
             else:
-                blueprint.note(layer, f"the TensorFlow operation {operation} is one of Keras")
+                blueprint.note(
+                    layer, f"the TensorFlow operation {operation} became a Keras operation"
+                )
 
 
 def _replace(model: Json, layer: Json, operation: str) -> None:
     config = config_of(layer)
     if operation not in _TABLE and operation != "StridedSlice":
-        raise Unsupported("it is not in the table of operations that Keras 3 computes")
+        raise Unsupported("kerasguard knows no Keras 3 equivalent")
     attributes = {k: _attribute(v) for k, v in config["node_def"].get("attr", {}).items()}
     plans, rank = [], rank_in(model)
     for call in calls_of(layer):

@@ -2,7 +2,7 @@
 
 What it looks like: `"backend": "theano"` and `"padding": "same"` (Keras 1: `border_mode`) on a
 convolution with strides or an even kernel, or on a pooling layer. Nothing fails: the model loads
-and predicts something else. Or `"padding": "full"`, which Keras 3 refuses.
+but predicts differently. Or `"padding": "full"`, which Keras 3 refuses.
 
 Why it happens: Theano centres each window on its place, so that it starts half a kernel before it;
 TensorFlow and Keras 3 share what is missing between both ends, which differs for even kernels and,
@@ -28,7 +28,7 @@ from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object
 from kerasguard.blueprint.shapes import Shape, with_input_shapes
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG441": "padding of Theano starts elsewhere"}
+CODES = {"KG441": "Theano's padding is placed differently"}
 
 _CONVOLUTIONS = re.compile(r"(Depthwise|Separable)?Conv([123])D")
 _POOLINGS = re.compile(r"(Average|Max)Pooling[123]D")
@@ -67,8 +67,9 @@ def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | N
     if model is None or not convolves or edges is None:
         blueprint.refuse(
             layer,
-            f"padding {config['padding']!r} of {kind} starts elsewhere with Theano, which Keras 3 "
-            "cannot compute; rebuild the model with explicit padding and load the weights into it",
+            f"padding {config['padding']!r} of {kind} is placed differently by Theano, which "
+            "Keras 3 cannot reproduce; rebuild the model with explicit padding and load the "
+            "weights into it",
         )
         return
     was, config["padding"] = config["padding"], "valid"
@@ -77,7 +78,9 @@ def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | N
     options: Json = {"name": name, "padding": width[0] if len(width) == 1 else width}
     options |= {} if len(width) == 1 else {"data_format": "channels_last"}
     insert_before(model, layer, keras_object("keras.layers", f"ZeroPadding{len(width)}D", options))
-    blueprint.note(layer, f"padding {was!r} started elsewhere with Theano: {width} zeros in front")
+    blueprint.note(
+        layer, f"padding {was!r} was placed differently by Theano: {width} zeros in front"
+    )
 
 
 def _cut(blueprint: Blueprint, model: Json, layer: Json) -> bool:
@@ -99,7 +102,7 @@ def _cut(blueprint: Blueprint, model: Json, layer: Json) -> bool:
         options: Json = {"name": name, "cropping": cropping if rank > 1 else cropping[0]}
         options |= {"data_format": "channels_last"} if rank > 1 else {}
         insert_after(model, layer, keras_object("keras.layers", f"Cropping{rank}D", options))
-        blueprint.note(layer, f"padding 'same' cut its output elsewhere with Theano: {edges}")
+        blueprint.note(layer, f"padding 'same' cropped its output differently with Theano: {edges}")
     return True
 
 

@@ -3,13 +3,13 @@
 What it looks like: `Unrecognized keyword arguments passed to ...`, for an option that none of the
 other migrations knows.
 
-Why it happens: old layers wrote options that were later removed, and layers of TensorFlow's own
-Keras options that Keras 3 never had.
+Why it happens: old layers wrote options that were later removed, and layers of tf.keras had options
+that Keras 3 never had.
 
 Source: the arguments of Keras 3.15.1, in `blueprint/keras3.py`.
 
-When it is exact: what is off (None, False) or says only how to compute or train is left out; any
-other option is refused by name.
+When it is exact: an option that is off (None, False), or affects only how to compute or train, is
+dropped; any other option is refused by name.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def lookups(visits: Iterable[Visit], folders: Collection[str] | None = None) -> 
 
 
 def cut(visits: Iterable[Visit], assets: Mapping[str, bytes]) -> Iterator[Visit]:
-    """The lookups that have another vocabulary than their file.
+    """The lookups that have a different vocabulary than their file.
 
     Keras reads a vocabulary by lines, which cuts a token with a line break of any kind.
     """

@@ -246,8 +246,8 @@ class Sink:
         unclaimed = folders - {visit.path or "." for visit in takers}
         if unclaimed:
             raise RestoreError(
-                f"{', '.join(sorted(unclaimed))}: the checkpoint has assets for a layer that the "
-                f"model does not have; {UNCHANGED}"
+                f"{', '.join(sorted(unclaimed))}: the checkpoint has assets for a layer that is "
+                f"not in the model; {UNCHANGED}"
             )
         looking = keras_assets.lookups(self.visits, folders)
         for visit in looking:  # whose constructor was given a vocabulary takes no other, else

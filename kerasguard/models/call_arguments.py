@@ -1,7 +1,7 @@
 """What is given to a call or to a constructor, as a text that is equal where the values are.
 
 Tensors are `~`, arrays their digest (small ones their elements), functions their names: what a
-function of a user's own does is nothing that a text could tell.
+function of a user-defined model does is nothing that a text could tell.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _object(value: Any) -> Any:
     if callable(getattr(value, "get_config", None)) and not is_layer(value):
         try:
             return {type(value).__name__: _plain(_unnamed(value.get_config()))}
-        except Exception as error:  # code of a user's own may raise anything
+        except Exception as error:  # code of a user-defined model may raise anything
             raise UnknownValueError from error
     named = getattr(value, "name", None)  # a dtype, a member of an enumeration
     if isinstance(named, str) and not is_layer(value):

@@ -117,7 +117,7 @@ def _remembered(look: Callable[[Any], Any], item: Any) -> Any:
 
 
 def _telling_tensors(original: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """TensorFlow takes long to tell that a string, or an initialiser, is no tensor."""
+    """TensorFlow takes long to tell that a string, or an initialiser, is not a tensor."""
 
     @functools.wraps(original)
     def is_tensor(x: Any) -> bool:

@@ -1,7 +1,7 @@
 """What Keras' saving does again and again, done once.
 
 For every object that it saves, Keras 3 asks which attributes not to follow, and makes a throwaway
-layer to find out: it keeps the answer, but under another name than it looks it up by. And it makes
+layer to find out: it keeps the answer, but under a different name than it looks it up by. It makes
 two copies of every variable before HDF5 makes its own. The file is the same, byte for byte.
 """
 

@@ -15,7 +15,7 @@ from kerasguard.tensors import TensorSpec
 
 __all__ = ["UNCHANGED", "Journal", "label_of", "named", "transaction"]
 
-UNCHANGED = "the model holds what it held before"
+UNCHANGED = "the model is as it was before"
 
 
 @contextmanager
@@ -38,8 +38,9 @@ def transaction(*, keep: bool = True, room: int | None = None) -> Iterator[Journ
         if journal.forgotten:
             raise RestoreError(
                 f'assigning failed ({reason}). With memory="low" the earlier values of '
-                f"{journal.forgotten} of the variables were not kept: those hold the checkpoint's "
-                "values now, and the rest of the model what it held before. Load it again, or "
+                f"{journal.forgotten} of the variables were not kept: those now hold the "
+                "checkpoint's values, and the rest of the model is as it was before. Load it "
+                "again, or "
                 "build a new model"
             ) from error
         if isinstance(error, KerasguardError):
@@ -118,8 +119,8 @@ class Journal:
                 undo()
             except Exception as second:  # noqa: BLE001  # whatever it is, it is reported
                 raise RestoreError(
-                    f"assigning failed ({error}) and so did taking it back ({second}); "
-                    "do not use this model, build a new one"
+                    f"assigning failed ({error}) and so did the rollback ({second}); do not use "
+                    "this model, build a new one"
                 ) from error
 
 

@@ -62,7 +62,7 @@ def operations_of(model: Any) -> list[Any]:
 
 
 def operation_keys(operations: Sequence[Any], path: str) -> dict[int, str]:
-    """The keys of those operations of a model that are no layers."""
+    """The keys of those operations of a model that are not layers."""
     found, used = {}, dict[str, int]()
     for operation in operations:
         if not is_layer(operation):

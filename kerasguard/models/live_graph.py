@@ -139,7 +139,7 @@ class _Survey:
         return replace(found, arguments=calls, graph=graph)
 
     def place(self, model: Any, path: str) -> None:
-        """Learn one model's graph and record its operations that are no layers."""
+        """Learn one model's graph and record its operations that are not layers."""
         operations = operations_of(model)
         self.keys |= operation_keys(operations, path)
         spelled_out = is_graph(model)
@@ -162,7 +162,7 @@ class _Survey:
     def record_operation(
         self, operation: Any, inbound: tuple[Node, ...] | None, position: int
     ) -> None:
-        """Record an operation that is no layer."""
+        """Record an operation that is not a layer."""
         key, kind = self.keys[id(operation)], type(operation).__name__
         self.operations[key] = LayerRecord(
             key,

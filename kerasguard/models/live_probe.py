@@ -68,8 +68,9 @@ def make(model: Any, probe: Probe, *, seed: int = 1) -> tuple[dict[str, Any], di
     for index, (a, b) in enumerate(zip(found.outputs, again.outputs, strict=True)):
         if compared(a, b).relative > accepted:
             raise ModelError(
-                f"model {model.name!r} makes something else of the same input each time (output "
-                f"{index}), so a probe proves nothing; give its random layers a SeedGenerator"
+                f"model {model.name!r} gives different outputs for the same input each time "
+                f"(output {index}), so a probe proves nothing; give its random layers a "
+                "SeedGenerator"
             )
     numeric = [output for output in found.outputs if output.dtype.kind not in "OSU"]
     if not numeric:
@@ -93,8 +94,8 @@ def _made_up(model: Any, seed: int, *, layers: bool) -> tuple[dict[str, Any], li
         if not told["free"]:
             break
     raise ModelError(
-        f"model {model.name!r} takes none of the inputs that its specs allow ({problem}); give "
-        "some by probe=x"
+        f"model {model.name!r} accepts none of the inputs that its specs allow ({problem}); pass "
+        "some with probe=x"
     ) from problem
 
 
@@ -113,7 +114,7 @@ def answer(
         ModelError: other workers would have to take part, and nobody told them.
     """
     if reason := not_here(model):
-        raise ModelError(f"model {model.name!r} cannot be asked here: {reason}")
+        raise ModelError(f"model {model.name!r} cannot be probed here: {reason}")
     made = list(inputs) or [drawn(one, told["seed"] + i) for i, one in enumerate(told["inputs"])]
     with _as_if_fresh(model), _listening(model, enabled=layers) as heard:
         result = model(structured(model, told, made), training=False)

@@ -33,7 +33,7 @@ _OF_EVERY_LAYER = frozenset({"self", "name", "dtype", "trainable", "autocast", "
 
 
 def use_of_model(model: Any) -> Use | None:
-    """What the code of a class of the user's own says of a whole model; None of Keras' own."""
+    """What the code of a user-defined class says of a whole model; None of Keras' own."""
     if not is_model(model) or not is_foreign(model):
         return None
     return Use(policy=_policy(model), settings=_settings(model))
@@ -84,7 +84,7 @@ def keep_uncast(model: Any, layers: Mapping[str, LayerRecord]) -> None:
 
 
 def variable_places(layer: Any) -> dict[int, str]:
-    """Where a layer of the user's own holds its variables, by their ids; the plainest place."""
+    """Where a user-defined layer holds its variables, by their ids; the plainest place."""
     if not is_layer(layer) or not is_foreign(layer):
         return {}
     found: dict[int, str] = {}

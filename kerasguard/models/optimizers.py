@@ -30,7 +30,7 @@ class Trained:
     """What a checkpoint tells of the variables that an optimizer keeps state for.
 
     Args:
-        keys: of these variables, in order; empty where the checkpoint does not tell them.
+        keys: of these variables, in order; empty where the checkpoint does not say them.
         shapes: of the stored slots.
     """
 
@@ -52,7 +52,7 @@ def build_optimizers(model: Any, stored: Table, *, own: bool = False) -> None:
         model: of Keras.
         stored: the checkpoint's table.
         own: whether the model was built from the checkpoint, so that an optimizer with slots for
-            other variables than it had may be made anew.
+            different variables than it had may be made anew.
     """
     main: Any = getattr(model, _MAIN, None)
     told = _told(stored)
@@ -125,7 +125,7 @@ def _told(stored: Table) -> dict[str, Trained]:
 
 
 def _scalars(records: Sequence[TensorRecord]) -> int:
-    """How many of the first ones are no slots."""
+    """How many of the first ones are not slots."""
     first = [r.spec.shape == () for r in records[:_SCALARS]]
     return first.index(False) if False in first else len(first)
 

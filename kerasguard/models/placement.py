@@ -87,8 +87,9 @@ def _check_home(wanted: Any, model: Any) -> None:
             )
         if odd := laid_out_otherwise(model, wanted):
             raise ModelError(
-                f"model {model.name!r} lies on the mesh of {name} and not as it says: {odd} is cut "
-                "in another way; build the model in distribution.scope(): a built model cannot be "
+                f"model {model.name!r} is on the mesh of {name} but not in its layout: {odd} is "
+                "sharded differently; build the model in distribution.scope(): a built model "
+                "cannot be "
                 "moved"
             )
         return

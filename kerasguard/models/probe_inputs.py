@@ -91,7 +91,7 @@ def _specs(model: Any) -> list[tuple[tuple[int | None, ...], str]]:
     if shape and all(isinstance(n, (int, type(None))) for n in shape):
         return [(tuple(shape), "float32")]
     raise ModelError(
-        f"model {model.name!r} does not say what inputs it takes; pass some by probe=x"
+        f"model {model.name!r} does not say what inputs it takes; pass some with probe=x"
     )
 
 

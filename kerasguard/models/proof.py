@@ -79,7 +79,7 @@ def proven(
     if wrong:
         label = (places.get(wrong[0]) or hidden[wrong[0]]).record.label
         raise RestoreError(
-            f"{label}: holds other bytes than were assigned to it ({len(wrong)} variables do); "
+            f"{label}: holds different bytes than were assigned to it ({len(wrong)} variables do); "
             f"{UNCHANGED}"
         )
     return frozenset(same)

@@ -60,14 +60,15 @@ def other_defaults(visits: Sequence[Visit]) -> Iterator[str]:
         names = [_name(v) for v in alike if getattr(v.object, argument, None) == ours]
         if names:
             yield (
-                f"{listed(names)}: {argument} is {ours}, by default, where PyTorch's default is "
-                f"{theirs}; a state dict does not tell which it was"
+                f"{listed(names)}: {argument} is {ours} by default, where PyTorch's default is "
+                f"{theirs}; a state dict does not say which it was"
             )
     uneven = [_name(visit) for visit in visits if _pads_unevenly(visit.object)]
     if uneven:
         yield (
-            f"{listed(uneven)}: with strides and padding='same' Keras pads one side more, and "
-            "PyTorch's padding= both alike; if the module has padding=n, put a ZeroPadding of n in "
+            f"{listed(uneven)}: with strides and padding='same' Keras pads one side more, while "
+            "PyTorch's padding= pads both sides equally; if the module has padding=n, put a "
+            "ZeroPadding of n in "
             "front and give the layer padding='valid'"
         )
 
@@ -89,7 +90,7 @@ class Orders(NamedTuple):
 def orders(model: Any, visits: Sequence[Visit]) -> Orders:
     """In which order the layers of a model see images that are flattened, or made.
 
-    Inside a class of the user's own no graph tells what is flattened; there, layers that work on
+    Inside a user-defined class no graph tells what is flattened; there, layers that work on
     the last axis of an image, or of a sequence, are known not to mix anything.
 
     Args:
@@ -159,7 +160,7 @@ def _pads_unevenly(layer: Any) -> bool:
 
 
 def _input_shape(layer: Any) -> tuple[int | None, ...] | None:
-    """The shape that it was built with; None where it does not tell."""
+    """The shape that it was built with; None where it does not say."""
     config = layer.get_build_config() if hasattr(layer, "get_build_config") else None
     shape = (config or {}).get("input_shape")
     plain = isinstance(shape, (list, tuple)) and all(n is None or isinstance(n, int) for n in shape)

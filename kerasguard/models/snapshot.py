@@ -27,7 +27,7 @@ __all__ = ["Copies", "obstacle"]
 def obstacle(model: Any) -> str:
     """Why a model cannot be saved from another thread; empty where it can."""
     if of(model) is not KERAS3:
-        return f"{of(model).NAME} cannot show another thread the values of a moment"
+        return f"{of(model).NAME} cannot give another thread a consistent snapshot"
     live = LiveModel.of(model)
     for visit in live.visits:
         for name in ("save_own_variables", "save_assets"):

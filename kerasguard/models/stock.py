@@ -44,8 +44,8 @@ def obstacles(architecture: Mapping[str, Any] | None) -> list[str]:
     for owner, item in _objects(architecture, ""):
         if item["class_name"] == "__lambda__":
             found.append(
-                f"{owner}: its function is a lambda, which Keras writes as bytecode and refuses to "
-                "read; give it as a function with a name (def ...)"
+                f"{owner}: its function is a lambda, which Keras writes as bytecode and refuses "
+                "to read; make it a named function (def ...)"
             )
         elif str(item.get("module") or "").partition(".")[0] == "kerasguard":
             found.append(f"{owner}: needs {item['class_name']} of kerasguard")
@@ -100,7 +100,7 @@ def read_back(path: Path, model: Any, custom_objects: Mapping[str, Any]) -> tupl
     ours, theirs = _digests(model), _digests(again)
     for key in sorted({*ours, *theirs}):
         if ours.get(key) != theirs.get(key):
-            return f"{key} is another tensor in the model that Keras loads", ""
+            return f"{key} is a different tensor in the model that Keras loads", ""
     told = f"{len(ours)} tensors have the same bytes"
     difference, tried = _predictions(model, again)
     return difference, f"{told}, {tried}"
@@ -127,7 +127,7 @@ def read_weights_back(
             else:
                 again = _made_anew(model)
                 if again is None:
-                    return "", "the model has no config that could be made anew to load it into"
+                    return "", "no model can be rebuilt from its config to load it into"
                 again.load_weights(path)
     except Exception as error:  # noqa: BLE001  # as above
         return f"Keras cannot load it: {_line(error)}", ""
@@ -135,7 +135,7 @@ def read_weights_back(
     if [d for _, d in ours] != [d for _, d in theirs]:
         changed = [name for (name, d), other in zip(ours, theirs, strict=False) if d != other[1]]
         what = changed[0] if changed else f"one of {len(ours)} weights"
-        return f"{what} is another tensor in the model that Keras loads", ""
+        return f"{what} is a different tensor in the model that Keras loads", ""
     difference, tried = _predictions(model, again)
     return difference, f"{len(ours)} weights have the same bytes, {tried}"
 

@@ -180,7 +180,7 @@ class GraphSink:
             ) from error
         if self.recorded.get(name, state.hexdigest()) != state.hexdigest():
             raise CorruptCheckpointError(
-                self.path, f"{name}: its SHA-256 is not the recorded one; nothing was run"
+                self.path, f"{name}: its SHA-256 differs from the recorded one; nothing was run"
             )
 
 

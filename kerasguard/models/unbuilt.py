@@ -1,6 +1,6 @@
 """Layers that no call has built yet: their weights do not exist, so nothing could be restored.
 
-Keras builds the layers inside a class of the user's own when it is called. A model that was only
+Keras builds the layers inside a user-defined class when it is called. A model that was only
 told its input's shape has a `built` of True and no weights.
 """
 

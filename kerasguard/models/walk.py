@@ -70,7 +70,7 @@ class Visit:
 
 
 def habits_for(model: Any, keys: str) -> Habits:
-    """How to walk for a format: one with other keys than the walk's has what tf_keras passes by.
+    """How to walk for a format: one whose keys differ from the walk's has what tf_keras passes by.
 
     Args:
         model: of Keras.

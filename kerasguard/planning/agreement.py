@@ -154,19 +154,19 @@ def _asked_otherwise(said: Sequence[Statement | None]) -> dict[int, str]:
         names = [name for name in {**first, **mine} if first.get(name) != mine.get(name)]
         if names:
             told = [f"{name}={mine.get(name)} (worker 0: {first.get(name)})" for name in names]
-            found[rank] = f"asks for something else: {listed(told)}"
+            found[rank] = f"asked for something different: {listed(told)}"
     return found
 
 
 def _mixed(good: Mapping[int, Statement]) -> dict[int, str]:
-    """Checkpoints that hold other tensors than the first one; equal copies may be recorded apart.
+    """Checkpoints with different tensors than the first one; equal copies may be recorded apart.
 
     One that nobody recorded is as good as one that is, as long as the bytes are the same.
     """
     first = next(iter(good))
     return {
         rank: (
-            f"has another checkpoint than worker {first} (content {one.content[:13]}, "
+            f"has a different checkpoint than worker {first} (content {one.content[:13]}, "
             f"not {good[first].content[:13]})"
         )
         for rank, one in good.items()
@@ -184,4 +184,4 @@ def _not_taken(one: Statement, known: Sequence[Statement], giver: int) -> str:
     if giver < 0 or one.state == "failed":
         return one.reason
     other = f"; worker {giver} has another checkpoint, so nothing is taken from it"
-    return one.reason + (other if one.manifest else "; it has no manifest to tell which it was")
+    return one.reason + (other if one.manifest else "; it has no manifest to show which one it was")

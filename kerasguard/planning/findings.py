@@ -15,7 +15,7 @@ __all__ = ["Finding", "Severity", "skipping"]
 class Severity(str, Enum):
     """How bad a finding is.
 
-    ERROR: the tensor cannot be restored as things are. WARNING: it can, but is suspect.
+    ERROR: the tensor cannot be restored. WARNING: it can be restored, but is suspect.
     INFO: something differs and was settled without loss.
     """
 
@@ -31,9 +31,10 @@ class Finding:
     Args:
         code: `KG1xx` which tensor, `KG2xx` which form, `KG3xx` which values, `KG4xx` architecture.
         key: the expected key (or the stored one, for what nobody expects; a layer's key; or "").
-        message: what is, what was expected, what would settle it; one line, names the tensor.
+        message: what was found, what was expected and what would resolve it; one line that names
+            the tensor.
         severity: of the finding as long as it is not repaired; what INFO says is always taken.
-        repairs: steps that would settle it, taking the place of their targets' steps so far.
+        repairs: steps that would resolve it, in place of their targets' current steps.
         safety: how sure those repairs are; EXACT where there is none to judge.
     """
 

@@ -39,7 +39,7 @@ class Safety(str, Enum):
     """How much a repair is known to keep.
 
     EXACT: lossless and the only reading that the evidence allows. LOSSY: the right tensor, fewer
-    bits. GUESS: fits, but so might something else.
+    bits. GUESS: fits, but other readings might too.
     """
 
     EXACT = "exact"
@@ -61,7 +61,7 @@ class Cast:
     def infer(self, spec: TensorSpec) -> TensorSpec:
         """The spec after the cast."""
         result = TensorSpec(spec.shape, self.dtype)
-        _ = result.itemsize  # raises where it is no dtype
+        _ = result.itemsize  # raises where it is not a dtype
         return result
 
     def apply(self, array: Array) -> Array:

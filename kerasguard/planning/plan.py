@@ -27,7 +27,7 @@ class RepairPlan:
 
     Args:
         steps: one per expected tensor that can be restored.
-        findings: everything that was noticed, in the order of the rules.
+        findings: everything that was found, in the order of the rules.
         applied: the findings whose repairs the steps contain.
         unresolved: the errors that remain; a restore raises `UnrepairableError` if there are any.
         unused: stored keys that no step reads.
@@ -45,7 +45,7 @@ class RepairPlan:
 
     @property
     def total(self) -> bool:
-        """Whether nothing stands in the way of running it."""
+        """Whether it can be run: no finding is unresolved."""
         return not self.unresolved
 
     def with_finding(self, finding: Finding | None, *, leave: str = "") -> RepairPlan:
@@ -63,10 +63,10 @@ class RepairPlan:
         """How many tensors, repairs and open questions, on one line."""
         changed = [step for step in self.steps if step.ops or step.join]
         return (
-            f"{len(self.steps)} tensors to restore, {len(changed)} of them changed on the way, "
+            f"{len(self.steps)} tensors to restore, {len(changed)} of them converted, "
             f"{len(self.applied)} repairs, {len(self.unresolved)} unresolved, "
             f"{len(self.unused)} stored tensors unused"
-            + (f", {len(self.skipped)} of the model's skipped" if self.skipped else "")
+            + (f", {len(self.skipped)} of the model's tensors skipped" if self.skipped else "")
         )
 
     def __repr__(self) -> str:

@@ -28,7 +28,7 @@ class Difference:
 
     Args:
         error: largest absolute difference; infinite where only one of them is finite, or where
-            they are no numbers of one shape.
+            they are not numbers of one shape.
         largest: largest absolute value of the recorded one.
     """
 

@@ -36,7 +36,7 @@ def surveyed(
 
     Raises:
         BadWriteError: it was bad both times.
-        KerasguardError: it cannot be recorded for a reason that is no bad write.
+        KerasguardError: it cannot be recorded for a reason that is not a bad write.
     """
     try:
         return survey(stage.checkpoint)
@@ -50,7 +50,7 @@ def surveyed(
     except BadWriteError as second:
         known = getattr(first, "held", {})
         if any(known.get(label, digest) != digest for label, digest in second.held.items()):
-            raise ModelError("the model changes while it is saved") from None
+            raise ModelError("the model changes while it is being saved") from None
         raise
     except CheckpointError as second:
         if sidecar.place_of(stage.given).exists():  # a recorded pair is not given up for it

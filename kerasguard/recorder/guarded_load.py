@@ -102,9 +102,10 @@ def check(path: Path) -> None:
     if problem:
         raise GuardError(
             path,
-            f"is not as it was recorded, so nothing was loaded: {problem}. Take it from a copy, or "
-            f"the newest that verifies: kerasguard.latest({str(path.parent)!r}). To load what is "
-            f"there all the same, move {sidecar.place_of(path).name} away",
+            f"differs from its manifest, so nothing was loaded: {problem}. Restore it from a "
+            "copy, or "
+            f"the newest that verifies: kerasguard.latest({str(path.parent)!r}). To load it "
+            f"anyway, move {sidecar.place_of(path).name} away",
         )
 
 
@@ -130,7 +131,7 @@ def _difference(path: Path, manifest: Manifest) -> str:
 def _given(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, Path] | None:
-    """Model, or None where one is built, and file of a load; None for what is no local path."""
+    """Model, or None where one is built, and file of a load; None for what is not a local path."""
     try:
         bound = signature.bind(*args, **kwargs).arguments
     except TypeError:

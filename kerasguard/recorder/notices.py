@@ -46,8 +46,8 @@ def _unbuilt(manifest: Manifest) -> Iterator[str]:
     waiting = [r.name for r in layers if r.use is not None and not r.use.built]
     if waiting:
         yield (
-            f"{listed(waiting, 5)}: never built, so the checkpoint holds no weights for them; if "
-            "they should be saved, call the model on data that reaches them first."
+            f"{listed(waiting, 5)}: never built, so the checkpoint holds no weights for them; to "
+            "save them, first call the model on data that reaches them."
         )
 
 

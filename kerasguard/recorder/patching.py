@@ -68,21 +68,22 @@ def patch(
     """From now on every save of every Keras model leaves a manifest; call it as often as you like.
 
     Args:
-        strict: raise where recording fails, instead of a warning; the save has happened then.
+        strict: raise if recording fails, instead of warning; the checkpoint is saved either way.
         log_to_mlflow: `"auto"` logs the manifests where an MLflow run is active.
-        probe: record what each model makes of a seeded input, as `kerasguard.record` does.
+        probe: record what each model computes from a seeded input, as `kerasguard.record` does.
         background: copy the model's values and save them in a thread, so that the caller does not
-            wait. Takes the model's size in memory. At most one save is on its way; what it raises
-            is raised by the next one or by `unpatch`.
+            wait. Takes the model's size in memory. Only one save runs at a time; its errors are
+            raised by the next one or by `unpatch`.
         loads: also verify every checkpoint that was recorded before Keras itself loads it
             (`load_model`, `load_weights`, the resume of `BackupAndRestore`), and raise GuardError
-            where it was damaged since. What nobody recorded is loaded as ever.
-        observers: called after each save with an event whose `path` and `manifest` tell what was
-            recorded.
+            if it was damaged since. Unrecorded checkpoints are loaded as usual.
+        observers: called after each save with an event whose `path` and `manifest` describe what
+            was recorded.
 
     Raises:
         ArgumentError: an argument is not understood; nothing was patched.
-        MissingPackageError: Keras is not installed, or MLflow is not and shall be logged to.
+        MissingPackageError: Keras is not installed, or MLflow is not although it should be logged
+            to.
     """
     context = _context(strict, log_to_mlflow, probe, observers, background, loads)
     with _lock:
@@ -91,7 +92,7 @@ def patch(
 
 
 def unpatch() -> None:
-    """Put back the very functions that `patch` found; nothing happens where nothing is patched.
+    """Restore the very functions that `patch` replaced; does nothing if nothing is patched.
 
     Also ends the recording that a `WeightManifestCallback` began.
 
@@ -103,8 +104,8 @@ def unpatch() -> None:
         if strangers:
             names = ", ".join(f"{p.owner.__name__}.{p.name}" for p in strangers)
             raise PatchError(
-                f"{names}: also patched by another library since; undo that patch "
-                "first, then call kerasguard.unpatch() again"
+                f"{names}: patched by another library after kerasguard; undo that patch first, "
+                "then call kerasguard.unpatch() again"
             )
         context, _state.everything = _state.everything, None
         _state.scopes.clear()

@@ -114,17 +114,18 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     Args:
         path: of the checkpoint; at an address, manifest and companion are sent there.
         model: the model that it was saved from; adds the names of its variables, and keeps what
-            Keras did not write. Without it the manifest holds what the checkpoint itself tells.
-        probe: True to record what the model makes of a seeded input, so that a load can tell
-            whether it still does; `"layers"` to sum up each layer's output too, so that the
-            first that differs is named; or the input itself, as the model takes it.
+            Keras did not write. Without it, the manifest holds only what the checkpoint itself
+            says.
+        probe: True to record what the model computes from a seeded input, so that a load can check
+            that it still does; `"layers"` to summarise each layer's output too, so that the first
+            one that differs is named; or the input itself, as the model takes it.
 
     Returns:
-        The manifest, which now lies beside the checkpoint.
+        The manifest, which is now beside the checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
-        ModelError: no probe can be made of the model, or it has changed since it was saved.
+        ModelError: the model cannot be probed, or it has changed since it was saved.
     """
     check_path("path", path)
     check_model(model)
@@ -144,7 +145,9 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     )
     with durable.locked(target.resolve().parent):
         if durable.signature(target) != before:
-            raise CheckpointError(target, "was replaced while it was recorded; record it again")
+            raise CheckpointError(
+                target, "was replaced while it was being recorded; record it again"
+            )
         companion.write(target, manifest, kept)
         sidecar.write(target, manifest)
         companion.retire(target, manifest)

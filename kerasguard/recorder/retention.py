@@ -41,7 +41,7 @@ class _Known:
         return _Known(manifest.checkpoint_id, dict(manifest.training))
 
     def metric(self, name: str) -> float:
-        """A metric as it was recorded; NaN where it was not, or is no number."""
+        """A metric as it was recorded; NaN where it was not, or is not a number."""
         try:
             return float(self.training.get("metrics", {}).get(name, "nan"))
         except (TypeError, ValueError):
@@ -154,7 +154,7 @@ class Retention:
                 return True
         if not self._told:
             self._told = True
-            what = "none of the newest checkpoints is as it was recorded; no older one is deleted"
+            what = "none of the newest checkpoints matches its manifest; no older one is deleted"
             warnings.warn(f"{next(iter(saved)).parent}: {what}", UserWarning, stacklevel=4)
         return False
 

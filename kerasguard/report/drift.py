@@ -134,7 +134,7 @@ class DriftReport:
 
     @property
     def html(self) -> str:
-        """A page that needs nothing else and runs nothing; names no folder of this machine."""
+        """A self-contained page without scripts; it names no folder of this machine."""
         return template("drift.html").render(_content(self))
 
     def plot_drift(self, axes: Any = None) -> Any:

@@ -76,27 +76,27 @@ def _advice(report: Report) -> Iterable[str]:
     """What the reader can do now."""
     if report.action == "verify":
         if not report.ok:
-            yield "The file changed after it was recorded: take it from a copy or save it again."
+            yield "The file changed after it was recorded: restore it from a copy or save it again."
             yield (
-                'To load what is there all the same: kerasguard.load(path, manifest="ignore"); '
+                'To load it anyway: kerasguard.load(path, manifest="ignore"); '
                 "nothing is proven then."
             )
         elif report.origin == "unrecorded":
             yield (
                 "Nobody recorded it. If you know it to be right, record it as it is: "
-                "kerasguard.record(path). From then on every load compares it."
+                "kerasguard.record(path). From then on every load verifies it."
             )
         else:
             yield f'Load it: kerasguard.load("{report.path}")'
     elif report.action == "record":
-        yield f'Load it, compared with its manifest: kerasguard.load("{report.path}")'
+        yield f'Load and verify it: kerasguard.load("{report.path}")'
     elif report.unresolved:
         safeties = {f.safety.value for f in report.unresolved if f.repairs}
         for safety in sorted(safeties - {"exact"}):
             yield f'To allow {safety} repairs: repair="{safety}"'
-        yield "What a code means, and what settles it: kerasguard explain CODE"
+        yield "What a code means and how to resolve it: kerasguard explain CODE"
     elif report.action == "plan":
-        yield f'Nothing stands in the way: kerasguard.load("{report.path}")'
+        yield f'Ready to load: kerasguard.load("{report.path}")'
     elif report.written is not None and report.written.checkpoint_id:
         alone = " with Keras alone" if report.written.reader == "keras" else ""
         yield f"Load it{alone}: {report.written.call}"

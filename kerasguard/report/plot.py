@@ -32,8 +32,8 @@ def draw(report: DriftReport, axes: Any = None) -> Any:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ImportError as error:
         raise MissingPackageError(
-            "plot_drift: needs Matplotlib, which is not installed; install it by: "
-            "pip install kerasguard[plot]"
+            "plot_drift: needs Matplotlib, which is not installed; install it with: pip install "
+            "kerasguard[plot]"
         ) from error
     steps, layers = report.usable[1:], list(report.layers)
     if axes is None:
@@ -47,7 +47,7 @@ def draw(report: DriftReport, axes: Any = None) -> Any:
     axes.set_xticks(range(len(steps)), [_tick(one.epochs, one.name) for one in steps])
     axes.set_yticks(range(len(layers)), layers)
     axes.set_xlabel("epochs of training")
-    axes.set_title("drift since the checkpoint before")
+    axes.set_title("drift since the previous checkpoint")
     axes.figure.colorbar(image, ax=axes, label="norm of the difference / norm before")
     return axes
 

@@ -94,22 +94,22 @@ class Report:
     """What was compared, what was found, what was done.
 
     Args:
-        action: what was asked: `verify` compares a file with its manifest and has no plan,
-            `record` tells what the manifest of a save holds.
+        action: what was asked: `verify` compares a file with its manifest and has no plan, `record`
+            shows what the manifest of a save holds.
         path: the checkpoint, as the caller named it.
         format: of the checkpoint, `keras_zip`.
         findings: all of them, settled or not.
         plan: of a dry run or a restore.
         outcomes: of a restore, one per tensor that was assigned.
-        origin: whether a manifest was there to compare with.
+        origin: whether there was a manifest to verify against.
         checkpoint_id: the manifest's; empty without one.
         replicas: how many copies of the weights were compared after assigning.
         optimizer: `restored`, `not restored: <why>` or `none`.
-        versions: of what wrote the checkpoint, as far as it tells.
+        versions: of the writer, as far as the checkpoint says.
         written: of a repair, what it writes.
-        evidence: of a repair, what makes the change behind a code right.
+        evidence: of a repair, why the change behind each code is right.
         caveat: of a restore, what it could not promise.
-        blocked: of a repair, why no file that Keras alone loads can be written.
+        blocked: of a repair, why it cannot write a file that plain Keras loads.
         records: the tensors that the checkpoint holds, for the table of the page.
         statistics: of their values by key, where they were asked for.
     """
@@ -134,14 +134,14 @@ class Report:
 
     @property
     def unresolved(self) -> tuple[Finding, ...]:
-        """The findings that stand in the way: the plan's, or every error of a verification."""
+        """The findings that block it: the plan's, or every error of a verification."""
         if self.plan is not None:
             return self.plan.unresolved
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing stands in the way; a checkpoint without a manifest can be ok."""
+        """Whether nothing blocks it; a checkpoint without a manifest can be ok."""
         return not self.unresolved and not self.blocked
 
     @property
@@ -174,7 +174,7 @@ class Report:
         if self.origin == "recorded":
             known = f"{self.proven} proven by the manifest"
         kept = len(self.plan.skipped) if self.plan else 0
-        skipped = f", {kept} of the model's skipped" if kept else ""
+        skipped = f", {kept} of the model's tensors skipped" if kept else ""
         return f"restored, {counted(count, 'tensor')}, {known}{skipped}"
 
     def _repaired(self) -> str:
@@ -232,7 +232,7 @@ class Report:
 
     @property
     def html(self) -> str:
-        """A page that needs nothing else and runs nothing; names no folder of this machine."""
+        """A self-contained page without scripts; it names no folder of this machine."""
         from kerasguard.report.page import page
 
         return page(self)

@@ -1,14 +1,14 @@
-"""A vocabulary, or boundaries, lie under the key of another layer.
+"""A vocabulary, or boundaries, are stored under the key of another layer.
 
-What it looks like: two lookups change places, and each has the other's words.
+What it looks like: two lookup layers are swapped, and each has the other's words.
 
 Why it happens: Keras numbers layers of a class in the order in which the model has them, and keeps
-what `adapt` found under that number; the code makes the layers in another order than when they
-were saved. They have no weights, so no shape objects.
+what `adapt` found under that number; the code creates the layers in a different order than when
+they were saved. They have no weights, so no shape mismatch shows it.
 
 Source: keras/src/saving/saving_lib.py, `_save_container_state`.
 
-When the repair is exact: there is none; files are given to layers as they lie. Make the layers in
+When the repair is exact: never; files are given to layers as they are stored. Create the layers in
 the order in which they were saved.
 """
 
@@ -46,5 +46,5 @@ def adapted(draft: Draft) -> Iterator[Finding]:
 
 
 def _given(layers: Mapping[str, LayerRecord]) -> dict[str, LayerRecord]:
-    """Layers that can be adapted, by the name that a person gave."""
+    """Layers that can be adapted, by the user-given name."""
     return {r.name: r for r in layers.values() if r.class_name in _ADAPTED and not r.auto_named}

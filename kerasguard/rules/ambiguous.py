@@ -2,8 +2,8 @@
 
 What it looks like: two same-shaped, auto-named layers of one class in a graph that changed.
 
-Why it happens: `dense_3` and `dense_4` are names that Keras made up; after a layer was inserted
-or removed, neither position nor name says which is which, and no manifest tells the graph.
+Why it happens: `dense_3` and `dense_4` are names that Keras made up; after a layer was inserted or
+removed, neither position nor name says which is which, and there is no manifest with the graph.
 
 Source: keras/src/saving/saving_lib.py, `_save_container_state`; keras issue 4875.
 
@@ -20,7 +20,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Safety, Step
 
-CODES = {"KG105": "several stored layers fit, nothing decides between them"}
+CODES = {"KG105": "several stored layers fit, and nothing decides between them"}
 
 
 def ambiguous(draft: Draft) -> Iterator[Finding]:

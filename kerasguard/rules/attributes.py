@@ -1,19 +1,18 @@
-"""A layer or variable is held under another attribute, entry or key than its position suggests.
+"""A layer or variable is held under a different attribute, entry or key than its position suggests.
 
-What it looks like: query and key change places, and every shape fits. Or two variables that nobody
-named, made in another order. Or the weights are where they belong, and a list runs through its
-layers in another order.
+What it looks like: query and key change places, and every shape fits. Or two unnamed variables are
+created in a different order. Or the weights are right, but a list holds its layers in a different
+order.
 
-Why it happens: Keras keeps the layers of a model of the user's own by class and running number, a
-dict of layers by its values' order, and variables by the order in which they were made. The
-attribute, entry or key that tells what one is for is not written; a manifest has it.
+Why it happens: Keras keeps the layers of a user-defined model by class and running number, a dict
+of layers by its values' order, and variables by the order in which they were made. The attribute,
+entry or key that shows what each is for is not written to the file; a manifest has it.
 
 Source: keras/src/saving/saving_lib.py, `_save_container_state` (`list(container.values())`);
 keras/src/layers/layer.py, `save_own_variables`.
 
 When the repair is exact: the recorded layer, or variable, of the same attribute, entry or key has
-the same tensors, its optimizer slots are known by weight, and no name that a person gave says
-otherwise.
+the same tensors, its optimizer slots are known by weight, and no user-given name contradicts this.
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ from kerasguard.planning.operations import Step
 from kerasguard.tensors import TensorRecord
 
 CODES = {
-    "KG113": "a layer or variable is held under another attribute or key than its position suggests"
+    "KG113": "a layer or variable is held under a different attribute or key than its position "
+    "suggests"
 }
 
 
@@ -83,17 +83,17 @@ def _places(draft: Draft, told: set[str]) -> Iterator[Finding]:
         for place in (layer.use.held if layer.use else ()) if key not in told else ():
             held = same.get(before.get(place, ""))
             if held is not None and held != key and key in draft.pairing.layers:
-                found.append(f"{place} holds {layer.name} and held {before[place]}")
+                found.append(f"{place} holds {layer.name} but held {before[place]}")
     if found:
         message = (
-            f"{listed(found)} when the model was saved; the weights are the recorded ones, what "
-            "is computed with them is not"
+            f"{listed(found)} when the model was saved; the weights are as recorded, but what is "
+            "computed with them is not"
         )
         yield Finding("KG113", "", message, Severity.WARNING)
 
 
 def _variables(draft: Draft, ours: Unit, theirs: Unit) -> Iterator[Finding]:
-    """The variables of one layer that lie under other attributes than they did."""
+    """The variables of one layer that lie under different attributes than they did."""
     before: dict[tuple[str, str], TensorRecord] = {}
     for record in theirs.members.values():
         if record.attribute:
@@ -114,8 +114,8 @@ def _variables(draft: Draft, ours: Unit, theirs: Unit) -> Iterator[Finding]:
         yield Finding(
             "KG113",
             ours.key,
-            f"{listed(named)}: under another attribute than when the model was saved; the weights "
-            "go by their names, what is computed with them is not the same",
+            f"{listed(named)}: under a different attribute than when the model was saved; the "
+            "weights are matched by name, but what is computed with them has changed",
             Severity.WARNING,
         )
         return
@@ -123,8 +123,8 @@ def _variables(draft: Draft, ours: Unit, theirs: Unit) -> Iterator[Finding]:
     yield Finding(
         "KG113",
         ours.key,
-        f"{ours.label}: {len(pairs)} of its variables were made in another order than when it was "
-        f"saved; by their attributes, {_shown(draft, pairs)}",
+        f"{ours.label}: {len(pairs)} of its variables were created in a different order than "
+        f"when it was saved; by their attributes, {_shown(draft, pairs)}",
         Severity.ERROR,
         tuple(Step(a, (b,)) for a, b in {**pairs, **(slots or {})}.items())
         if slots is not None

@@ -1,15 +1,15 @@
 """The optimizer keeps moving averages of the weights, and the checkpoint holds the raw ones.
 
-What it looks like: a model trained with `use_ema=True` predicts something else after a load than it
-did at the end of `fit`, which puts the averages in the place of the weights.
+What it looks like: a model trained with `use_ema=True` predicts differently after a load than at
+the end of `fit`, which replaces the weights with the averages.
 
 Why it happens: `ModelCheckpoint` saves during `fit`, when the weights are still the raw ones; the
 averages are part of the optimizer's state.
 
 Source: keras/src/optimizers/base_optimizer.py, `finalize_variable_values`.
 
-When the repair is exact: nothing is repaired, both are restored as they were saved; what to use is
-the caller's choice.
+When the repair is exact: nothing is repaired; both are restored as they were saved, and the caller
+chooses which to use.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def averaged(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG111",
             "optimizer",
-            "optimizer: holds moving averages (use_ema), the model has the raw weights; "
+            "optimizer: holds moving averages (use_ema), while the model has the raw weights; "
             "model.optimizer.finalize_variable_values(model.trainable_variables) takes the "
             "averages",
             Severity.INFO,
@@ -40,8 +40,8 @@ def averaged(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG111",
             "optimizer",
-            "optimizer: the checkpoint's moving averages (use_ema) are not restored, the model has "
-            "the raw weights; load with compile=True to have them",
+            "optimizer: the checkpoint's moving averages (use_ema) are not restored, so the "
+            "model has the raw weights; load with compile=True to get them",
             Severity.WARNING,
         )
 

@@ -1,6 +1,6 @@
-"""What Keras did not write was kept in a companion, and the companion is not there.
+"""State that Keras did not write was kept in a companion file, which is missing.
 
-What it looks like: the manifest tells of a file `<checkpoint>.companion-<id>.safetensors`; it is
+What it looks like: the manifest names a file `<checkpoint>.companion-<id>.safetensors`; it is
 missing or damaged.
 
 Why it happens: checkpoint and manifest were copied or renamed without it.
@@ -8,7 +8,7 @@ Why it happens: checkpoint and manifest were copied or renamed without it.
 Source: `kerasguard.storage.companion`.
 
 When the repair is exact: there is none; copy the companion too. Without it, seeds, metrics and
-states of recurrent layers start afresh (a warning); weights and vocabularies are an error.
+states of recurrent layers start afresh (a warning); missing weights and vocabularies are an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kerasguard.errors import listed
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 
-CODES = {"KG305": "the companion with what Keras did not write is not there"}
+CODES = {"KG305": "the companion file with the state that Keras did not write is missing"}
 
 
 def companion(draft: Draft) -> Iterator[Finding]:
@@ -34,8 +34,8 @@ def companion(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG305",
             "",
-            f"{manifest.companion.name}: is missing or damaged, and with it "
+            f"{manifest.companion.name}: is missing or damaged, and so is "
             f"{listed([record.label for record in shown])}; copy it to the checkpoint, "
-            'or load without it by manifest="ignore"',
+            'or load without it with manifest="ignore"',
             Severity.ERROR if vital else Severity.WARNING,
         )

@@ -1,13 +1,13 @@
 """Bytes outside the tensors are damaged: a bad CRC, a changed header, a changed config.
 
-What it looks like: the tensors' digests agree and the file still is not the one that was recorded.
+What it looks like: the tensors' digests agree, but the file is still not the recorded one.
 
 Why it happens: a flipped bit in HDF5 or zip metadata, an edited `config.json`, appended bytes.
 From Python 3.12 on, `zipfile` no longer checks a CRC after a seek, and Keras seeks.
 
 Source: CPython gh-88339; measured on Keras 3.15.1.
 
-When the repair is exact: there is none; take the file from a copy.
+When the repair is exact: there is none; restore the file from a copy.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 What it looks like: the digest of the stored bytes is not the manifest's.
 
 Why it happens: a flipped bit, a hole of zeros after a power loss, shards of two epochs, a file
-edited after it was recorded. HDF5 files carry no checksums: stock Keras loads all of these.
+edited after it was recorded. HDF5 files have no checksums, so stock Keras loads all of these.
 
 Source: measured, 300 of 300 flipped bits in `.weights.h5` load silently in Keras 3.15.1.
 
@@ -37,7 +37,7 @@ def corrupt(draft: Draft) -> Iterator[Finding]:
                 "KG302",
                 key,
                 f"{record.label}: values differ from the manifest{where}; the file changed after "
-                "it was recorded: take it from a copy, or load what is there by "
+                "it was recorded: restore it from a copy, or load what is there by "
                 'manifest="ignore"',
                 Severity.WARNING if key in draft.aside else Severity.ERROR,
             )

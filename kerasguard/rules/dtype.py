@@ -1,10 +1,10 @@
-"""A stored tensor has another dtype than the expected one.
+"""A stored tensor does not have the expected dtype.
 
-What it looks like: float64 in the file, float32 in the model. Stock Keras casts without a word;
+What it looks like: float64 in the file, float32 in the model. Stock Keras casts silently;
 numbers beyond the smaller type become infinite or zero.
 
 Why it happens: `floatx`, the dtype policy or mixed precision differ between writer and reader, or
-arrays were set in another dtype.
+arrays of another dtype were assigned.
 
 Source: keras/src/backend/common/variables.py, `assign`; float16: NumPy's overflow in cast.
 
@@ -24,7 +24,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Cast, Safety
 
-CODES = {"KG202": "a stored tensor has another dtype than expected"}
+CODES = {"KG202": "a stored tensor has a different dtype than expected"}
 
 
 def dtype(draft: Draft) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def _describe(want: str, safety: Safety, loss: Loss | None) -> str:
     if safety is Safety.EXACT:
         return "cast, every value survives"
     if loss is None:
-        return 'a cast loses precision; repair="lossy" does it'
+        return 'a cast would lose precision; repair="lossy" allows it'
     text = f"a cast rounds by up to {loss.error:.3g} (largest value {loss.largest:.3g})"
     if loss.overflows:
         whole = numpy_dtype(want).kind in "iub" or "int" in want

@@ -1,15 +1,15 @@
 """A worker's checkpoint was missing or damaged, and another worker's bytes were loaded.
 
-What it looks like: of the workers that train together one lacks the file, or has one that is not as
-recorded; the others verified theirs against the same manifest.
+What it looks like: one of the workers that train together lacks the file, or its file differs from
+the manifest; the others verified theirs against the same manifest.
 
 Why it happens: a copy to the machine's own disk was interrupted or forgotten, or the disk is bad.
 
 Source: every worker of `MultiWorkerMirroredStrategy` reads a file of its own.
 
-When the repair is exact: always; the bytes that are loaded have the digests of the manifest that
-the worker has itself, or it has neither checkpoint nor manifest. Files that were recorded as
-different checkpoints are never mixed. The files on the disk stay as they are: copy them again.
+When the repair is exact: always; the bytes that are loaded have the digests of the worker's own
+manifest, unless it has neither checkpoint nor manifest. Files that were recorded as different
+checkpoints are never mixed. The files on the disk stay as they are: copy them again.
 """
 
 from __future__ import annotations

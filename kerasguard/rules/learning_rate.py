@@ -1,13 +1,13 @@
-"""The checkpoint's learning rate and the compiled model's are not the same.
+"""The checkpoint's learning rate differs from the compiled model's.
 
-What it looks like: `load_weights` on a model that was just compiled puts the old learning rate in
-the place of the new one, or a resumed training starts with the first one again.
+What it looks like: `load_weights` on a model that was just compiled replaces the new learning rate
+with the old one, or a resumed training starts again with the initial one.
 
 Why it happens: the learning rate is a variable of the optimizer, saved and loaded with its state.
 
 Source: keras/src/optimizers/base_optimizer.py; measured on Keras 3.15.1.
 
-When the repair is exact: nothing is repaired, the caller chooses. A model that the caller compiled
+When the repair is exact: nothing is repaired; the caller chooses. A model that the caller compiled
 keeps its rate, a model built from the checkpoint gets the stored one; `learning_rate=` says so.
 """
 

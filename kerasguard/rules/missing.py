@@ -1,14 +1,14 @@
 """An expected tensor that the checkpoint does not hold.
 
-What it looks like: the model has a weight, and no stored tensor is it. Stock Keras leaves it at
+What it looks like: the model has a weight that matches no stored tensor. Stock Keras leaves it at
 its random initial value in many of these cases (`skip_mismatch`, `by_name`, masked errors).
 
-Why it happens: a layer was added after saving; the checkpoint belongs to another model; Keras
-never wrote the variable (KG106 says so where the manifest knows).
+Why it happens: a layer was added after saving; the checkpoint belongs to another model; or Keras
+never wrote the variable (KG106 says so if the manifest has it).
 
 Source: keras issues 18823, 18875 (never-built layers), 20598 (nested containers).
 
-When the repair is exact: there is none; the values are not there. `skip=` leaves the layer alone.
+When the repair is exact: never; the values are not in the file. `skip=` leaves the layer alone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def missing(draft: Draft) -> Iterator[Finding]:
             "KG101",
             key,
             f"{record.label}: {record.spec} is expected at {key} and missing: {why}; load into the "
-            "model that was saved, map the stored name by renames=, or leave it as it is by "
+            "model that was saved, map the stored name with renames=, or leave it as it is by "
             f"{skipping(record)}",
             Severity.ERROR,
         )

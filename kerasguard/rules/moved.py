@@ -1,15 +1,15 @@
-"""A layer's weights lie under another key than the format's addressing says.
+"""A layer's weights are stored under a different key than the format's addressing says.
 
-What it looks like: positions say one thing, names or graph another. Stock Keras loads by position
-and swaps same-shaped weights (query and key, two branches) without a word.
+What it looks like: positions point to one stored layer, names or the graph to another. Stock Keras
+loads by position and swaps same-shaped weights (query and key, two branches) silently.
 
 Why it happens: Keras 3 keys weights by class and running number (`layers/dense_1`), so adding,
 removing or reordering layers of a class shifts all later ones; legacy HDF5 files go by rank.
 
 Source: keras/src/saving/saving_lib.py, `_save_container_state`; tfjs-converter issue 178.
 
-When the repair is exact: names that a person gave, or the place in the recorded graph, decide for
-one stored layer, and no other evidence disagrees.
+When the repair is exact: user-given names, or the position in the recorded graph, point to one
+stored layer, and no other evidence disagrees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CODES = {"KG104": "a layer's weights are stored under another key"}
 
 _WHY = {
     "name": "their names agree",
-    "graph": "they stand at the same place in the graph",
+    "graph": "they are at the same position in the graph",
     "shape": "no other pair of layers fits",
 }
 
@@ -45,8 +45,8 @@ def moved(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG104",
             e,
-            f"{ours.label}: stored as {theirs.label} under {s}, the format's addressing says {e}; "
-            f"taken from {s} because {_WHY[why]}",
+            f"{ours.label}: stored as {theirs.label} under {s}, but the format's addressing says "
+            f"{e}; taken from {s} because {_WHY[why]}",
             Severity.ERROR,
             steps,
         )

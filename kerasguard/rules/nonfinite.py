@@ -1,6 +1,6 @@
 """A tensor holds NaN or infinite values.
 
-What it looks like: predictions are NaN after a load that said nothing.
+What it looks like: predictions are NaN after a load that reported nothing.
 
 Why it happens: training diverged before the checkpoint was written, or a cast overflowed.
 

@@ -1,14 +1,15 @@
-"""Optimizer state that is in the checkpoint and cannot be restored, or the other way round.
+"""Optimizer state that is stored but cannot be restored, or is expected but not stored.
 
 What it looks like: training resumes with fresh moments; the loss jumps.
 
 Why it happens: another optimizer class, another number of slots (AMSGrad switched on, Keras 2's
-nine Adam variables against Keras 3's ten), layers that moved while the slots name no weight, or
-other layers that train than when the checkpoint was saved.
+nine Adam variables against Keras 3's ten), layers that moved while the slots do not name their
+weights, or different trainable layers than when the checkpoint was saved.
 
 Source: keras/src/optimizers/base_optimizer.py, `load_own_variables` compares counts only.
 
-When the repair is exact: slots are paired by optimizer, name and weight, all of a weight's or none.
+When the repair is exact: slots are paired by optimizer, name and weight; either all slots of a
+weight are restored or none.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def _unstored(
             yield Finding(
                 "KG108",
                 path,
-                f"{path}: its state is not in the checkpoint, whose format holds that of the "
-                "compiled optimizer only; save as .keras or .weights.h5 to keep it",
+                f"{path}: its state is not in the checkpoint, whose format holds only the "
+                "compiled optimizer's state; save as .keras or .weights.h5 to keep it",
                 Severity.WARNING,
             )
 
@@ -84,7 +85,8 @@ def _by_position(draft: Draft, other: Sequence[TensorRecord]) -> Iterator[Findin
             "KG108",
             "optimizer",
             "optimizer: its slots are restored in order: the file does not say which layers were "
-            f"frozen, and the model's are {listed(frozen, 3)}; freeze the same ones as then",
+            f"frozen, and the model's are {listed(frozen, 3)}; freeze the same ones as when it "
+            "was saved",
             Severity.INFO,
         )
 
@@ -99,9 +101,9 @@ def _in_part(draft: Draft, path: str, fresh: Sequence[TensorRecord]) -> Iterator
     resized = [r for r in fresh if r.key in draft.optimizers.resized]
     rest = [r for r in fresh if r.key not in draft.optimizers.resized]
     if resized:
-        yield _partly(path, resized, "their variables had another shape when it was saved")
+        yield _partly(path, resized, "their variables had a different shape when it was saved")
     if rest and (_has_slots(draft, path) or _was_applied(draft, path)):
-        yield _partly(path, rest, "their variables had none when the checkpoint was saved")
+        yield _partly(path, rest, "their variables had no slots when the checkpoint was saved")
 
 
 def _partly(path: str, records: Sequence[TensorRecord], why: str) -> Finding:
@@ -150,7 +152,7 @@ def _unread(
             "KG108",
             path,
             f"{path}: {len(left)} stored tensors are not restored, because the model's optimizer "
-            f"has none for what they belong to ({names})",
+            f"has no slots for the variables they belong to ({names})",
             Severity.INFO,
         )
 

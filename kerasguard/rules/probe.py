@@ -1,12 +1,12 @@
-"""The model computes something else than when it was saved, although its weights are the same.
+"""The model computes something different than when it was saved, although its weights are the same.
 
-What it looks like: every digest agrees and the predictions are others. A manifest with a probe
-holds a seeded input and what the model made of it.
+What it looks like: every digest agrees, but the predictions differ. A manifest with a probe holds a
+seeded input and the model's outputs for it.
 
 Why it happens: a function changed its meaning between versions (`hard_sigmoid`), a default did
 (ConvLSTM's activation, an epsilon), the format dropped an option (`axis` in legacy HDF5), a
-registered name means another function in this process, or a layer did not finish its state
-(Normalization inside a nested model).
+registered name refers to another function in this process, or a layer did not restore its state
+completely (Normalization inside a nested model).
 
 Source: keras issue 19477; measured on Keras 3.15.1.
 
@@ -26,23 +26,23 @@ from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.probe import Difference, compared
 
 CODES = {
-    "KG501": "the model computes something else than when it was saved",
-    "KG502": "what the model computes could not be compared",
+    "KG501": "the model's outputs differ from those when it was saved",
+    "KG502": "the model's outputs could not be compared",
 }
 
 EXPLANATIONS = {
     "KG502": """\
-What it looks like: the manifest has a probe, a seeded input and what the model made of it, and the
-comparison could not be made: the model cannot be called on that input, or returns outputs of
-another number or shape.
+What it looks like: the manifest has a probe, a seeded input and the model's outputs for it, but
+they could not be compared: the model cannot be called on that input, or returns a different number
+of outputs or other shapes.
 
-Why it happens: the model's inputs or outputs changed, a layer needs a file or a service that is not
-there, or the model was compiled for another device.
+Why it happens: the model's inputs or outputs changed, a layer needs a file or a service that is
+missing, or the model was compiled for another device.
 
 Source: the manifest's `probe`; `kerasguard.record(path, model, probe=True)` made it.
 
 When the repair is exact: there is none. Make the model callable as it was, or load without the
-comparison by `probe=False`.""",
+comparison with `probe=False`.""",
 }
 
 
@@ -75,14 +75,14 @@ def probe(
     if first:
         where = f"; the first layer that differs is {first}"
     elif not told.get("layers"):
-        where = '; record with probe="layers" to be told which layer differs first'
+        where = '; record with probe="layers" to find the first layer that differs'
     why = f"; likely causes: {'; '.join(causes)}" if causes else ""
     yield Finding(
         "KG501",
         first,
-        f"the model computes something else than when it was saved: output {index} differs by up "
+        f"the model's outputs differ from those when it was saved: output {index} differs by up "
         f"to {worst.error:.3g} (largest value {worst.largest:.3g}, accepted {tolerance:.0e} of it)"
-        f"{where}{why}. To load it all the same: probe=False",
+        f"{where}{why}. To load it anyway: probe=False",
         Severity.ERROR,
     )
 

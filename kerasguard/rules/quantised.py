@@ -1,7 +1,7 @@
-"""A layer is quantised on one side only, or in another way.
+"""A layer is quantised on one side only, or differently.
 
-What it looks like: an int8 kernel and its scale are stored, the model's kernel is float32; or the
-other way round; or both are integers of other shapes.
+What it looks like: an int8 kernel and its scale are stored, the model's kernel is float32; or vice
+versa; or both are integers of different shapes.
 
 Why it happens: `model.quantize("int8")` was called before saving and not before loading, or after
 it; int4 numbers lie two to a byte, along another axis in Keras 3.12 than in 3.15.
@@ -22,7 +22,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorSpec
 
-CODES = {"KG207": "a layer is quantised on one side only, or in another way"}
+CODES = {"KG207": "a layer is quantised on one side only, or differently"}
 
 _INTEGERS = ("int8", "uint8", "int4", "uint4")
 
@@ -49,9 +49,9 @@ def quantised(draft: Draft) -> Iterator[Finding]:
             )
         elif _shapes(have) != _shapes(want):
             text = (
-                f"is stored as {have[0]}, expected {want[0]}; both are quantised, in another way "
-                "or by a Keras that packs int4 along another axis: save it again from the float "
-                "weights"
+                f"is stored as {have[0]}, expected {want[0]}; both are quantised, but "
+                "differently, or by a Keras that packs int4 along another axis: save it again "
+                "from the float weights"
             )
         else:
             continue

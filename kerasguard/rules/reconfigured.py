@@ -1,8 +1,8 @@
-"""A layer has another configuration than the one that was saved.
+"""A layer is configured differently than when it was saved.
 
-What it looks like: the weights fit, but the layer computes something else (another activation,
-axis or stride), in another precision, or was given another function or number by code whose config
-does not tell. Also a layer without weights that came, went or changed.
+What it looks like: the weights fit, but the layer computes something else (another activation, axis
+or stride), in another precision, or was given another function or number by code whose config does
+not say. The same code reports a layer without weights that was added, removed or changed.
 
 Why it happens: the model's code changed after saving, or a default differs between versions
 (ConvLSTM's recurrent activation, GRU's `reset_after`).
@@ -30,7 +30,7 @@ Pair = tuple[LayerRecord, LayerRecord]
 
 
 def reconfigured(draft: Draft) -> Iterator[Finding]:
-    """Yield a finding per layer that is configured otherwise, and one for all other policies."""
+    """Yield a finding per layer that is configured differently, and one for all other policies."""
     same = counterparts(draft.expected, draft.stored, draft.pairing.layers)
     same[""] = _whole(draft.expected), _whole(draft.stored)
     yield from _given(same)
@@ -63,12 +63,13 @@ def _given(same: Mapping[str, Pair]) -> Iterator[Finding]:
             continue  # told by its config
         now, before = ours.use.settings, theirs.use.settings
         names = [n for n in {**before, **now} if now.get(n) != before.get(n)]
-        told = [f"{n} is {now.get(n, 'not given')} and was {before.get(n, '...')}" for n in names]
+        told = [f"{n} is {now.get(n, 'not given')} but was {before.get(n, '...')}" for n in names]
         if told:
             yield Finding(
                 "KG107",
                 key,
-                f"{ours.name}: was given something else when it was saved ({listed(told)}); the "
+                f"{ours.name}: was given different arguments when it was saved ({listed(told)}); "
+                "the "
                 "weights fit but may not mean the same",
                 Severity.WARNING,
             )
@@ -86,8 +87,8 @@ def _policies(same: Mapping[str, Pair]) -> Iterator[Finding]:
         yield Finding(
             "KG107",
             "",
-            f"{listed(outer)}: dtype policy {now}, and {before} when the model was saved; the "
-            "weights fit, and what is computed with them is rounded otherwise",
+            f"{listed(outer)}: dtype policy {now}, but {before} when the model was saved; the "
+            "weights fit, but what is computed with them is rounded differently",
             Severity.WARNING,
         )
 
@@ -122,15 +123,15 @@ def _without_weights(expected: Table, stored: Table) -> Iterator[Finding]:
             "KG107",
             key,
             f"{layer.name}: its configuration differs from the one that was saved "
-            f"({before.name}); it has no weights, and computes something else",
+            f"({before.name}); it has no weights, but computes something different",
             Severity.WARNING,
         )
     if other_vague - mine_vague:
         return  # classes of older versions, which may be any of the model's
-    told = [f"has {_named(came)}, which the saved model had not"] if came else []
+    told = [f"has {_named(came)}, which the saved model did not have"] if came else []
     told += [f"lacks {_named(gone)}, which the saved model had"] if gone else []
     if told:
-        message = f"the model {' and '.join(told)}; no weights are concerned, predictions may be"
+        message = f"the model {' and '.join(told)}; no weights are affected, but predictions may be"
         yield Finding("KG107", "", message, Severity.WARNING)
 
 

@@ -1,4 +1,4 @@
-"""A layer carries another name than when it was saved.
+"""A layer has a different name than when it was saved.
 
 What it looks like: the weights are where the format puts them and fit, but the stored layer is
 called `head` and the expected one `output`.
@@ -8,7 +8,8 @@ in the HDF5 attributes and never reads it; legacy `by_name=True` then loads noth
 
 Source: keras/src/saving/saving_lib.py, `_save_state` (metadata); keras issue 5397.
 
-When the repair is exact: always; the finding only tells. A name that matches elsewhere is KG104.
+When the repair is exact: always; the finding is for information only. A name that matches elsewhere
+is KG104.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import auto_named
 
-CODES = {"KG103": "a layer has another name than when it was saved"}
+CODES = {"KG103": "a layer has a different name than when it was saved"}
 
 
 def renamed(draft: Draft) -> Iterator[Finding]:
@@ -35,12 +36,12 @@ def renamed(draft: Draft) -> Iterator[Finding]:
             continue
         why = {
             "renames": "as renames= says",
-            "address": "it is where the format puts it, and nothing contradicts that",
+            "address": "it is at the position that the format gives, and nothing contradicts that",
             "shape": "no other pair of layers fits",
         }.get(pairing.evidence[e], "the graph says so")
         yield Finding(
             "KG103",
             e,
-            f"{ours.label}: was called {written[s].label} when it was saved; taken, {why}",
+            f"{ours.label}: was called {written[s].label} when it was saved; accepted: {why}",
             Severity.INFO,
         )

@@ -1,10 +1,10 @@
 """The replicas of a variable held different values when it was saved.
 
-What it looks like: the moving mean of a BatchNormalization is one replica's, that of its share of
-the batches.
+What it looks like: the moving mean of a BatchNormalization covers only one replica's share of the
+batches.
 
-Why it happens: under MirroredStrategy Keras 3 lets each replica keep moving statistics of its own
-and saves the first replica's. Keras 2 saved the mean over replicas.
+Why it happens: under MirroredStrategy Keras 3 lets each replica keep its own moving statistics and
+saves only the first replica's. Keras 2 saved the mean over replicas.
 
 Source: keras/src/layers/normalization/batch_normalization.py; tensorflow issues 46488, 32653.
 

@@ -1,18 +1,18 @@
-"""Layers are called differently than when the model was saved: on others, with other arguments.
+"""Layers are called on other layers, or with other arguments, than when the model was saved.
 
 What it looks like: every weight has its place, and two branches enter a concatenation the other
 way round, two layers follow each other in the other order, a slice takes another step, a factor is
 another number, a mask or `training=True` is gone, another of a layer's outputs is used, or the
 model's inputs or outputs change places.
 
-Why it happens: the model's code changed after saving; names tell which weights are whose, and not
-what is done with them. No config tells it where a class of the user's own holds the graph, and
-nothing at all tells what the body of such a class does: only a probe sees that.
+Why it happens: the model's code changed after saving; names show which weights belong to which
+layer, but not what is done with them. Where a user-defined class holds the graph, no config shows
+it, and nothing shows what the body of such a class does, except a probe.
 
 Source: keras/src/saving/saving_lib.py, `load_weights_only`, which never looks at the graph.
 
-When the repair is exact: there is none, and the change may be meant; load the whole model from the
-checkpoint instead if it is not.
+When the repair is exact: never, and the change may be intended; if it is not, load the whole model
+from the checkpoint.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def rewired(draft: Draft) -> Iterator[Finding]:
     found = both.elsewhere(known)
     if found:
         message = (
-            f"{listed(found)}: called on other layers than when the model was saved, "
-            "or in another order; the weights are the recorded ones, predictions may not be"
+            f"{listed(found)}: called on different layers than when the model was saved, or in a "
+            "different order; the weights are as recorded, but predictions may differ"
         )
         yield Finding("KG115", "", message, Severity.WARNING)
     told = [*both.otherwise(known), *_idle(expected, stored)]
     if told:
         message = (
-            f"{listed(told)}; the weights are the recorded ones, what is computed with them is not"
+            f"{listed(told)}; the weights are as recorded, but what is computed with them is not"
         )
         yield Finding("KG115", "", message, Severity.WARNING)
 
@@ -88,8 +88,8 @@ class _Both:
                 ]
                 if found and len(mine) == len(other):
                     message = (
-                        f"the model's {what} are not those of the saved model, or in another order "
-                        f"({listed(found)}); what it predicts is in another order, too"
+                        f"the model's {what} differ from the saved model's, or are in a "
+                        f"different order ({listed(found)}); so do its predictions"
                     )
                     yield Finding("KG115", model, message, Severity.WARNING)
 
@@ -120,9 +120,12 @@ class _Both:
             texts = [_told(self.ours, c) for c in mine], [_told(self.theirs, c) for c in other]
             if Counter(texts[0]) != Counter(texts[1]):
                 now, before = (listed([_shown(t) for t in dict.fromkeys(side)]) for side in texts)
-                yield f"{ours.name}: called with {now}, and with {before} when it was saved"
+                yield f"{ours.name}: called with {now}, but with {before} when it was saved"
             elif len(mine) == len(other) and not self._same_calls(mine, other, pairs, back):
-                yield f"{ours.name}: called on other outputs of the same layers than when saved"
+                yield (
+                    f"{ours.name}: called on different outputs of the same layers than when it "
+                    "was saved"
+                )
 
     def _same_calls(
         self,
@@ -220,7 +223,7 @@ def _idle(expected: Table, stored: Table) -> Iterator[str]:
     counts = [Counter(_active(side.layers)) for side in (expected, stored)]
     for kind, text in (counts[0] - counts[1]).keys() | (counts[1] - counts[0]).keys():
         now, before = (count[kind, text] for count in counts)
-        yield f"{now} {kind} called with {text}, and {before} when the model was saved"
+        yield f"{now} {kind} called with {text}, but {before} when the model was saved"
 
 
 def _active(layers: Mapping[str, LayerRecord]) -> Iterator[tuple[str, str]]:

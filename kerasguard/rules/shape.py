@@ -1,4 +1,4 @@
-"""A stored tensor has another shape than the expected one.
+"""A stored tensor does not have the expected shape.
 
 What it looks like: (100, 10) is stored, (100, 12) is expected.
 
@@ -20,7 +20,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity, skipping
 from kerasguard.planning.operations import Reshape, Safety
 
-CODES = {"KG203": "a stored tensor has another shape than expected"}
+CODES = {"KG203": "a stored tensor has a different shape than expected"}
 
 
 def shape(draft: Draft) -> Iterator[Finding]:

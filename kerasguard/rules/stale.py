@@ -1,13 +1,13 @@
 """The manifest describes another checkpoint.
 
-What it looks like: the sidecar lists other tensors than the checkpoint holds, or no tensor agrees.
+What it looks like: the manifest lists tensors that the checkpoint lacks, or no tensor agrees.
 
 Why it happens: the checkpoint was overwritten by a program that does not record, or the sidecar
 was copied from elsewhere.
 
 Source: keras/src/callbacks/backup_and_restore.py overwrites its file in place.
 
-When the repair is exact: never; record the checkpoint anew, or load by `manifest="ignore"`.
+When the repair is exact: never; record the checkpoint again, or load with `manifest="ignore"`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 
-CODES = {"KG303": "the manifest describes another checkpoint"}
+CODES = {"KG303": "the manifest describes a different checkpoint"}
 
 
 def stale(draft: Draft) -> Iterator[Finding]:
@@ -40,7 +40,7 @@ def stale(draft: Draft) -> Iterator[Finding]:
     none_agree = len(digests) > 1 and all(a != b for a, b in digests)
     if different or none_agree:
         what = (
-            f"{len(different)} tensors are in only one of the two or have another spec "
+            f"{len(different)} tensors are in only one of the two or have a different spec "
             f"({min(different)})"
             if different
             else "not one tensor has the recorded values"
@@ -48,7 +48,7 @@ def stale(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG303",
             "",
-            f"the manifest belongs to another checkpoint: {what}; record the checkpoint anew "
-            '(kerasguard.record), or load it unverified by manifest="ignore"',
+            f"the manifest belongs to a different checkpoint: {what}; record the checkpoint again "
+            '(kerasguard.record), or load it unverified with manifest="ignore"',
             Severity.ERROR,
         )

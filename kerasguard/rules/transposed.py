@@ -2,8 +2,8 @@
 
 What it looks like: a stored kernel is (3, 4), the expected one (4, 3).
 
-Why it happens: the file comes from a framework or a backend that keeps kernels the other way
-round (PyTorch, Theano), or was converted by hand.
+Why it happens: the file comes from a framework or backend that stores kernels transposed (PyTorch,
+Theano), or was converted by hand.
 
 Source: keras-team/keras issue 6759; the Keras 2 function that used to convert such kernels.
 
@@ -19,7 +19,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Safety, Transpose
 
-CODES = {"KG201": "the axes are in another order than expected"}
+CODES = {"KG201": "the axes are in a different order than expected"}
 
 
 def transposed(draft: Draft) -> Iterator[Finding]:

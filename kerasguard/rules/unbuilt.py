@@ -1,17 +1,17 @@
 """A layer was built on one side only: now, or when the model was saved.
 
-What it looks like: the load succeeds, and the layer makes itself random weights at the first call;
-or it has weights already, and the checkpoint has none for it.
+What it looks like: the load succeeds, and the layer creates random weights at its first call; or it
+already has weights, and the checkpoint has none for it.
 
-Why it happens: a class of the user's own builds its layers when it is called, and the model was
-only given its input's shape, or was saved before a part of it was ever called. Keras notes the
-failure for one path to the layer and forgets it when it finds nothing to do under another.
+Why it happens: a user-defined class builds its layers when it is called, but the model was only
+given its input shape, or was saved before part of it had been called. Keras records the failure
+under one path to the layer and drops it when it finds nothing to do under another.
 
 Source: keras/src/saving/saving_lib.py, `_load_state`; keras issues 18823, 18875.
 
 When the repair is exact: the model is called once on zeros of the recorded shape, which builds it
-before the tables are compared; the finding says that this was not possible. Call the model on data.
-A layer that was never built when the model was saved has nothing that could be restored.
+before the tables are compared; this finding means that this was not possible. Call the model on
+data. A layer that was never built when the model was saved has nothing to restore.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def unbuilt(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG112",
             name,
-            f"{name}: was never built and has no weights, while {len(left)} stored weights have no "
-            f"place ({left[0]}); call the model on data before it is loaded",
+            f"{name}: was never built and has no weights, while {len(left)} stored weights match "
+            f"nothing ({left[0]}); call the model on data before loading",
             Severity.ERROR,
         )
 

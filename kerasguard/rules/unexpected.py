@@ -1,15 +1,16 @@
-"""A stored weight that no expected tensor takes.
+"""A stored weight that the model does not use.
 
-What it looks like: the checkpoint has more layers than the model. Stock Keras never looks at what
-it does not ask for, so a dropped layer goes unnoticed.
+What it looks like: the checkpoint has more layers than the model. Stock Keras never checks for
+leftover weights, so a dropped layer goes unnoticed.
 
 Why it happens: a layer was removed after saving, or the checkpoint belongs to another model.
 
 Source: keras/src/saving/saving_lib.py, `_load_state` walks the model and never the file.
 
-When the repair is exact: there is none. The finding is a warning, since the expected tensors are
-total; an error where the model was built from the checkpoint's own architecture, which then was
-not built in full, but for the moving statistics of a normalisation that never used them.
+When the repair is exact: there is none. The finding is a warning, since every expected tensor has
+its value. It is an error where the model was built from the checkpoint's own architecture, because
+part of it was then not built; the moving statistics of a normalisation that never used them are
+exempt.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorRecord
 
-CODES = {"KG102": "a stored tensor that the model does not expect"}
+CODES = {"KG102": "the checkpoint holds a tensor that the model does not expect"}
 
 # What a normalisation keeps beside its weights; without a use where it takes the batch's own.
 _STATISTICS = frozenset({"moving_mean", "moving_variance", "running_mean", "running_std"})
@@ -31,7 +32,7 @@ _STATISTICS = frozenset({"moving_mean", "moving_variance", "running_mean", "runn
 def foreign(paths: Sequence[str]) -> Iterator[Finding]:
     """Yield one finding for what lies in the files beside Keras' own datasets."""
     if paths:
-        message = f"{listed(paths)}: not written by Keras, and ignored as Keras ignores it"
+        message = f"{listed(paths)}: not written by Keras, and ignored, as Keras does"
         yield Finding("KG102", paths[0], message, Severity.INFO)
 
 
@@ -45,7 +46,7 @@ def unexpected(draft: Draft) -> Iterator[Finding]:
     used = draft.used()
     why = "the checkpoint may belong to another architecture"
     if draft.own:
-        why = "the stored architecture did not build it: build the model and pass model="
+        why = "the stored architecture did not create it: build the model and pass model="
     for doubt in draft.pairing.doubts.values():
         for s in doubt.candidates:
             used |= {r.key for r in draft.pairing.stored[s].members.values()}
@@ -59,7 +60,7 @@ def unexpected(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 "KG102",
                 key,
-                f"{record.label}: {record.spec} is stored at {key} and the model has no place for "
-                f"it; {why}",
+                f"{record.label}: {record.spec} is stored at {key}, but the model has no place "
+                f"for it; {why}",
                 Severity.ERROR if draft.own and not spare else Severity.WARNING,
             )

@@ -1,15 +1,16 @@
-"""State that the model had and Keras did not write, and that could not be kept either.
+"""State of the model that Keras did not write and kerasguard could not keep.
 
-What it looks like: the manifest, or the model, has more variables than checkpoint and companion.
+What it looks like: the manifest, or the model, has more variables than the checkpoint and its
+companion.
 
-Why it happens: Keras finds sublayers by attributes and lists, tuples and dicts; layers in a set,
-or in an attribute that every Layer has (`self._layers`), seed generators, metrics and states of
-recurrent layers are not written. kerasguard keeps them in a companion, where it can: not where
-the checkpoint was recorded without its model, or after the model had changed.
+Why it happens: Keras finds sublayers by attributes and lists, tuples and dicts; layers in a set, or
+in an attribute that every Layer has (`self._layers`), seed generators, metrics and states of
+recurrent layers are not written. kerasguard keeps them in a companion if it can; it cannot if the
+checkpoint was recorded without its model, or after the model had changed.
 
 Source: keras/src/saving/saving_lib.py, `_walk_saveable`; keras issues 20260, 19796.
 
-When the repair is exact: there is none from the checkpoint alone.
+When the repair is exact: never from the checkpoint alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorRecord
 
-CODES = {"KG106": "a variable that Keras did not write when the model was saved"}
+CODES = {"KG106": "Keras did not write a variable when the model was saved"}
 
 
 def unwritten(draft: Draft) -> Iterator[Finding]:
@@ -68,12 +69,12 @@ def _unrecorded(draft: Draft, told: Container[str]) -> Iterator[Finding]:
         yield Finding(
             "KG106",
             record.key,
-            f"{record.label}: is in no file of the checkpoint, and the model's is empty; "
+            f"{record.label}: is in no file of the checkpoint, and the model's own is empty; "
             "give the layer its vocabulary and pass the model: kerasguard.load(path, model=model)",
             Severity.ERROR if draft.own else Severity.WARNING,
         )
     rest = [record for record in left if record not in empty]
-    yield from _together(rest, "that the checkpoint does not hold stay as the model has them")
+    yield from _together(rest, "that the checkpoint does not hold keep the model's values")
 
 
 def _configured(draft: Draft, record: TensorRecord) -> bool:

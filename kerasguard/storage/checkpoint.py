@@ -49,7 +49,7 @@ class Traits:
         suffixes: endings that its writers give to its name.
         marks: files that lie in every folder of this format, and together in no other.
         starts: pattern of the first bytes of its files, of any version and writer, so that a file
-            elsewhere is fetched only where it may be one; empty where it is no single file.
+            elsewhere is fetched only where it may be one; empty where it is not a single file.
     """
 
     keys: Keys

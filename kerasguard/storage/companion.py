@@ -66,10 +66,10 @@ def located(checkpoint: Path, name: str) -> Path:
     """Where the companion of a checkpoint lies that may have been renamed, both in the same way.
 
     Raises:
-        ManifestError: the recorded name is no name of a file beside the checkpoint.
+        ManifestError: the recorded name is not a name of a file beside the checkpoint.
     """
     if not name or name in (".", "..") or "/" in name or "\0" in name:
-        raise ManifestError(f"{name!r:.80} is no name of a companion", where="companion.name")
+        raise ManifestError(f"{name!r:.80} is not a companion's name", where="companion.name")
     beside = [Path(checkpoint), Path(checkpoint).resolve()]
     names = dict.fromkeys(n for p in beside for n in names_for(p, name))
     places = [p.with_name(n) for p in beside for n in names if p.name]

@@ -82,11 +82,11 @@ def sha256_differences(files: Mapping[str, OpenedFile], manifest: Manifest) -> I
     for record in manifest.files:
         file = found.get(record.name)
         if file is None:
-            yield f"{record.name}: is recorded and missing"
+            yield f"{record.name}: is recorded but missing"
         elif file.size != record.size:
-            yield f"{record.name}: has {file.size} bytes, {record.size} were recorded"
+            yield f"{record.name}: has {file.size} bytes, but {record.size} were recorded"
         elif file.sha256() != record.sha256:
-            yield f"{record.name}: its SHA-256 is not the recorded one"
+            yield f"{record.name}: its SHA-256 differs from the recorded one"
 
 
 def _by_file(table: Table) -> dict[str, list[tuple[int, int]]]:

@@ -9,7 +9,7 @@ __all__ = ["Files", "Stat"]
 
 
 class Stat(NamedTuple):
-    """What lies at an address: its size in bytes, None where the place does not tell; a folder?"""
+    """What lies at an address: its size in bytes, None where the place does not say; a folder?"""
 
     size: int | None
     folder: bool = False

@@ -38,7 +38,7 @@ class OpenedFile:
 
     Raises:
         CheckpointNotFoundError: nothing lies there.
-        CheckpointError: it cannot be opened or is no regular file.
+        CheckpointError: it cannot be opened or is not a regular file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -83,7 +83,8 @@ class OpenedFile:
         if count == 0:
             raise CorruptCheckpointError(
                 self.path,
-                f"ends at byte {offset}, more was expected (it had {self.size} bytes when it was "
+                f"ends at byte {offset}, but more was expected (it had {self.size} bytes when it "
+                "was "
                 "opened); it is truncated or being written: copy it again",
             )
         return count

@@ -119,8 +119,8 @@ def _renamed(source: Path, target: Path, parts: Iterable[str]) -> dict[str, str]
         if not follows and target.name != own:
             raise OutputError(
                 target,
-                f"{own} lists its parts by name ({part}, ...), so it has to keep its own; name a "
-                "folder to put it into",
+                f"{own} lists its parts by name ({part}, ...), so it must keep its own name; "
+                "pass a folder to put it into",
             )
         names[part] = target.name + part[len(own) :] if follows else part
     if not names:

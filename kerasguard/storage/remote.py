@@ -34,7 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+)://")
-# Parts of a TensorFlow checkpoint, whose own name is no file's.
+# Parts of a TensorFlow checkpoint, whose own name is not a file's.
 _PART = re.compile(r"\.(index|data-\d{5}-of-\d{5})")
 
 
@@ -85,7 +85,7 @@ def files_at(url: str, others: Callable[[str], Files | None]) -> Files:
             return found
         if isinstance(error, ValueError):
             raise CheckpointError(
-                url, f"{scheme}:// is no kind of address that fsspec knows ({error}); check it"
+                url, f"{scheme}:// is not a kind of address that fsspec knows ({error}); check it"
             ) from error
         raise MissingPackageError(
             f"{url}: {scheme}:// needs a package that is not installed; install "
@@ -197,7 +197,7 @@ def _companions(place: Path, manifest: Path) -> list[str]:
         kept = Manifest.from_json(manifest.read_text("utf-8")).companion
         if kept is None:
             return []
-        companion.located(place, kept.name)  # refuses what is no name
+        companion.located(place, kept.name)  # refuses what is not a name
         return companion.names_for(place, kept.name)
     except (KerasguardError, ValueError):
         return []

@@ -114,7 +114,7 @@ class Safetensors:
         except (ValueError, LookupError, TypeError) as error:
             self.file.close()
             raise CorruptCheckpointError(
-                path, f"no sound safetensors file ({error}); copy it again"
+                path, f"not a valid safetensors file ({error}); copy it again"
             ) from error
         except BaseException:
             self.file.close()
@@ -128,7 +128,7 @@ class Safetensors:
             raise ValueError(f"its header has {length} bytes{over}")
         stored = strict_json(self.file.pread(8, length).rstrip(), max_bytes=_MAX_HEADER)
         if not isinstance(stored, dict):
-            raise TypeError("its header is no object")
+            raise TypeError("its header is not an object")
         found = {}
         for key, entry in stored.items():
             if key == _METADATA:
@@ -144,7 +144,7 @@ class Safetensors:
             check_shape(spec)
             first, last = entry["data_offsets"]
             if last - first != spec.nbytes or first < 0 or 8 + length + last > self.file.size:
-                raise ValueError(f"{key} lies at {first} to {last}")
+                raise ValueError(f"{key} is at {first} to {last}")
             found[key] = spec, Extent(self.path.name, 8 + length + first, spec.nbytes)
         return found
 

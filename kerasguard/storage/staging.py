@@ -104,4 +104,4 @@ def _not_renamed_to(target: Path) -> str:
     if os.path.ismount(target):
         return "it is a mount point"
     inside = target in (here := Path.cwd(), *here.parents)
-    return "the process works inside it" if inside else ""
+    return "it is the process's working directory" if inside else ""

@@ -20,7 +20,7 @@ def strict_json(data: bytes | str, *, constants: bool = False, max_bytes: int = 
 
     Args:
         data: UTF-8 without a byte order mark, or text.
-        constants: accept `NaN`, `Infinity` and `-Infinity`. They are no JSON, but Keras writes
+        constants: accept `NaN`, `Infinity` and `-Infinity`. They are not JSON, but Keras writes
             them (`Masking(mask_value=nan)`).
         max_bytes: longer input is refused before it is parsed, if the caller raises no limits.
 
@@ -63,7 +63,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ValueError(f"JSON integer of {len(text)} digits, at most {MAX_DIGITS} are read")
+        raise ValueError(f"JSON integer of {len(text)} digits; the limit is {MAX_DIGITS}")
     return int(text)
 
 

@@ -13,7 +13,7 @@ __all__ = ["Address", "is_mlflow_uri", "parse"]
 
 @dataclass(frozen=True)
 class Address:
-    """What an address names; what it does not tell is empty.
+    """What an address names; what it does not say is empty.
 
     Args:
         uri: the address as it was given.
@@ -73,7 +73,7 @@ def parse(uri: str) -> Address:
         return Address(uri, **parts, inside="" if inside == "." else inside)
     raise CheckpointNotFoundError(
         uri,
-        "is no address that kerasguard reads. Addresses: runs:/<run id>/<path>, "
+        "is not an address that kerasguard reads. Addresses: runs:/<run id>/<path>, "
         "models:/<name>/<version>, models:/<name>@<alias>, models:/<name>/latest, "
         "models:/m-<id>, mlflow-artifacts:/<path>",
     )

@@ -113,9 +113,7 @@ def locate(place: Path, uri: str, model: Mapping[str, Any] | None) -> Path:
     if not found:
         raise CheckpointNotFoundError(uri, f"holds no checkpoint, only {_names(place)}")
     choices = ", ".join(f"{uri.rstrip('/')}/{path.relative_to(place)}" for path in found[:12])
-    raise CheckpointNotFoundError(
-        uri, f"holds {len(found)} checkpoints, so say which one is meant: {choices}"
-    )
+    raise CheckpointNotFoundError(uri, f"holds {len(found)} checkpoints; name one: {choices}")
 
 
 def _in_model(folder: Path, uri: str, model: Mapping[str, Any]) -> Path:
@@ -129,7 +127,7 @@ def _in_model(folder: Path, uri: str, model: Mapping[str, Any]) -> Path:
     data = str(flavor.get("saved_model_dir") or flavor.get("data") or "data")
     base = (folder / data).resolve()
     if not base.is_relative_to(folder.resolve()):
-        raise CheckpointError(uri, f"its {MODEL_FILE} points out of the model's folder: {data!r}")
+        raise CheckpointError(uri, f"its {MODEL_FILE} points outside the model's folder: {data!r}")
     if "saved_model_dir" in flavor and base.is_dir():
         return base
     models = [f"{_MODEL}{suffix}" for kind in FORMATS for suffix in kind.traits.suffixes or ("",)]

@@ -94,7 +94,7 @@ def _have_store(mlflow: Any, uri: str) -> None:
         if absent_store(store):
             raise CheckpointNotFoundError(
                 uri,
-                f"cannot be looked up, there is no MLflow store at {store}; set "
+                f"cannot be looked up, because there is no MLflow store at {store}; set "
                 "MLFLOW_TRACKING_URI to the server or the database that it was logged to",
             )
 
@@ -191,7 +191,7 @@ def _download_beside(mlflow: Any, address: Address, folder: Path, models: tuple[
     if address.in_run and not address.inside:
         found = _some(_names(mlflow, uri))
         raise CheckpointNotFoundError(
-            address.uri, f"names a run; say which artifact, it has {found}{logged}"
+            address.uri, f"names a run; name one of its artifacts: {found}{logged}"
         )
     head, _, leaf = uri.rstrip("/").rpartition("/")
     siblings = _names(mlflow, head)

@@ -183,10 +183,11 @@ class Outbox:
         if parcel.kept is not None and not lost:
             after = (
                 f"It is kept in {parcel.kept.parent} with all that follow, and sent when the "
-                "store answers, by the next process that logs there, or by: kerasguard mlflow-sync"
+                "store answers, by the next process that logs there, or with: kerasguard "
+                "mlflow-sync"
             )
         else:
-            after = "The manifest lies beside the checkpoint"
+            after = "The manifest is beside the checkpoint"
         self._untold[parcel.run_id] = (
             f"{what} ({problem:.500}). Training goes on. {after}. Said once per run."
         )
@@ -238,7 +239,7 @@ def sync(tell: Callable[[str], None] = lambda _: None) -> Synced:
 
 def _sent(parcel: Parcel) -> str | None:
     if absent_store(parcel.tracking_uri):
-        return f"{parcel.tracking_uri}: there is no such database (any more)"
+        return f"{parcel.tracking_uri}: there is no such database, or it is gone"
     error = _attempt(send, parcel)
     if error is None and parcel.model_id is not None:
         model_id = parcel.model_id

@@ -1,7 +1,7 @@
 """What MLflow's tracking database knows of a checkpoint, apart from the files themselves.
 
 A manifest that lies beside a checkpoint proves accidents, not tampering: whoever can replace one
-can replace both. The tags lie in the database. Where they tell of other weights than the
+can replace both. The tags lie in the database. Where they tell of different weights than the
 manifest, something was replaced, and that is an error: there is nothing to repair by.
 """
 
@@ -212,9 +212,10 @@ def cross_check(
     for who, digest in subject.claims:
         if manifest is None:
             raise ManifestError(
-                f"{who} = {digest}, so it was recorded, but no manifest of these files is left; "
-                "they were replaced or it was removed. Log the model again, or load what is "
-                'there unverified by manifest="ignore"',
+                f"{who} = {digest}, so it was recorded, but there is no manifest for these "
+                "files; they were replaced, or it was removed. Log the model again, or load "
+                "what is "
+                'there unverified with manifest="ignore"',
                 path=uri,
             )
         if manifest.weights_digest != digest:
@@ -231,14 +232,16 @@ def cross_check(
         if recorded is not None and recorded.weights_digest == manifest.weights_digest:
             return
     if names_of(checkpoint.name, _artifacts(client, subject.run_id, "manifests")):
-        who = f"run {subject.run_id} recorded {checkpoint.name}, but never these; its last has"
+        who = (
+            f"run {subject.run_id} recorded {checkpoint.name}, but never these bytes; its last has"
+        )
         raise _disagreement(uri, manifest, f"{who} {told}")
 
 
 def _disagreement(uri: str, manifest: Manifest, told: str) -> ManifestError:
     return ManifestError(
-        f"the manifest tells of weights {manifest.weights_digest}, but {told}: checkpoint and "
+        f"the manifest names weights {manifest.weights_digest}, but {told}: checkpoint and "
         "manifest were replaced together after they were logged. Log the model again, or load "
-        'what is there unverified by manifest="ignore"',
+        'what is there unverified with manifest="ignore"',
         path=uri,
     )

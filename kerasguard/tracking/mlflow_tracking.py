@@ -64,8 +64,8 @@ def require(purpose: str) -> Any:
         return importlib.import_module("mlflow")
     except ImportError as error:
         raise MissingPackageError(
-            f"{purpose}: needs MLflow, which does not import here ({error}); "
-            "install it by: pip install kerasguard[mlflow]"
+            f"{purpose}: needs MLflow, which does not import here ({error}); install it with: "
+            "pip install kerasguard[mlflow]"
         ) from error
 
 
@@ -185,7 +185,7 @@ def _at_exit() -> None:
             what = "1 manifest has" if left == 1 else f"{left} manifests have"
             warnings.warn(
                 f"{what} not reached MLflow and will be sent from {outbox_folder()} by the next "
-                "process that logs to the same store, or by: kerasguard mlflow-sync",
+                "process that logs to the same store, or with: kerasguard mlflow-sync",
                 stacklevel=2,
             )
 

@@ -77,7 +77,7 @@ def clocks() -> Clocks:
     made.around(assets, "vocabularies", "survey")
     made.around(prepared.Prepared, "diagnose", "rules")
     made.around(prepared.Prepared, "settled", "rules")
-    made.around(reading.Reading, "finish", "")  # reads on: waiting for it is no check
+    made.around(reading.Reading, "finish", "")  # reads on: waiting for it is not a check
     made.around(attempt, "report_of", "rules")
     return made
 

@@ -71,7 +71,7 @@ HOSTILE: dict[str, bytes] = {
     "an interned reference": code(b")\x01R" + number(0)),
     "doubled thirty times": code(doubled(30)),
     "a code in itself": b"\xe3" + code(b")\x01r" + number(0))[1:],
-    "instructions that are no bytes": b"c" + number(0) * 5 + NONE,
+    "instructions that are not bytes": b"c" + number(0) * 5 + NONE,
     "negative parameters": b"c" + number(-5) + code(b")\x01N")[5:],
     "too many parameters": b"c" + number(99) + code(b")\x01N")[5:],
     "something behind it": code(b")\x01N") + b"N",

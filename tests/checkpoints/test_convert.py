@@ -151,7 +151,7 @@ def test_dtypes_vocabularies_scalars_and_empty_tensors_come_back(
     assert again.get_layer("words").get_vocabulary() == ["[UNK]", "a", "ç"]
     assert report.written is not None
     kept = [what for what in report.written.lacks if "asset" in what]
-    assert kept == ([] if ending == ".keras" else ["1 asset, which its manifest has"])
+    assert kept == ([] if ending == ".keras" else ["1 asset, which is in its manifest"])
 
 
 def test_what_a_kind_of_file_cannot_hold_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_a_kind_of_file_cannot_hold_is_refused_and_nothing_is_written(tmp_p
     model.layers[-1].layers[0].kernel._path = model.layers[1].kernel.path
     arrays = tmp_path / "w.weights.h5"
     model.save_weights(arrays)
-    with pytest.raises(OutputError, match="stand for several variables, such as same/kernel"):
+    with pytest.raises(OutputError, match="belong to several variables, such as same/kernel"):
         kg.convert(arrays, tmp_path / "out.safetensors", model)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.keras", "w.weights.h5"]
 

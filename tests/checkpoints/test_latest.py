@@ -181,7 +181,7 @@ def test_the_manifest_is_asked_before_the_name(tmp_path: Path) -> None:
     assert (kg.latest(tmp_path).initial_epoch, kg.latest(tmp_path).told_by[:8]) == (3, "manifest")
     describe(path, epoch=2, complete=False)
     found = kg.latest(tmp_path)
-    assert (found.initial_epoch, "begins again" in found.told_by) == (2, True)
+    assert (found.initial_epoch, "starts over" in found.told_by) == (2, True)
 
 
 def test_a_backup_takes_the_epoch_of_its_own_metadata(tmp_path: Path) -> None:

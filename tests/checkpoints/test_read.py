@@ -197,7 +197,7 @@ def test_arrays_are_a_mapping_that_can_be_closed(weights: Path) -> None:
     first[:] = 7
     assert arrays["layers/dense/vars/0"][0, 0] == 0
     arrays.close()
-    with pytest.raises(CheckpointError, match="was closed"):
+    with pytest.raises(CheckpointError, match="is closed"):
         arrays["layers/dense/vars/0"]
 
 

@@ -177,7 +177,7 @@ def test_an_existing_file_or_manifest_is_not_overwritten_unless_asked(
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("new.txt", "tell what to write"),
+        ("new.txt", "say what to write"),
         ("no/new.keras", "no folder"),
         ("d.keras", "is a folder"),
     ],
@@ -241,7 +241,9 @@ def test_a_file_that_keras_reads_otherwise_is_never_put_in_place(
         return model
 
     monkeypatch.setattr(keras.saving, "load_model", other)
-    with pytest.raises(kg.UnrepairableError, match="another tensor in the model that Keras loads"):
+    with pytest.raises(
+        kg.UnrepairableError, match="different tensor in the model that Keras loads"
+    ):
         kg.repair(old, tmp_path / "new.keras")
     assert list(tmp_path.iterdir()) == []
 

@@ -99,7 +99,7 @@ def test_folders_shards_and_companions_go_along(tmp_path: Path) -> None:
     new = moving.move(tmp_path / "a.keras", tmp_path / "b.keras")
     assert intact(new)
     np.testing.assert_array_equal(kg.load(new).weights[0], model.weights[0])
-    with pytest.raises(OutputError, match="so it has to keep its own"):
+    with pytest.raises(OutputError, match="so it must keep its own name"):
         moving.move(tmp_path / "s.weights.json", tmp_path / "t.weights.json")
     new = moving.move(tmp_path / "s.weights.json", tmp_path / "to")
     assert intact(new)

@@ -83,5 +83,5 @@ def test_the_command_line_tells_addresses_and_the_worst_state(
 
 
 def test_an_address_without_anything_is_an_error() -> None:
-    with pytest.raises(NotADirectoryError, match="nothing can be listed"):
+    with pytest.raises(NotADirectoryError, match="it cannot be listed"):
         list(scan("memory://nothing-here"))

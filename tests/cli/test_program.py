@@ -266,7 +266,7 @@ def test_an_interrupted_command_ends_quietly(
 def test_names_in_a_file_cannot_move_the_cursor(
     monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    _guard(monkeypatch, verify=_raising(errors.ManifestError("\x1b]0;owned\x07 is no key")))
+    _guard(monkeypatch, verify=_raising(errors.ManifestError("\x1b]0;owned\x07 is not a key")))
     main(["verify", "a.keras"])
     assert "\x1b" not in capsys.readouterr().err
 
@@ -412,7 +412,7 @@ def test_on_a_terminal_tables_are_drawn_and_no_color_is_honoured(no_color: bool)
     os.close(ours)
     assert done.returncode == 0
     assert "KG201" in text
-    assert ("\x1b[" in text) is True  # bold is no colour
+    assert ("\x1b[" in text) is True  # bold is not a colour
     assert ("\x1b[3" in text) is False
 
 

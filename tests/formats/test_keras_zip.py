@@ -321,7 +321,7 @@ def test_an_archive_of_more_than_65_535_members_is_read(
         (-22 + 12, "contradict each other"),  # the directory's size
         (-22 + 16, "contradict each other"),  # the directory's offset
         (-42 + 8, "is damaged"),  # the offset in the locator
-        (-42, "beside the archive"),  # the mark of the locator
+        (-42, "adjoin the archive"),  # the mark of the locator
         (-98, "is damaged"),  # the mark of the zip64 end record
         (-98 + 4, "is damaged"),  # the length of the zip64 end record
         (-98 + 24, "is damaged"),  # the number of members in this part

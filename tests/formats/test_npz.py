@@ -77,7 +77,7 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     with open_checkpoint(tmp_path / "m.npz") as checkpoint, pytest.raises(CorruptCheckpointError):
         checkpoint.read("a/b")
     (tmp_path / "m.npz").write_bytes(content.replace(b"(4,)", b"(x,)"))
-    with pytest.raises(CorruptCheckpointError, match="no sound header"):
+    with pytest.raises(CorruptCheckpointError, match="no valid header"):
         open_checkpoint(tmp_path / "m.npz")
 
 
@@ -133,7 +133,7 @@ def test_names_with_dots_reach_renames_of_every_kind(tmp_path: Path) -> None:
     [
         ({re.compile("nothing"): "enc_0"}, "no layer with weights called 'nothing'"),
         ({re.compile("enc"): "zzz"}, "the model has no layer"),
-        (lambda _: None, "gives no layer of the model"),
+        (lambda _: None, "names no layer of the model"),
         (lambda name: name + "x", r"enc.0 -> enc.0x"),
     ],
 )

@@ -44,7 +44,7 @@ def test_half_of_a_variable_s_slots_are_another_optimizer_s() -> None:
 def test_state_of_none_of_the_model_s_variables_is_not_restored() -> None:
     mine = slots("new", ("momentum", "a"))
     pairs, reason, _ = by_slot(mine, slots("old", ("momentum", "z")), str)
-    assert (pairs, reason) == ({}, "it belongs to variables that do not train in the model")
+    assert (pairs, reason) == ({}, "it belongs to variables that are not trainable in the model")
 
 
 def test_slots_of_another_shape_are_named() -> None:

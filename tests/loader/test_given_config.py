@@ -142,7 +142,7 @@ def test_what_is_no_architecture_is_refused_with_what_it_looks_like(tmp_path: Pa
     (tmp_path / "m.keras").write_bytes(b"PK\3\4\x14\0")
     cases: list[tuple[Any, str]] = [
         (tmp_path / "m.yaml", r"json.dump\(yaml.safe_load"),
-        (tmp_path / "m.keras", "has its architecture in it"),
+        (tmp_path / "m.keras", "contains its architecture"),
         ("{", "no JSON"),
         ({"a": 1}, "found one with a"),
         ({"class_name": object()}, "no JSON"),

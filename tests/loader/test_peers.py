@@ -196,7 +196,7 @@ def test_a_taker_that_cannot_go_on_stops_the_giver(recorded: Path, tmp_path: Pat
 
     giver, _, taker = Crew(3, seconds=1).work(given(recorded), take, take)
     assert isinstance(giver, CheckpointError)
-    assert "worker 2 took no more of it" in str(giver)
+    assert "worker 2 stopped accepting it" in str(giver)
     assert "File exists" in str(taker)
 
 

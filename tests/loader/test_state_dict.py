@@ -494,7 +494,7 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
     model.save_weights(tmp_path / "m.weights.h5")
     np.savez(tmp_path / "list.npz", *model.get_weights())
     for name in ("m.weights.h5", "list.npz"):
-        with pytest.raises(CheckpointError, match='layout="torch" is for arrays by their names'):
+        with pytest.raises(CheckpointError, match='layout="torch" is for arrays named as'):
             kg.read(tmp_path / name, layout="torch")
     wrong: Callable[..., Any] = kg.read
     with pytest.raises(ArgumentError, match="allowed: None, 'torch'"):

@@ -49,7 +49,7 @@ def test_the_finding_shows_the_source_and_what_was_taken_for_granted() -> None:
     assert finding.severity is Severity.WARNING
     assert "`lambda x: K.sqrt(x + K.epsilon())`" in str(finding)
     assert "K is taken for the module keras.backend" in str(finding)
-    assert "K.epsilon() is taken as 1e-07" in str(finding)
+    assert "K.epsilon() is assumed to be 1e-07" in str(finding)
 
 
 def test_a_registered_function_is_asked_for_by_a_name_that_python_has() -> None:
@@ -272,7 +272,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a file read by TensorFlow": (lambda x: tf.io.read_file(x), "read_file"),
     "a file read by NumPy": (lambda x: np.load("/etc/passwd"), "np.load"),
     "get_file": (lambda x: keras.utils.get_file("a", "b"), "get_file"),
-    "a function of functions": (lambda x: tf.map_fn(lambda y: y, x), "no argument|map_fn"),
+    "a function of functions": (lambda x: tf.map_fn(lambda y: y, x), "not an argument|map_fn"),
     "a random number": (lambda x: x + K.random_normal(K.shape(x)), "random_normal"),
     "a function outside the table": (lambda x: tf.signal.fft(x), "tf.signal.fft"),
     "an option outside the table": (lambda x: tf.reduce_sum(x, 1, my_option=3), "my_option"),
@@ -450,8 +450,8 @@ def replaces_a_tensor(x: Any) -> Any:
 
 def test_what_is_changed_in_place_may_have_other_names() -> None:
     """`held` is the same list; a tensor is replaced."""
-    assert "+= of what has another name" in refused(changes_a_held_list)
-    assert "+= of what has another name" in refused(changes_a_list_inside)
+    assert "+= on a value that has another name" in refused(changes_a_held_list)
+    assert "+= on a value that has another name" in refused(changes_a_list_inside)
     assert "+= of a list or an array" in refused(changes_a_list)
     assert "+= of a list or an array" in refused(changes_a_default)
     assert read(replaces_a_tensor)["config"]["layers"]

@@ -137,7 +137,7 @@ def test_a_slice_is_written_as_keras_writes_it(migrated: Any) -> None:
         ("strings.lower", {}, "strings.lower"),
         ("tile", {"multiples": ["input", 0, 0]}, "its repeats is computed inside the model"),
         ("gather", {"indices": [[[0]]], "axis": 1, "batch_dims": 1}, "batch_dims=1 with axis=1"),
-        ("split", {"num_or_size_splits": [1, -1], "axis": 1}, "left open"),
+        ("split", {"num_or_size_splits": [1, -1], "axis": 1}, "unknown"),
     ],
 )
 def test_a_function_that_is_not_in_the_table_is_refused_by_name(

@@ -115,7 +115,7 @@ def test_a_worker_that_failed_or_is_silent_stops_all() -> None:
 def test_workers_that_ask_for_different_things_are_told_which() -> None:
     other = replace(VERIFIED, asked={"repair": "'off'"})
     verdict = on_checkpoints([VERIFIED, other], "exact", SILENT)
-    assert verdict.reasons == {1: "asks for something else: repair='off' (worker 0: 'exact')"}
+    assert verdict.reasons == {1: "asked for something different: repair='off' (worker 0: 'exact')"}
 
 
 def test_results_have_to_be_the_same() -> None:

@@ -120,7 +120,7 @@ def test_a_manifest_that_cannot_be_read_and_a_file_that_was_cut_are_refused(save
     (saved / "a.keras").write_bytes((saved / "a.keras").read_bytes()[:500])
     kg.patch(loads=True)
     for name in ("a.h5", "a.keras"):
-        with pytest.raises(GuardError, match=f"{name}: is not as it was recorded"):
+        with pytest.raises(GuardError, match=f"{name}: differs from its manifest"):
             keras.models.load_model(saved / name)
 
 
@@ -163,7 +163,7 @@ def test_a_training_does_not_resume_from_a_damaged_backup(tmp_path: Path) -> Non
     path = tmp_path / "latest.weights.h5"
     good = path.read_bytes()
     damage(path)
-    with pytest.raises(GuardError, match=r"latest\.weights\.h5: is not as it was recorded"):
+    with pytest.raises(GuardError, match=r"latest\.weights\.h5: differs from its manifest"):
         train(tmp_path)
     path.write_bytes(good)
     assert train(tmp_path) == [2, 3]

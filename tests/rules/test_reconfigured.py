@@ -53,7 +53,7 @@ def test_layers_without_weights_that_came_or_went_are_told(path: Path) -> None:
     (message,) = told(path, model_of())
     assert "lacks bend (Activation), which the saved model had" in message
     (message,) = told(path, model_of(layers.Activation("tanh"), layers.ReLU(name="more")))
-    assert "has more (ReLU), which the saved model had not" in message
+    assert "has more (ReLU), which the saved model did not have" in message
     idle = [layers.Dropout(0.2), layers.GaussianNoise(0.1)]
     assert told(path, model_of(layers.Activation("tanh"), *idle)) == []
 
@@ -228,7 +228,10 @@ def test_branches_that_are_joined_the_other_way_round_are_told(tmp_path: Path) -
     path = tmp_path / "m.keras"
     joined("left", "right").save(path)
     (message,) = told(path, joined("right", "left"), "KG115")
-    assert "called on other layers than when the model was saved, or in another order" in message
+    assert (
+        "called on different layers than when the model was saved, or in a different order"
+        in message
+    )
     assert told(path, joined("left", "right"), "KG115") == []
     assert told(path, joined("left", "right", nested=True), "KG115") == []
 

@@ -142,7 +142,7 @@ def test_a_files_sha256_is_compared_where_it_is_asked_for(
     sidecar.write(recorded, Manifest.from_dict(data))
     found = kg.verify(recorded, sha256=True)
     assert not found.ok
-    assert "its SHA-256 is not the recorded one" in found.text
+    assert "its SHA-256 differs from the recorded one" in found.text
     monkeypatch.setattr("hashlib.sha256", lambda *_: pytest.fail("nobody asked for it"))
     assert kg.verify(recorded).ok
 

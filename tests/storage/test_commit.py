@@ -579,7 +579,7 @@ def test_the_folder_that_the_process_works_in_is_not_exchanged(
     save(path, write_directory(b"old"))
     monkeypatch.chdir(path)
     inode = path.stat().st_ino
-    with pytest.warns(UserWarning, match="works inside it"):
+    with pytest.warns(UserWarning, match="working directory"):
         save(path, write_directory(b"new"))
     assert path.stat().st_ino == inode
     assert Path("config.json").read_bytes() == b"new"

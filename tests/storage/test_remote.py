@@ -162,7 +162,7 @@ def test_what_no_installed_package_knows_names_what_to_install(
 
 def test_an_address_that_nobody_knows_is_told() -> None:
     pytest.importorskip("fsspec")
-    with pytest.raises(CheckpointError, match="nowhere:// is no kind of address"):
+    with pytest.raises(CheckpointError, match="nowhere:// is not a kind of address"):
         kg.inspect("nowhere://b/x.keras")
 
 
@@ -184,7 +184,7 @@ def test_an_open_file_is_read_from_its_start_and_left_where_it_was(recorded: Pat
         assert file.tell() == 11
     with pytest.raises(ArgumentError, match="open it with mode 'rb'"):
         kg.inspect(io.StringIO("x" * 100))  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="is no path"):
+    with pytest.raises(ArgumentError, match="is not a path"):
         kg.inspect(b"w.safetensors")
     with pytest.raises(kg.KerasguardError, match=r"^bytes in memory: not a checkpoint"):
         kg.inspect(b"x" * 100)

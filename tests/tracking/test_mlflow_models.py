@@ -381,7 +381,7 @@ def test_a_model_replaced_while_its_manifest_was_removed_is_refused(
         assert not sidecar.describes(logged.event.manifest, found.path)
     (data.parent / "kerasguard" / "manifest.json").unlink()
     with (
-        pytest.raises(ManifestError, match="no manifest of these files is left"),
+        pytest.raises(ManifestError, match="no manifest for these files"),
         resolve(f"models:/{logged.model_id}"),
     ):
         pass
@@ -501,7 +501,7 @@ def test_an_mlmodel_file_cannot_point_out_of_its_folder(
     described = store_of(local_mlflow, logged) / "MLmodel"
     described.write_text(described.read_text().replace("data: data", "data: ../../../../../etc"))
     with (
-        pytest.raises(CheckpointError, match="points out of the model's folder"),
+        pytest.raises(CheckpointError, match="points outside the model's folder"),
         resolve(f"models:/{logged.model_id}"),
     ):
         pass

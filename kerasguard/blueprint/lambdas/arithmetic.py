@@ -65,7 +65,7 @@ def array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         if items is not None:
             return [plain(one) for one in items]
         if not is_number(item) or (isinstance(item, int) and abs(item) >= 1 << 62):
-            raise Unsupported("an array of something else than numbers")
+            raise Unsupported("an array of something other than numbers")
         return item
 
     try:
@@ -78,7 +78,7 @@ def compute(sign: str, left: Any, right: Any) -> Any:
     """An operator between two constants.
 
     Raises:
-        Unsupported: it is no arithmetic of numbers, or too large.
+        Unsupported: it is not arithmetic of numbers, or too large.
     """
     if sign in ("is", "is not"):
         return _same(sign, left, right)
@@ -90,7 +90,7 @@ def compute(sign: str, left: Any, right: Any) -> Any:
         return _joined(sign, left, right)
     known = (is_number(x) or isinstance(x, np.ndarray) for x in (left, right))
     if not all(known):
-        raise Unsupported(f"{_shown(left)} {sign} {_shown(right)} is no arithmetic of numbers")
+        raise Unsupported(f"{_shown(left)} {sign} {_shown(right)} is not arithmetic of numbers")
     try:
         return _computed(sign, left, right)
     except (ArithmeticError, TypeError, ValueError) as error:
@@ -107,7 +107,7 @@ def _computed(sign: str, left: Any, right: Any) -> Any:
     with np.errstate(all="ignore"):
         found = _OPERATORS[sign](left, right)
     if isinstance(found, complex) or (isinstance(found, int) and abs(found) >= _LARGEST):
-        raise ValueError("the result is no number of a model")
+        raise ValueError("the result is not a number of a model")
     if isinstance(found, np.ndarray) and found.size > _MOST_VALUES:
         raise ValueError("the result is too large")
     return found
@@ -133,13 +133,13 @@ def negate(sign: str, value: Any) -> Any:
     """An operator before a constant; raises as `compute`."""
     if sign == "not":
         if not is_number(value) and not isinstance(value, (str, type(None), tuple, list)):
-            raise Unsupported("`not` of what is not known to be true or false")
+            raise Unsupported("`not` of a value that may be true or false")
         return not value
     if not is_number(value) and not isinstance(value, np.ndarray):
-        raise Unsupported(f"{sign}{_shown(value)} is no arithmetic of numbers")
+        raise Unsupported(f"{sign}{_shown(value)} is not arithmetic of numbers")
     if sign == "~":
         if not isinstance(value, int):
-            raise Unsupported("~ of what is no integer")
+            raise Unsupported("~ of what is not an integer")
         return ~value
     return -value if sign == "-" else value
 
@@ -163,7 +163,7 @@ def _elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _arange(*bounds: Any) -> Any:
     if not all(isinstance(x, int) for x in bounds) or len(range(*bounds)) > _MOST_VALUES:
-        raise Unsupported("a range of something else than a few integers")
+        raise Unsupported("a range of something other than a few integers")
     return np.arange(*bounds)
 
 

@@ -61,7 +61,7 @@ def _operation(
         raise Unsupported(f"ops.{short} with {', '.join(unknown)} and without {missing}")
     name = "".join(word.capitalize() for word in short.split("_"))
     if name not in CLASSES:
-        raise Unsupported(f"ops.{short} is no operation of Keras 3")
+        raise Unsupported(f"ops.{short} is not an operation of Keras 3")
     module = CLASSES[name].rpartition(".")[2]
     steps = ((f"{module}.{name}", {n: told(given[n]) for n in options if n in given}),)
     made = drawing.draw(

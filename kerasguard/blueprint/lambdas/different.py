@@ -88,7 +88,7 @@ def _two(*names: str) -> Callable[[Drawing, str, dict[str, Any]], Several]:
 def _reshape(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     tensor = given[next(iter(given))]
     if not isinstance(tensor, Tensor) or "shape" not in given:
-        raise Unsupported(f"{short} of what is no tensor")
+        raise Unsupported(f"{short} of what is not a tensor")
     sizes = target(given["shape"], tensor)
     return drawing.draw(
         plan("reshape", told(tensor), {"shape": sizes}, drawing.rank_of), tensor.kind
@@ -102,7 +102,7 @@ def _classic_division(drawing: Drawing, _: str, given: dict[str, Any]) -> Tensor
 def _einsum(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     operands = [given[name] for name in ("a", "b", "c", "d") if name in given]
     if not all(isinstance(x, Tensor) for x in operands):
-        raise Unsupported(f"{short} of something else than tensors")
+        raise Unsupported(f"{short} of something other than tensors")
     return planned(drawing, "einsum", {"inputs": operands, "equation": given["equation"]})
 
 
@@ -144,7 +144,7 @@ def _batch_dot(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     if given.get("axes") is None:
         ranks = [_rank(x), _rank(y)]
         if ranks not in ([2, 2], [3, 3]):
-            raise Unsupported(f"{short} without axes of tensors of other ranks than 2 or 3")
+            raise Unsupported(f"{short} without axes of tensors of different ranks than 2 or 3")
         given["axes"] = [1, 1] if ranks == [2, 2] else [2, 1]
     if not all(rank in (2, 3) for rank in map(_rank, (x, y))):
         # Before Keras 2.3 it multiplied matrices along all axes but the last two.

@@ -61,7 +61,7 @@ class Drawing:
         for layer in layers_of(self.model):
             if config_of(layer).get("data_format") not in (None, "channels_last"):
                 raise Unsupported("the data format that Keras was set to")
-        self.take("K.image_data_format() is taken as 'channels_last'")
+        self.take("K.image_data_format() is assumed to be 'channels_last'")
         return "channels_last"
 
     def dtype_of(self, tensor: Tensor) -> str:

@@ -92,7 +92,7 @@ def apply(
         Unsupported: something in it is not in the tables; the text names it.
     """
     if depth > _DEEPEST:
-        raise Unsupported("functions that call functions too deep")
+        raise Unsupported("functions that call each other too deeply")
     positional = function.parameters[: len(function.parameters) - function.keyword_only]
     if len(arguments) > len(positional):
         raise Unsupported(f"a call with {len(arguments)} arguments")
@@ -178,17 +178,17 @@ def _argument(node: Expression, scope: _Scope) -> list[Any]:
         return [_value(node, scope)]
     items = sequence(_value(node.items, scope))
     if items is None:
-        raise Unsupported("a call with * of what is no list")
+        raise Unsupported("a call with * of what is not a list")
     return items
 
 
 def _global(name: str, scope: _Scope) -> Any:
     if name in GLOBALS:
         module = GLOBALS[name]
-        scope.drawing.take(f"{name} is taken for the module {module}")
+        scope.drawing.take(f"{name} is assumed to be the module {module}")
         return Named(module)
     if name in BUILTINS:
-        scope.drawing.take(f"{name} is taken for Python's own function")
+        scope.drawing.take(f"{name} is assumed to be Python's own function")
         return Named(f"builtins.{name}")
     if name in ("None", "True", "False"):  # names in Python 2
         return {"None": None, "True": True, "False": False}[name]

@@ -23,13 +23,13 @@ def item_of(owner: Any, key: Any, drawing: Drawing) -> Any:
     """`owner[key]`, of a tensor, or of a list whose items are known.
 
     Raises:
-        Unsupported: the file does not tell what is meant.
+        Unsupported: the file does not say what is meant.
     """
     if isinstance(owner, Tensor):
         if owner.alone and _is_of_one(key):
             raise Unsupported(
-                f"item {key} of the only input, of which the file does not tell whether it was a "
-                "list of one tensor"
+                f"item {key} of the only input, and the file does not say whether it was a list "
+                "of one tensor"
             )
         parts = list(key) if isinstance(key, tuple) else [key]
         spec = [_index(part) for part in parts]

@@ -77,8 +77,8 @@ def operate(drawing: Drawing, sign: str, left: Any, right: Any) -> Tensor:
     kinds = [x.kind for x in (left, right) if isinstance(x, Tensor)]
     if sign in ("==", "!=") and drawing.tensorflow != 2:
         raise Unsupported(
-            f"{sign} of tensors, which TensorFlow 1 takes for `is` and TensorFlow 2 element by "
-            "element; the file does not tell which"
+            f"{sign} of tensors, which TensorFlow 1 computes as `is` and TensorFlow 2 element by "
+            "element; the file does not say which"
         )
     if sign == "classic /" and kinds != ["float"] * len(kinds):
         raise Unsupported("the division of Python 2 of what may be whole numbers")

@@ -22,7 +22,7 @@ _COPY: tuple[tuple[str, Json], ...] = (("numpy.Copy", {}),)
 
 
 def tensorflow_of(writer: Writer) -> int:
-    """Whether TensorFlow 1 or 2 computed the model; 0 where the file does not tell.
+    """Whether TensorFlow 1 or 2 computed the model; 0 where the file does not say.
 
     TensorFlow 1.13 to 2.1 all call their Keras 2.2.4-tf; Keras 2.3 ran on both.
     """
@@ -84,7 +84,7 @@ def _held(function: Stored) -> dict[str, Any]:
 def _arguments(config: Json) -> dict[str, Any]:
     given = config.get("arguments") or {}
     if not isinstance(given, dict):
-        raise Unsupported("arguments that are no dict")
+        raise Unsupported("arguments that are not dict")
     if any(isinstance(value, dict) for value in given.values()):
         raise Unsupported("arguments that are objects")
     return {name: opened(value) for name, value in given.items()}
@@ -135,7 +135,7 @@ def _cast(drawing: Drawing, one: Tensor, options: Any) -> Tensor:
 def _input(drawing: Drawing, value: Any, *, alone: bool) -> Tensor:
     history = history_of(value)
     if history is None:
-        raise Unsupported("a call on what is no tensor")
+        raise Unsupported("a call on what is not a tensor")
     shape = drawing.shapes.get(history)
     kind = kind_in(drawing.kinds, history)
     return Tensor(value, None if shape is None else tuple(shape), kind, alone)

@@ -17,9 +17,9 @@ __all__ = ["ASKED", "attribute", "method", "target"]
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
     if not isinstance(tensor, Tensor):
-        raise Unsupported("the shape of what is no tensor")
+        raise Unsupported("the shape of what is not a tensor")
     if tensor.shape is None:
-        raise Unsupported("the shape of a tensor, which the file does not tell,")
+        raise Unsupported("the shape of a tensor, which the file does not say,")
     return tensor.shape
 
 

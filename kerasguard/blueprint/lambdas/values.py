@@ -37,7 +37,7 @@ class Tensor:
         made: the `__keras_tensor__` that names the layer it comes from.
         shape: None if it cannot be told; None inside where a size is open.
         kind: `float`, `int` or `bool`; empty where it cannot be told.
-        alone: whether it is the layer's only input, of which the file does not tell whether the
+        alone: whether it is the layer's only input, of which the file does not say whether the
             layer was called on a tensor or on a list of one.
     """
 
@@ -141,10 +141,10 @@ def told(value: Any) -> Any:
     if isinstance(value, Several):
         return [told(item) for item in value.tensors]
     if isinstance(value, Named):
-        raise Unsupported(f"{value.path} is no value")
+        raise Unsupported(f"{value.path} is not a value")
     if isinstance(value, Size):
         where = "the batch" if value.axis == 0 else f"axis {value.axis}"
         raise Unsupported(f"the size of {where} is not in the file")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise Unsupported(f"a value of type {type(value).__name__} is no argument")
+    raise Unsupported(f"a value of type {type(value).__name__} is not an argument")

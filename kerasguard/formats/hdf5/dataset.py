@@ -27,7 +27,7 @@ FLOATS = {
     (1, 5, 2): "float8_e5m2",
 }
 NAMELESS = (
-    "holds single bytes that the file calls nothing, as h5py writes float8; Keras cannot load them "
+    "holds single bytes without a named type, as h5py writes float8; Keras cannot load them "
     "either: keep such a variable in bfloat16, or its array in a .safetensors file"
 )
 """Of a dataset that is not damaged."""
@@ -77,11 +77,11 @@ def describe(path: str, dataset: h5d.DatasetID, file_size: int, headers: Headers
     if layout == h5d.CHUNKED:
         _check_chunks(dataset, plan, spec, stored)
     elif stored != spec.nbytes:
-        raise ValueError(f"is {spec}, that is {spec.nbytes} bytes, but {stored} are stored")
+        raise ValueError(f"is {spec}, which takes {spec.nbytes} bytes, but {stored} are stored")
     elif layout == h5d.CONTIGUOUS and spec.nbytes:
         offset = dataset.get_offset()
         if offset is None or offset + spec.nbytes > file_size:
-            raise ValueError(f"is {spec} and was never written, or lies beyond the file's end")
+            raise ValueError(f"is {spec} and was never written, or is beyond the end of the file")
     return StoredDataset(path, spec, offset if native else None)
 
 
@@ -108,7 +108,7 @@ def _dtype(dataset: h5d.DatasetID, headers: Headers) -> tuple[str, bool]:
     kind = dataset.get_type()
     family, size = kind.get_class(), kind.get_size()
     if size == 2 and family in (h5t.OPAQUE, h5t.INTEGER):
-        # Keras 3 says what its two opaque bytes are; Keras 2 stored the same without a word.
+        # Keras 3 says what its two opaque bytes are; Keras 2 stored the same silently.
         told = text(read_attribute(headers, dataset, "dtype"))
         if told == "bfloat16" or (family == h5t.OPAQUE and not told):
             return "bfloat16", family == h5t.OPAQUE or kind.get_order() == h5t.ORDER_LE
@@ -123,5 +123,5 @@ def _dtype(dataset: h5d.DatasetID, headers: Headers) -> tuple[str, bool]:
     if family == h5t.OPAQUE and size == 1:
         raise ValueError(NAMELESS)
     if not name:
-        raise ValueError(f"holds no plain numbers, but HDF5 type class {family}")
+        raise ValueError(f"holds HDF5 type class {family}")
     return name, size == 1 or kind.get_order() == h5t.ORDER_LE

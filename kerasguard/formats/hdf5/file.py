@@ -210,8 +210,8 @@ class Hdf5File:
             link = group.links.get_info(raw)
             if link.type != h5l.TYPE_HARD:
                 raise self._broken(
-                    f"{path}/{name} is a link to elsewhere, which Keras never writes; kerasguard "
-                    "does not follow it"
+                    f"{path}/{name} is an external or soft link, which Keras never writes and "
+                    "kerasguard does not follow"
                 )
             if link.u in seen:
                 raise self._broken(f"{path}/{name} is reachable by two paths")
@@ -249,7 +249,7 @@ class Hdf5File:
         placed = [(d.offset, d) for d in datasets.values() if d.offset is not None]
         for offset, dataset in sorted(placed, key=lambda item: item[0]):
             if offset < end:
-                raise self._broken(f"{before} and {dataset.path} lie on the same bytes")
+                raise self._broken(f"{before} and {dataset.path} overlap in the file")
             end, before = offset + dataset.spec.nbytes, dataset.path
 
     def _check_unpacked(self, datasets: dict[str, StoredDataset]) -> None:

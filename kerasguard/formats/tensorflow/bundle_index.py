@@ -98,7 +98,8 @@ def _header(file: OpenedFile, data: bytes) -> int:
     needed = dict(fields(version)).get(2, 0) if isinstance(version, bytes) else 0
     if isinstance(needed, int) and needed > _NEWEST:
         raise UnknownFormatError(
-            file.path, f"needs a reader of version {needed}, this is {_NEWEST}; update kerasguard"
+            file.path,
+            f"needs a reader of version {needed}, but this one is {_NEWEST}; update kerasguard",
         )
     return _number(told.get(1, 0))
 
@@ -111,7 +112,7 @@ def _sliced_name(key: bytes) -> str:
     """
     name, mark, _ = key[1:].partition(b"\0\x01")
     if not mark:
-        raise WireError("a slice's key has no end of its name")
+        raise WireError("the name in a slice's key does not end")
     return name.replace(b"\0\xff", b"\0").replace(b"\xff\0", b"\xff").decode()
 
 

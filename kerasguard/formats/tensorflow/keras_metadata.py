@@ -31,7 +31,7 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Program:
-    """The parts of `saved_model.pb` that are no graph.
+    """The parts of `saved_model.pb` that are not graph.
 
     Args:
         version: of TensorFlow.
@@ -62,7 +62,7 @@ def read_program(data: bytes) -> Program:
 
     Raises:
         WireError: it is no such message.
-        ValueError: metadata is no JSON.
+        ValueError: metadata is not JSON.
     """
     graphs = [_bytes(value) for number, value in fields(data) if number == 2]
     if not graphs:

@@ -37,7 +37,7 @@ def vocabularies(
 ) -> dict[int, Vocabulary]:
     """The vocabulary of every object that has a table, by its node.
 
-    A table that is filled in another way than Keras does it is left out.
+    A table that is filled in a different way than Keras does it is left out.
 
     Args:
         program: the content of `saved_model.pb`.
@@ -244,7 +244,7 @@ def _text(data: bytes) -> str:
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields that are no numbers."""
+    """The fields that are not numbers."""
     for number, value in fields(data):
         if isinstance(value, bytes):
             yield number, value

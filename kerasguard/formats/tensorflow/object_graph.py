@@ -92,7 +92,7 @@ def parse(data: bytes) -> list[Node]:
         targets = [child for _, child in node.children]
         targets += [n for slot in node.slots for n in (slot.weight, slot.value)]
         if any(not 0 <= target < len(nodes) for target in targets):
-            raise WireError(f"an edge leads to none of its {len(nodes)} objects")
+            raise WireError(f"an edge points to none of its {len(nodes)} objects")
     return nodes
 
 
@@ -195,4 +195,4 @@ def _text(value: int | bytes) -> str:
     try:
         return _bytes(value).decode()
     except UnicodeDecodeError as error:
-        raise WireError("a name is no UTF-8") from error
+        raise WireError("a name is not UTF-8") from error

@@ -71,7 +71,7 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
         told: class and name of the objects whose config is stored, by node.
 
     Raises:
-        WireError: the graph is no graph of a model.
+        WireError: the graph is not a graph of a model.
     """
     reached = reach(nodes, 0)
     root, prefix = _model(nodes, reached)
@@ -239,7 +239,7 @@ def _slots(
 
 
 def _others(bundle: Bundle, known: Set[str]) -> Iterator[TensorRecord]:
-    """Tensors that are no variable of an object: lookup tables, what only the bundle knows."""
+    """Tensors that are not variable of an object: lookup tables, what only the bundle knows."""
     for name in bundle.entries:
         spec = bundle.spec(name)
         if name not in known and spec is not None:

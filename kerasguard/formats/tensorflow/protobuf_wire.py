@@ -16,7 +16,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class WireError(ValueError):
-    """The bytes are no message; the caller knows which file and what it should have been."""
+    """The bytes are not message; the caller knows which file and what it should have been."""
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -52,7 +52,7 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
     """Number and value of every field, in order: `int` for numbers, `bytes` for all else.
 
     Raises:
-        WireError: the data is no message.
+        WireError: the data is not a message.
     """
     at, size = 0, len(data)
     while at < size:

@@ -48,7 +48,7 @@ def read_table(file: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
     """Every key and value, in the table's order; each block's checksum is verified first.
 
     Raises:
-        CorruptCheckpointError: it is no table, is truncated, or a checksum is wrong.
+        CorruptCheckpointError: it is not a table, is truncated, or a checksum is wrong.
         UnknownFormatError: a block is compressed.
     """
     if over := excess(file.size, _LARGEST):
@@ -66,7 +66,7 @@ def read_table(file: OpenedFile) -> Iterator[tuple[bytes, bytes]]:
         for _, value in _entries(_block(file, data, offset, length)):
             offset, length, _ = _handle(value, 0)
             if offset < end:
-                raise WireError(f"the blocks at byte {offset} and before it lie on the same bytes")
+                raise WireError(f"the block at byte {offset} overlaps the one before it")
             end = offset + length
             for key, found in _entries(_block(file, data, offset, length)):
                 named += len(key)

@@ -71,7 +71,7 @@ class Bundle:
             raise
 
     def spec(self, name: str) -> TensorSpec | None:
-        """Shape and dtype; None for strings and for what is no tensor of numbers."""
+        """Shape and dtype; None for strings and for what is not a tensor of numbers."""
         entry = self.entries[name]
         dtype = _DTYPES.get(entry.dtype)
         return TensorSpec(entry.shape, dtype) if dtype else None
@@ -139,7 +139,7 @@ class Bundle:
                 if entry.dtype == _STRING:
                     self.strings(name)
                 elif not all(map(self._intact, self._plain(name, entry))):
-                    yield f"{name}: its bytes do not have the checksum that was stored with them"
+                    yield f"{name}: its bytes do not match the checksum stored with them"
             except CorruptCheckpointError as error:
                 yield str(error).removeprefix(f"{self.prefix}: ")
 
@@ -180,7 +180,9 @@ class Bundle:
         dtype = _DTYPES.get(entry.dtype)
         spec = TensorSpec(entry.shape, dtype) if dtype else None
         if spec and spec.nbytes != entry.size:
-            raise self._corrupt(name, f"{spec} takes {spec.nbytes} bytes, {entry.size} are stored")
+            raise self._corrupt(
+                name, f"{spec} takes {spec.nbytes} bytes, but {entry.size} are stored"
+            )
 
     def _check_overlaps(self, places: Iterable[tuple[str, Entry]]) -> None:
         """No byte belongs to two tensors; a manifest counts on that, and TensorFlow keeps it."""
@@ -188,7 +190,7 @@ class Bundle:
         for name, entry in sorted(places, key=lambda place: place[1].offset):
             end, before = behind.get(entry.shard, (0, ""))
             if entry.size and entry.offset < end:
-                raise self._corrupt(name, f"its bytes are also those of {before}")
+                raise self._corrupt(name, f"its bytes overlap those of {before}")
             behind[entry.shard] = max((end, before), (entry.offset + entry.size, name))
 
     def _file(self, entry: Entry) -> OpenedFile:
@@ -199,7 +201,7 @@ class Bundle:
         raw = array.view(np.uint8)
         self._file(entry).read_into(raw.data, entry.offset)
         if _crc(raw, 0) != unmasked(entry.crc):
-            raise self._corrupt(name, "its bytes do not have the checksum stored with them")
+            raise self._corrupt(name, "its bytes do not match the checksum stored with them")
         return array.reshape(entry.shape)
 
     def _intact(self, entry: Entry) -> bool:
@@ -216,7 +218,7 @@ class Bundle:
         """The slices of a partitioned variable, each with its place; they cover it exactly."""
         parts = self._slices.get(name, [])
         if len(parts) != len(entry.slices) or entry.dtype not in _DTYPES:
-            raise self._corrupt(name, f"{len(parts)} of its {len(entry.slices)} slices are there")
+            raise self._corrupt(name, f"{len(parts)} of its {len(entry.slices)} slices are present")
         # TensorFlow partitions along one axis; disjoint ranges that add up cover all of it.
         covered, behind = 0, -1
         for told, part in zip(entry.slices, parts, strict=True):

@@ -67,7 +67,7 @@ def recipe(layer: Layer, arrays: Arrays) -> Recipe:
     kind = layer.kind
     ranks = {len(record.spec.shape) for record in layer.variables.values()}
     if kind == "LayerNormalization" and max(ranks) > 1:
-        return "it normalises along several axes, whose order arrays do not tell"
+        return "it normalises along several axes, and arrays do not show their order"
     if kind in _SCALED:
         return _renamed(layer, arrays, _SCALED[kind], lambda *_: ())
     if kind == "Dense" or kind in _CONVOLUTIONS:
@@ -78,7 +78,7 @@ def recipe(layer: Layer, arrays: Arrays) -> Recipe:
         return recurrent(layer, arrays)
     if kind == "MultiHeadAttention":
         return attention(layer, arrays)
-    return f"PyTorch has no module whose arrays are those of a {kind or 'layer of this class'}"
+    return f"PyTorch has no module with the arrays of a {kind or 'layer of this class'}"
 
 
 def _renamed(

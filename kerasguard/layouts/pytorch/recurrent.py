@@ -25,7 +25,7 @@ def recurrent(layer: Layer, arrays: Arrays) -> tuple[Step, ...] | str:
     both, alone = layer.kind == "Bidirectional", layer.kind.endswith("Cell")
     kind = layer.inner if both else layer.kind.removesuffix("Cell")
     if kind not in _GATES:
-        return f"PyTorch has no module whose arrays are those of a Bidirectional of {kind}"
+        return f"PyTorch has no module with the arrays of a Bidirectional {kind}"
     two = any(name.endswith("_reverse") for name in arrays)
     if two != both:
         ways = ("one direction", "two directions")
@@ -49,7 +49,7 @@ def _direction(layer: Layer, kind: str, cell: str, arrays: Arrays, suffix: str) 
     biases = [f"bias_{part}{suffix}" for part in ("ih", "hh")]
     lacking = [name for _, part in kernels if (name := part + suffix) not in arrays]
     if lacking or any(f"{cell}{variable}" not in layer.variables for variable, _ in kernels):
-        return f"the module holds {', '.join(arrays)}, which are not those of a {kind}"
+        return f"the module holds {', '.join(arrays)}, which a {kind} does not have"
     steps = []
     for variable, part in kernels:
         source = arrays[part + suffix]

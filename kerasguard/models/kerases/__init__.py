@@ -124,7 +124,7 @@ def is_variable(value: Any, owner: Any) -> bool:
 
 
 def is_foreign(item: Any) -> bool:
-    """Whether the class is a user's own, of neither Keras."""
+    """Whether the class is a user-defined model, of neither Keras."""
     return not type(item).__module__.startswith(stock_modules)
 
 

@@ -105,7 +105,7 @@ def saveable_class() -> tuple[type, ...]:
 
 
 def object_type(item: Any) -> str:
-    """By its class; a subclass of `Model` that is no graph is a `Layer`."""
+    """By its class; a subclass of `Model` that is not a graph is a `Layer`."""
     if isinstance(item, METRIC):
         return "Metric"
     if isinstance(item, SEQUENTIAL):
