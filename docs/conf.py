@@ -149,8 +149,13 @@ def _python() -> str:
 def _values() -> str:
     text = _title("Values") + "What functions take and give.\n\n"
     for topic, names in VALUES.items():
-        text += _title(topic, "-") + "".join(f".. autoclass:: {name}\n\n" for name in names)
+        text += _title(topic, "-") + "".join(_value(name) for name in names)
     return text
+
+
+def _value(name: str) -> str:
+    """A class with all that it inherits from classes of the package."""
+    return f".. autoclass:: {name}\n   :inherited-members: Mapping, Enum, str, PathLike\n\n"
 
 
 def _command_line() -> str:

@@ -8,14 +8,14 @@ An import may only go down, from a higher floor to a lower one:
     3  loader/  recorder/                  from a checkpoint to a model, and back
     2  formats/  models/  tracking/        files, frameworks, MLflow: a foreign library, a room
        storage/                            bytes: opened once, read once, replaced as a whole
-       diagnose  report/                   three tables in, a total plan out; what is told of it
+       report/                             what came of it: text, JSON, a page
        rules/  migrations/                 what can be wrong and why; one file each
     1  blueprint/  layouts/                a config while it is migrated; how old writers wrote
        bytecode/                           functions in a file: parsed and read, never run
        planning/                           drafts, findings, operations, plans
        identity/                           which stored tensor is which expected one
     0  manifest/                           the values that everything speaks of
-       elements -> tensors  arguments -> errors  version
+       tensors/  arguments -> errors  version
 
 A folder's docstring says what lives there and where to start reading. Floors 0 and 1, rules,
 migrations and what is told know no file, no clock, no environment and no framework. Importing

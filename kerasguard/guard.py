@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from kerasguard.identity.renames import Renames
 from kerasguard.loader.attempt import Restored, attempt
-from kerasguard.loader.given_config import Config
+from kerasguard.loader.config_argument import Config
 from kerasguard.loader.request import Memory, Request
 from kerasguard.loader.sources import Source
 from kerasguard.planning.plan import Policy, Rate, RepairPlan

@@ -199,7 +199,7 @@ def _claims(mlflow: Any, described: Any) -> list[tuple[str, str]]:
     except Exception as error:  # noqa: BLE001  # whatever MLflow's stores raise
         warnings.warn(
             f"model {model_id}: not compared with the tracking database at "
-            f"{mlflow.get_tracking_uri()}, which could not be asked ({error!s:.200}); it is "
+            f"{mlflow.get_tracking_uri()}, which could not be reached ({error!s:.200}); it is "
             "compared with its manifest",
             stacklevel=3,
         )

@@ -15,7 +15,7 @@ import pytest
 from fakes import DictSource
 from hypothesis import HealthCheck, settings
 
-from kerasguard.elements import Array
+from kerasguard.tensors.elements import Array
 
 # Read by TensorFlow and Keras when they are first imported, so they are set before any test is.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

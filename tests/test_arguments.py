@@ -75,8 +75,8 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "custom_objects": ({"custom_objects": ["a"]}, "pass custom_objects="),
     "custom_objects values": ({"custom_objects": {"Mine": "Mine"}}, "pass custom_objects="),
     "custom_objects keys": ({"custom_objects": {1: "a"}}, "pass custom_objects="),
-    "model": ({"model": "x"}, "no Keras model"),
-    "model number": ({"model": 3}, "no Keras model"),
+    "model": ({"model": "x"}, "not a Keras model"),
+    "model number": ({"model": 3}, "not a Keras model"),
     "config": ({"config": 3}, "config=3 is not an architecture"),
     "config empty": ({"config": ""}, "pass the path of a model.json"),
     "allow_graph": ({"allow_graph": "yes"}, "allowed: True, False"),
@@ -129,7 +129,7 @@ def test_repair_checks_its_own_arguments(options: dict[str, Any]) -> None:
 # Every other public function: call, options, what the error says.
 OTHERS: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
     "record path": (kg.record, {"path": 3}, "path=3 is not a path"),
-    "record model": (kg.record, {"path": PATH, "model": "x"}, "no Keras model"),
+    "record model": (kg.record, {"path": PATH, "model": "x"}, "not a Keras model"),
     "record probe": (kg.record, {"path": PATH, "probe": "layer"}, "did you mean 'layers'"),
     "record probe type": (
         kg.record,

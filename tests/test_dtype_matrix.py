@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tables import Layer, table
 
-from kerasguard.diagnose import diagnose
-from kerasguard.elements import Array, numpy_dtype
+from kerasguard.loader.diagnose import diagnose
 from kerasguard.planning.cast_loss import cast_loss
 from kerasguard.planning.operations import Safety
 from kerasguard.planning.plan import Policy, RepairPlan
 from kerasguard.tensors import Table, TensorSpec
+from kerasguard.tensors.elements import Array, numpy_dtype
 
 DTYPES = (
     "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2",

@@ -10,11 +10,11 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasguard.elements import digest, dtype_name, numpy_dtype
 from kerasguard.errors import ManifestError
 from kerasguard.manifest import Manifest
 from kerasguard.planning.operations import Concat, Op, Step, op_from_dict, op_to_dict, spec_of
-from kerasguard.tensors import _ITEMSIZES, TensorSpec
+from kerasguard.tensors.elements import digest, dtype_name, numpy_dtype
+from kerasguard.tensors.records import _ITEMSIZES, TensorSpec
 
 
 @pytest.mark.parametrize("dtype", _ITEMSIZES)

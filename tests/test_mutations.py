@@ -124,7 +124,7 @@ def test_files_that_keras_writes_are_planned_like_imaginary_ones(
     count: int, tmp_path: Path
 ) -> None:
     pytest.importorskip("keras")
-    from kerasguard.diagnose import diagnose
+    from kerasguard.loader.diagnose import diagnose
 
     for pair in sample(count):
         expected, stored, _, _ = tables(pair)

@@ -110,7 +110,7 @@ def objects(value: object, kind: Kind | None = None) -> list[tuple[str, Json]]:
 
     Args:
         value: JSON.
-        kind: only objects of this kind; no layer is looked for inside of what is not a layer.
+        kind: only objects of this kind; layers are looked for only inside of layers.
     """
     found: list[tuple[str, Json]] = []
     _collect(value, "", kind, found)

@@ -240,7 +240,7 @@ def _foreign(module: str, name: str, registered: str | None, shown: str, reason:
     if not _is_part(module, name, function=reason == "function"):
         return f"the {reason} {shown} is not part of a model; if it is meant, supply it: {supply}"
     if registered is not None and not _KERAS.match(registered.replace(">", ".")):
-        return f"it is registered as {registered!r}, which is not Keras' own; supply it under that name"
+        return f"it is registered as {registered!r}, not as Keras' own; supply it under that name"
     return ""
 
 

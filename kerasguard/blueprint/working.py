@@ -20,9 +20,9 @@ from kerasguard.blueprint.objects import (
 )
 from kerasguard.blueprint.references import hostile
 from kerasguard.blueprint.writer import Writer
-from kerasguard.elements import Array
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["Blueprint", "Migration"]
 

@@ -135,7 +135,7 @@ def _listed(values: Any, what: str) -> list[Any]:
     if isinstance(values, dict) and values.get("class_name") == "__tuple__":
         values = values.get("items")
     if not isinstance(values, (list, tuple)):
-        raise NotUnderstoodError(f"its {what} are not list")
+        raise NotUnderstoodError(f"its {what} are not a list")
     waiting, count = list(values), 0
     while waiting:
         one = waiting.pop()
@@ -175,7 +175,7 @@ def _agreed(data: bytes, budget: Budget) -> Function:
         raise NotUnderstoodError(reasons[0])
     if not found:
         raise NotUnderstoodError(
-            f"the bytes are not function of Python 2.7 or 3.4 to 3.13: {malformed}"
+            f"the bytes are not a function of Python 2.7 or 3.4 to 3.13: {malformed}"
         )
     if any(other != found[0] for other in found[1:]):
         sources = sorted({source_of_function(one) for one in found})

@@ -38,7 +38,7 @@ def parse(data: bytes, layout: Layout) -> Code:
     reader = _Reader(data, layout)
     found = reader.value(0)
     if not isinstance(found, Code):
-        raise MalformedError("the bytes are not code object")
+        raise MalformedError("the bytes are not a code object")
     if reader.position != len(data):
         raise MalformedError("bytes follow the code object")
     return found

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from kerasguard.checkpoints.read import arrays_of
-from kerasguard.elements import Array
 from kerasguard.errors import ArgumentError, CheckpointError, listed
 from kerasguard.identity.evidence import given_names
 from kerasguard.identity.units import units
 from kerasguard.loader.arrays import Arrays
 from kerasguard.loader.sources import Source
 from kerasguard.tensors import LayerRecord, TensorRecord
+from kerasguard.tensors.elements import Array
 
 __all__ = ["average"]
 

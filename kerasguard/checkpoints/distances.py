@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from kerasguard.checkpoints.difference import Pair
-from kerasguard.elements import Array
 from kerasguard.tensors import TensorRecord
+from kerasguard.tensors.elements import Array
 
 __all__ = ["LayerDistance", "distances", "layer_of"]
 

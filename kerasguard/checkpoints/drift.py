@@ -17,7 +17,6 @@ from kerasguard.checkpoints.distances import LayerDistance, distances
 from kerasguard.checkpoints.epochs import told_epoch
 from kerasguard.checkpoints.read import read
 from kerasguard.checkpoints.scan import places
-from kerasguard.elements import Array
 from kerasguard.errors import ArgumentError, CheckpointNotFoundError, KerasguardError
 from kerasguard.formats import met
 from kerasguard.loader.arrays import Arrays
@@ -26,6 +25,7 @@ from kerasguard.report.drift import DriftReport, Saved
 from kerasguard.storage import sidecar
 from kerasguard.storage.remote import local_path
 from kerasguard.tensors import TensorRecord
+from kerasguard.tensors.elements import Array
 
 __all__ = ["drift"]
 

@@ -54,7 +54,7 @@ def explain(code: str) -> Explanation:
     """What a code means: what it looks like, why it happens, when its repair is exact.
 
     Args:
-        code: `KG201`, in letters of either case.
+        code: `KG201`, in upper or lower case.
 
     Raises:
         ArgumentError: there is no such code.

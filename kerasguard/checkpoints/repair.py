@@ -21,7 +21,7 @@ from kerasguard.errors import OutputError, UnrepairableError
 from kerasguard.formats.targets import Target, target_of
 from kerasguard.identity.renames import Renames
 from kerasguard.loader.attempt import Attempt, Restored, attempt
-from kerasguard.loader.given_config import Config
+from kerasguard.loader.config_argument import Config
 from kerasguard.loader.request import Request
 from kerasguard.loader.sources import PathLike, Source, named
 from kerasguard.planning.plan import Policy, Rate

@@ -10,7 +10,7 @@ from typing import Any
 from kerasguard.errors import OutputError
 from kerasguard.formats.targets import Target
 from kerasguard.manifest import Manifest
-from kerasguard.report.report import counted
+from kerasguard.report import counted
 
 __all__ = ["beside", "lacks", "read_back", "write"]
 
@@ -83,8 +83,8 @@ def _arrays(model: Any, path: Path) -> dict[str, Any]:
 
 
 def _compared(path: Path, model: Any) -> tuple[str, str]:
-    from kerasguard.elements import digest
     from kerasguard.formats import open_checkpoint
+    from kerasguard.tensors.elements import digest
 
     arrays = _arrays(model, path)
     with open_checkpoint(path) as checkpoint:

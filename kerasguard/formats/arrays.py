@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError
 from kerasguard.formats.variable_paths import table_of
 from kerasguard.storage.checkpoint import Checkpoint, Keys, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table, TensorSpec
+from kerasguard.tensors.elements import Array, dtype_name
 
 __all__ = ["GivenArrays", "MadeArrays"]
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, safe_asset
@@ -16,6 +15,7 @@ from kerasguard.storage.budget import excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["KerasDirectory"]
 

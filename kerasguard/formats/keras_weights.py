@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
 from kerasguard.formats.hdf5.file import Hdf5File, StoredDataset
 from kerasguard.formats.keras_paths import OLD_CONTAINER, canonical_keys, weights_table
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, Table, TensorSpec
+from kerasguard.tensors.elements import Array, numpy_dtype
 
 __all__ = ["KerasWeights", "WeightsFile", "parse_config", "parse_versions"]
 

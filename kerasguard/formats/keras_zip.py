@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError, KerasguardError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile, parse_config, parse_versions
 from kerasguard.formats.zip_archive import START as ZIP
@@ -18,6 +17,7 @@ from kerasguard.storage.budget import excess, unpacked_limit
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["KerasZip", "safe_asset"]
 

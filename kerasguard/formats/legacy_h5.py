@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.hdf5.file import START as HDF5
 from kerasguard.formats.hdf5.file import Hdf5File, root_attributes
@@ -25,6 +24,7 @@ from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Extent, LayerRecord, Table, TensorRecord
+from kerasguard.tensors.elements import Array
 
 if TYPE_CHECKING:
     from kerasguard.formats.hdf5.dataset import StoredDataset

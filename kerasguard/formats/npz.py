@@ -16,7 +16,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats.variable_paths import table_of
 from kerasguard.formats.zip_archive import START as ZIP
@@ -26,6 +25,7 @@ from kerasguard.storage.budget import check_shape, unpacked_limit
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, Table, TensorSpec
+from kerasguard.tensors.elements import Array, dtype_name
 
 __all__ = ["Npz"]
 

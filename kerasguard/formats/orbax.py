@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import CorruptCheckpointError, MissingPackageError
 from kerasguard.formats.keras_weights import parse_config
 from kerasguard.formats.variable_paths import state_table
@@ -27,6 +26,7 @@ from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table, TensorSpec
+from kerasguard.tensors.elements import Array, dtype_name
 
 __all__ = ["OrbaxStep"]
 

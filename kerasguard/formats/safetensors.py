@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kerasguard.elements import Array
 from kerasguard.formats.variable_paths import table_of
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.storage.safetensors import Safetensors
 from kerasguard.tensors import Table, TensorSpec
+from kerasguard.tensors.elements import Array
 
 __all__ = ["SafetensorsWeights"]
 

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from kerasguard.elements import Array
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.tensorflow.exported_table import exported_table, is_exported
 from kerasguard.formats.tensorflow.keras_metadata import (
@@ -33,6 +32,7 @@ from kerasguard.storage.budget import allowed, excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["SavedModel"]
 

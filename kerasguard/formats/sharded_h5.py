@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
 from kerasguard.storage.budget import allowed, excess
@@ -15,6 +14,7 @@ from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["ShardedH5"]
 

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kerasguard.elements import Array
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
 from kerasguard.formats.tensorflow.object_graph import Node, parse
 from kerasguard.formats.tensorflow.object_layers import CONTAINERS, Told
@@ -26,6 +25,7 @@ from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["TFCheckpoint", "checkpoint_prefix", "index_of", "object_graph"]
 

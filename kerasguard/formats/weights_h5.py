@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kerasguard.elements import Array
 from kerasguard.formats.hdf5.file import START as HDF5
 from kerasguard.formats.hdf5.file import is_hdf5, root_attributes
 from kerasguard.formats.keras_weights import KerasWeights, WeightsFile
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["WeightsH5"]
 

@@ -20,16 +20,11 @@ from collections.abc import Iterable, Iterator
 from kerasguard.errors import listed
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Step
-from kerasguard.tensors import Table, TensorRecord
+from kerasguard.tensors import Table
 
-__all__ = ["CODES", "once", "unshared", "weight_name"]
+__all__ = ["CODES", "once", "unshared"]
 
 CODES = {"KG209": "layers that shared a weight when they were saved have one each"}
-
-
-def weight_name(record: TensorRecord) -> str:
-    """The name of a weight in a legacy file, without the group that it lies in."""
-    return record.key.removeprefix(f"{record.layer}/")
 
 
 def unshared(settled: Iterable[Step | Finding], stored: Table) -> Iterator[Finding]:
@@ -42,7 +37,7 @@ def unshared(settled: Iterable[Step | Finding], stored: Table) -> Iterator[Findi
         if isinstance(item, Step) and len(item.sources) == 1:
             record = stored.tensors[item.sources[0]]
             if record.role == "weight":
-                scope, _, variable = weight_name(record).rpartition("/")
+                scope, _, variable = record.name_in_layer.rpartition("/")
                 layers = scopes.setdefault(scope, {})
                 layers.setdefault(record.layer, {})[variable] = record.digest
     found = [scope for scope, layers in scopes.items() if _has_equals(list(layers.values()))]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasguard.elements import Array
 from kerasguard.errors import CheckpointError, CorruptCheckpointError
 from kerasguard.formats.arrays import MadeArrays
 from kerasguard.layouts import as_modules
@@ -15,6 +14,7 @@ from kerasguard.loader.reading import Reading
 from kerasguard.manifest import Manifest
 from kerasguard.storage.checkpoint import Checkpoint, Keys
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
+from kerasguard.tensors.elements import Array
 
 if TYPE_CHECKING:
     from typing_extensions import Self

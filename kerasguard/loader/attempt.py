@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kerasguard.elements import digest
 from kerasguard.errors import UnrepairableError
 from kerasguard.loader.arrays import Arrays
-from kerasguard.loader.given_config import given_config
+from kerasguard.loader.config_argument import given_config
 from kerasguard.loader.peers import Peers, failing, peers_of, planned, seeded
 from kerasguard.loader.pinned import check_files, check_weights
 from kerasguard.loader.probe_check import not_compared, probed
@@ -31,6 +30,7 @@ from kerasguard.planning.gc_pause import uncollected
 from kerasguard.planning.plan import RepairPlan
 from kerasguard.report import Outcome, Report
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import digest
 
 if TYPE_CHECKING:
     from kerasguard.loader.prepared import Prepared

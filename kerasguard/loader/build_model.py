@@ -12,7 +12,8 @@ from kerasguard.blueprint.stored_graph import both_ways, graph_is_run, graph_ref
 from kerasguard.blueprint.working import Blueprint
 from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.layouts import likely_writer, other_function, other_masks
-from kerasguard.loader.given_config import GivenConfig, beside
+from kerasguard.loader.config_argument import beside
+from kerasguard.loader.given_config import GivenConfig
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.loader.recorded_optimizers import with_optimizers

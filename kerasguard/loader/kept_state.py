@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerasguard.elements import Array, array_of
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
 from kerasguard.manifest import Manifest
 from kerasguard.storage import companion
 from kerasguard.storage.safetensors import Safetensors
 from kerasguard.tensors import TensorRecord
+from kerasguard.tensors.elements import Array, array_of
 
 __all__ = ["KeptState"]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kerasguard.diagnose import diagnose
 from kerasguard.identity.reduced import reduced, without
 from kerasguard.identity.renames import spelt_out
 from kerasguard.loader.addressing import Given
+from kerasguard.loader.diagnose import diagnose
 from kerasguard.loader.given_steps import given_steps
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import (
     CorruptCheckpointError,
 )
@@ -31,6 +30,7 @@ from kerasguard.storage.file_survey import sha256_differences
 from kerasguard.storage.pair import undisturbed
 from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table, TensorRecord
+from kerasguard.tensors.elements import Array, count_nonfinite, digest
 
 __all__ = ["Reading"]
 

@@ -20,7 +20,7 @@ from kerasguard.arguments import (
     check_strategy,
 )
 from kerasguard.identity.renames import Renames
-from kerasguard.loader.given_config import Config
+from kerasguard.loader.config_argument import Config
 from kerasguard.loader.sources import Source
 from kerasguard.planning.plan import Policy, Rate
 from kerasguard.storage.sidecar import ManifestPolicy

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.manifest import Manifest
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
+from kerasguard.tensors.elements import Array
 
 __all__ = ["Joined", "in_parts", "joined"]
 

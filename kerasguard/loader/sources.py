@@ -18,9 +18,9 @@ from kerasguard.storage.file_system import Files
 from kerasguard.storage.sidecar import ManifestPolicy
 
 if TYPE_CHECKING:
-    from kerasguard.elements import Array
     from kerasguard.loader.reading import Reading
     from kerasguard.planning.plan import RepairPlan
+    from kerasguard.tensors.elements import Array
 
 __all__ = ["PathLike", "Place", "Source", "at_hand", "files_of", "named", "report_of"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kerasguard.elements import Array
 from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.tensors.elements import Array
 
 __all__ = ["StoredValues"]
 

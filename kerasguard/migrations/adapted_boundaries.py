@@ -21,8 +21,8 @@ import numpy as np
 
 from kerasguard.blueprint.objects import class_of, config_of, name_of, objects, replace_all
 from kerasguard.blueprint.working import Blueprint, Migration
-from kerasguard.elements import Array
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["boundaries", "summaries"]
 

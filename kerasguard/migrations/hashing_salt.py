@@ -1,7 +1,7 @@
 """KG450: a Hashing layer has a salt that nobody set.
 
-What it looks like: `"salt": [956888297470, 956888297470]` on a Hashing. Nothing fails: the model
-loads but hashes differently.
+What it looks like: `"salt": [956888297470, 956888297470]` on a Hashing layer. Nothing fails: the
+model loads but hashes differently.
 
 Why it happens: TensorFlow 2.3 to 2.5 wrote this number where there was no salt, and hashed without
 one; a layer that is built from such a config hashes with it, in these versions too.

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.errors import RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
@@ -25,6 +24,7 @@ from kerasguard.models.unwritten import hidden_state, merged_parts
 from kerasguard.models.walk import Visit, habits_for, walk
 from kerasguard.planning.deferred import Deferred, specs_of
 from kerasguard.tensors import Table
+from kerasguard.tensors.elements import Array
 
 __all__ = ["Sink"]
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from kerasguard.elements import digest
 from kerasguard.models.kerases import dtype_name, is_layer, is_symbolic, present
 from kerasguard.models.kerases.backends import to_numpy
+from kerasguard.tensors.elements import digest
 
 __all__ = ["UnknownValueError", "call_text", "text_of"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.models import variables
 from kerasguard.models.kerases import is_layer
 from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.tensors import TensorRecord
+from kerasguard.tensors.elements import Array
 
 __all__ = ["BOUNDARIES", "IDF_WEIGHTS", "Hidden", "adapted"]
 

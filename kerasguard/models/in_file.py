@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kerasguard.elements import digest
 from kerasguard.models import variable_paths
 from kerasguard.models.kerases.backends import parts, to_numpy
 from kerasguard.models.live_model import LiveModel, Place, spec_of_value
 from kerasguard.tensors import Shard, Table, TensorRecord
+from kerasguard.tensors.elements import digest
 
 __all__ = ["as_in_file", "as_named"]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import digest
 from kerasguard.models.holders import held_at
 from kerasguard.models.kerases import KERAS3, dtype_name, is_optimizer, is_variable, of
 from kerasguard.models.kerases.backends import parts, to_numpy
@@ -19,6 +18,7 @@ from kerasguard.models.live_use import use_of_model, variable_places
 from kerasguard.models.slots import Slot, slots_of
 from kerasguard.models.walk import Visit, habits_for, walk
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
+from kerasguard.tensors.elements import digest
 
 __all__ = [
     "LiveModel",

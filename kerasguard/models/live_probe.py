@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.errors import ModelError
 from kerasguard.models.journal import Journal
 from kerasguard.models.kerases import is_layer, is_variable, of, present
@@ -23,6 +22,7 @@ from kerasguard.models.probe_inputs import structured, told_of
 from kerasguard.models.unwritten import hidden_state
 from kerasguard.models.walk import walk
 from kerasguard.planning.probe import compared, drawn, sampled, summary, tolerance
+from kerasguard.tensors.elements import Array
 
 __all__ = ["Answer", "Probe", "answer", "make", "not_here"]
 

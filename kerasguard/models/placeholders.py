@@ -23,9 +23,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasguard.elements import Array, numpy_dtype
 from kerasguard.models import variables as keras_variables
 from kerasguard.models.patches import Patch, PatchSet
+from kerasguard.tensors.elements import Array, numpy_dtype
 
 __all__ = ["Skipped", "shortcuts", "skip_initialisers", "skipped_of", "wait"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.errors import ModelError
 from kerasguard.models.kerases import dtype_name, is_a, is_layer, is_model, of
 from kerasguard.models.kerases.graphs import graph_calls
 from kerasguard.planning.probe import drawn
+from kerasguard.tensors.elements import Array
 
 __all__ = ["structured", "told_of"]
 

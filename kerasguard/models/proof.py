@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasguard.elements import Array, dtype_name
 from kerasguard.errors import RestoreError
 from kerasguard.models import live_model
 from kerasguard.models.journal import UNCHANGED
@@ -32,6 +31,7 @@ from kerasguard.models.kerases.homes import replicas_apart
 from kerasguard.models.live_model import Place
 from kerasguard.models.variables import held, same_on_replicas
 from kerasguard.models.walk import Visit, walk
+from kerasguard.tensors.elements import Array, dtype_name
 
 if TYPE_CHECKING:
     from kerasguard.models.hidden import Hidden

@@ -13,13 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.models import variables
 from kerasguard.models.kerases import KERAS3, is_variable, of
 from kerasguard.models.kerases.backends import components
 from kerasguard.models.live_model import LiveModel
 from kerasguard.models.unwritten import hidden_state
 from kerasguard.storage.arena import aligned
+from kerasguard.tensors.elements import Array
 
 __all__ = ["Copies", "obstacle"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasguard.elements import Array, digest
 from kerasguard.models.live_model import places
 from kerasguard.models.walk import walk
+from kerasguard.tensors.elements import Array, digest
 
 __all__ = [
     "needs",

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from kerasguard.elements import Array
 from kerasguard.errors import ArchitectureError, CheckpointError, CorruptCheckpointError, ModelError
 from kerasguard.models.tf_program import endpoint_of, leave_out_optimizers
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table, TensorSpec
+from kerasguard.tensors.elements import Array
 
 __all__ = ["GraphModel", "GraphSink"]
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.models.kerases.backends import (
     components,
     inner,
@@ -27,6 +26,7 @@ from kerasguard.models.kerases.backends import (
     synchronization,
     to_numpy,
 )
+from kerasguard.tensors.elements import Array
 
 __all__ = [
     "ALIGNMENT",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array, numpy_dtype
 from kerasguard.planning.operations import Cast
+from kerasguard.tensors.elements import Array, numpy_dtype
 
 __all__ = ["Loss", "cast_loss"]
 

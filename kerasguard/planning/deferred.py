@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from kerasguard.elements import Array
 from kerasguard.planning.operations import Step, spec_of
 from kerasguard.tensors import TensorRecord, TensorSpec
+from kerasguard.tensors.elements import Array
 
 __all__ = ["Deferred", "specs_of"]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kerasguard.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from kerasguard.elements import Array
+    from kerasguard.tensors.elements import Array
 
 __all__ = [
     "Cast",
@@ -68,7 +68,7 @@ class Cast:
         """The cast array; overflow becomes infinity silently, the dtype rule reports it."""
         import numpy as np
 
-        from kerasguard.elements import numpy_dtype
+        from kerasguard.tensors.elements import numpy_dtype
 
         with np.errstate(over="ignore", invalid="ignore"):
             return array.astype(numpy_dtype(self.dtype))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array, numpy_dtype
+from kerasguard.tensors.elements import Array, numpy_dtype
 
 __all__ = ["Difference", "compared", "drawn", "sampled", "summary", "tolerance"]
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from kerasguard.elements import count_nonfinite, digest, numpy_dtype
 from kerasguard.errors import BadWriteError, CheckpointError, ModelError, listed
 from kerasguard.manifest import Manifest
 from kerasguard.storage import sidecar
@@ -20,6 +19,7 @@ from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import Stage
 from kerasguard.tensors import Table, TensorRecord
+from kerasguard.tensors.elements import count_nonfinite, digest, numpy_dtype
 
 __all__ = ["compare", "digested", "surveyed"]
 

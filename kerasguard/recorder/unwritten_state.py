@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array, bytes_of, count_nonfinite, digest
 from kerasguard.errors import ModelError
 from kerasguard.formats.optimizer_slots import path_in
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.storage import companion, safetensors
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
+from kerasguard.tensors.elements import Array, bytes_of, count_nonfinite, digest
 
 __all__ = ["Kept", "Probing", "if_the_same", "keep", "lost"]
 

@@ -2,10 +2,13 @@
 
 Names in a checkpoint are written by whoever wrote the file, so every form of a report is safe to
 show: text holds no control characters, HTML is escaped by the template engine and runs nothing.
-Start with `report`; `table` makes its rows, `statistics` what they tell of values, `page` shows
-them. `drift` is about a whole run. Templates lie beside them and are filled in by `templates`.
+Start with `result`, the facts; `report` gives them their forms: `table` makes the rows,
+`statistics` what they say of values, `page` the page. `drift` is about a whole run. Templates are
+beside them and are filled in by `templates`.
 """
 
-from kerasguard.report.report import SCHEMA, Outcome, Report, Written, counted, printable
+from kerasguard.report.report import SCHEMA, Report
+from kerasguard.report.result import Outcome, Written
+from kerasguard.report.words import counted, printable
 
 __all__ = ["SCHEMA", "Outcome", "Report", "Written", "counted", "printable"]

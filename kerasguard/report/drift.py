@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kerasguard.report.report import counted, printable
+from kerasguard.report.plot import draw
 from kerasguard.report.templates import Paths, template
+from kerasguard.report.words import counted, printable
 
 __all__ = ["SCHEMA", "DriftReport", "Saved"]
 
@@ -149,9 +150,8 @@ class DriftReport:
         Raises:
             MissingPackageError: Matplotlib is not installed; `kerasguard[plot]` brings it.
         """
-        from kerasguard.report.plot import draw
-
-        return draw(self, axes)
+        ticks = [one.name if one.epochs is None else str(one.epochs) for one in self.usable[1:]]
+        return draw(self.layers, ticks, axes)
 
     def __str__(self) -> str:
         lines = [f"{self.run}: {self.verdict}"]

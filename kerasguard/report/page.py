@@ -10,17 +10,16 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from kerasguard.manifest import Manifest
-from kerasguard.report.report import Report
+from kerasguard.report.result import Result
 from kerasguard.report.table import count_by_status, folded, rows
 from kerasguard.report.templates import Paths, template
 
-__all__ = ["fragment", "page", "report_of_save"]
+__all__ = ["fragment", "page"]
 
 _PARTS_OF_A_VERSION = ("kerasguard", "keras", "tensorflow", "numpy", "h5py", "python", "backend")
 
 
-def page(report: Report, *, paths: bool = False) -> str:
+def page(report: Result, *, paths: bool = False) -> str:
     """The whole page.
 
     Args:
@@ -30,25 +29,12 @@ def page(report: Report, *, paths: bool = False) -> str:
     return template("page.html").render(_content(report, paths=paths))
 
 
-def fragment(report: Report) -> str:
+def fragment(report: Result) -> str:
     """Verdict, advice and findings, for a notebook's cell."""
     return template("fragment.html").render(_content(report, paths=False))
 
 
-def report_of_save(name: str, manifest: Manifest) -> Report:
-    """What is known of a checkpoint at the moment when it was recorded, as a report."""
-    return Report(
-        "record",
-        name,
-        manifest.format,
-        origin="recorded",
-        checkpoint_id=manifest.checkpoint_id,
-        versions={"format": manifest.format, **manifest.versions},
-        records=tuple(manifest.recorded.values()),
-    )
-
-
-def _content(report: Report, *, paths: bool) -> dict[str, Any]:
+def _content(report: Result, *, paths: bool) -> dict[str, Any]:
     table = rows(report)
     shown = Paths(report.path, keep=paths)
     findings = sorted(report.findings, key=lambda f: f not in report.unresolved)
@@ -72,7 +58,7 @@ def _content(report: Report, *, paths: bool) -> dict[str, Any]:
     }
 
 
-def _advice(report: Report) -> Iterable[str]:
+def _advice(report: Result) -> Iterable[str]:
     """What the reader can do now."""
     if report.action == "verify":
         if not report.ok:
@@ -103,7 +89,7 @@ def _advice(report: Report) -> Iterable[str]:
     yield from report.blocked
 
 
-def _command(report: Report) -> str:
+def _command(report: Result) -> str:
     path = report.path if re.fullmatch(r"[\w@%+=:,./-]+", report.path) else f"'{report.path}'"
     if report.action == "restore":
         return f'python -c "import kerasguard; print(kerasguard.restore({path!r}).report)"'
@@ -113,7 +99,7 @@ def _command(report: Report) -> str:
     return f"kerasguard {report.action} {path}{out}"
 
 
-def _versions(report: Report) -> str:
+def _versions(report: Result) -> str:
     known = {k: v for k, v in report.versions.items() if k != "format" and v}
     first = [name for name in _PARTS_OF_A_VERSION if name in known]
     names = [*first, *sorted(set(known) - set(first))]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerasguard.errors import MissingPackageError
-
-if TYPE_CHECKING:
-    from kerasguard.report.drift import DriftReport
 
 __all__ = ["draw"]
 
@@ -17,11 +15,14 @@ __all__ = ["draw"]
 _LEAST, _MOST = 1e-4, 1.0
 
 
-def draw(report: DriftReport, axes: Any = None) -> Any:
+def draw(
+    layers: Mapping[str, Sequence[float | None]], ticks: Sequence[str], axes: Any = None
+) -> Any:
     """A heat map, layers by checkpoints; grey where nothing is known, red where not finite.
 
     Args:
-        report: of a run.
+        layers: by path, the drift of each layer up to every checkpoint but the first.
+        ticks: what to write below each of these checkpoints.
         axes: to draw into; default: of a figure of its own.
 
     Raises:
@@ -35,17 +36,16 @@ def draw(report: DriftReport, axes: Any = None) -> Any:
             "plot_drift: needs Matplotlib, which is not installed; install it with: pip install "
             "kerasguard[plot]"
         ) from error
-    steps, layers = report.usable[1:], list(report.layers)
     if axes is None:
-        size = (3 + 0.35 * max(len(steps), 6), 1.5 + 0.28 * max(len(layers), 3))
+        size = (3 + 0.35 * max(len(ticks), 6), 1.5 + 0.28 * max(len(layers), 3))
         # Of pyplot, so that a notebook shows it and `show` finds it.
         _, axes = pyplot.subplots(figsize=size, layout="constrained")
-    values = [[_value(part) for part in report.layers[layer]] for layer in layers]
+    values = [[_value(part) for part in drift] for drift in layers.values()]
     image = axes.imshow(
         values or [[math.nan]], norm=colors.LogNorm(_LEAST, _MOST), cmap=_map(), aspect="auto"
     )
-    axes.set_xticks(range(len(steps)), [_tick(one.epochs, one.name) for one in steps])
-    axes.set_yticks(range(len(layers)), layers)
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_yticks(range(len(layers)), list(layers))
     axes.set_xlabel("epochs of training")
     axes.set_title("drift since the previous checkpoint")
     axes.figure.colorbar(image, ax=axes, label="norm of the difference / norm before")
@@ -62,7 +62,3 @@ def _value(part: float | None) -> float:
     if part is None:
         return math.nan
     return 2 * _MOST if part == math.inf else min(max(part, _LEAST), _MOST)
-
-
-def _tick(epochs: int | None, name: str) -> str:
-    return name if epochs is None else str(epochs)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
+from kerasguard.tensors.elements import Array
 
 __all__ = ["Statistics", "pooled", "statistics_of"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kerasguard.planning.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from kerasguard.report.report import Outcome, Report
+    from kerasguard.report.result import Outcome, Result
     from kerasguard.report.statistics import Statistics
 
 __all__ = ["Fold", "Row", "count_by_status", "folded", "rows"]
@@ -84,7 +84,7 @@ class Fold:
         )
 
 
-def rows(report: Report) -> list[Row]:
+def rows(report: Result) -> list[Row]:
     """The rows of a report, in the checkpoint's order, those with trouble first."""
     findings: dict[str, list[Finding]] = {}
     for finding in report.findings:
@@ -111,7 +111,7 @@ def rows(report: Report) -> list[Row]:
     return sorted(made, key=lambda row: not row.troubled)
 
 
-def _status(report: Report, about: Iterable[Finding], outcome: Outcome | None) -> str:
+def _status(report: Result, about: Iterable[Finding], outcome: Outcome | None) -> str:
     severities = {finding.severity for finding in about}
     if any(finding in report.unresolved for finding in about):
         return "differs" if report.action == "verify" else "unresolved"

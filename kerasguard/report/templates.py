@@ -11,9 +11,9 @@ from functools import cache
 import jinja2
 from markupsafe import Markup
 
-from kerasguard.report.report import printable
 from kerasguard.report.statistics import Statistics
 from kerasguard.report.table import Fold, Row
+from kerasguard.report.words import printable
 
 __all__ = ["Paths", "template"]
 

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kerasguard.elements import numpy_dtype
 from kerasguard.planning.cast_loss import Loss
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Cast, Safety
+from kerasguard.tensors.elements import numpy_dtype
 
 CODES = {"KG202": "a stored tensor has a different dtype than expected"}
 

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.probe import Difference, compared
+from kerasguard.tensors.elements import Array
 
 CODES = {
     "KG501": "the model's outputs differ from those when it was saved",

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kerasguard.errors import listed
-from kerasguard.layouts.shared import weight_name
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import TensorRecord
@@ -38,7 +37,7 @@ def foreign(paths: Sequence[str]) -> Iterator[Finding]:
 
 def _twin(record: TensorRecord) -> tuple[str, str | None]:
     """What a weight that two layers share has in common in both groups of a legacy file."""
-    return weight_name(record), record.digest
+    return record.name_in_layer, record.digest
 
 
 def unexpected(draft: Draft) -> Iterator[Finding]:

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_128, xxh3_128_hexdigest
 
-from kerasguard.elements import Array, count_nonfinite, numpy_dtype
 from kerasguard.errors import ManifestError
 from kerasguard.storage.file_survey import by_recorded_name
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, TensorRecord
+from kerasguard.tensors.elements import Array, count_nonfinite, numpy_dtype
 
 __all__ = ["Arena", "Loaded", "aligned"]
 

@@ -18,7 +18,7 @@ from kerasguard.tensors import Table, TensorSpec
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from kerasguard.elements import Array
+    from kerasguard.tensors.elements import Array
 
 __all__ = ["Checkpoint", "Keys", "Traits"]
 

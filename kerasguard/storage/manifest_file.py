@@ -40,7 +40,7 @@ def parse(path: Path) -> Manifest | None:
     if not data.strip():
         raise ManifestError(
             "manifest is empty; restore it from a backup, or delete it and record the checkpoint "
-            "anew if you trust it",
+            "again if you trust it",
             path=path,
         )
     for mark, looks in _LOOKS:

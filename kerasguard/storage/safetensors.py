@@ -20,7 +20,7 @@ from kerasguard.tensors import Extent, TensorSpec
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from kerasguard.elements import Array
+    from kerasguard.tensors.elements import Array
 
 __all__ = ["DTYPES", "Safetensors", "pack"]
 
@@ -67,7 +67,7 @@ def pack(arrays: Mapping[str, Array], name: str) -> tuple[bytes, dict[str, Exten
     """
     import numpy as np
 
-    from kerasguard.elements import numpy_dtype
+    from kerasguard.tensors.elements import numpy_dtype
 
     header: dict[str, Any] = {}
     parts: list[bytes] = []
@@ -160,7 +160,7 @@ class Safetensors:
         """One tensor."""
         import numpy as np
 
-        from kerasguard.elements import numpy_dtype
+        from kerasguard.tensors.elements import numpy_dtype
 
         spec, extent = self._entries[key]
         data = np.frombuffer(self.file.pread(extent.offset, extent.length), np.uint8)

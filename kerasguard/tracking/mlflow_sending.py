@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.manifest import Manifest
-from kerasguard.report.page import page, report_of_save
+from kerasguard.report import Report
 from kerasguard.tracking.mlflow_layout import (
     DIGEST_TAG,
     FOLDER,
@@ -35,7 +35,7 @@ from kerasguard.tracking.mlflow_layout import (
 )
 from kerasguard.tracking.mlflow_parcel import Parcel
 
-__all__ = ["NOTE_MARK", "note", "send", "tag_versions", "verdict"]
+__all__ = ["NOTE_MARK", "note", "report_of_save", "send", "tag_versions", "verdict"]
 
 NOTE_MARK = "<!-- kerasguard -->"
 _NOTE = "mlflow.note.content"
@@ -60,7 +60,9 @@ def send(parcel: Parcel) -> None:
         _fill_model(client, parcel, text)
     if tags.get(RECORDED_AT_TAG, "") > parcel.saved_at:
         return  # a later save was there first; the tags are of the last one
-    client.log_text(run_id, _page(parcel), f"{FOLDER}/report.html")
+    client.log_text(
+        run_id, report_of_save(parcel.path.name, parcel.manifest).html, f"{FOLDER}/report.html"
+    )
     if _NOTE not in tags or tags[_NOTE].endswith(NOTE_MARK):
         client.set_tag(run_id, _NOTE, note(parcel, named))
     client.set_tag(run_id, MANIFEST_TAG, named)
@@ -97,8 +99,17 @@ def _send_companion(client: Any, parcel: Parcel) -> None:
             raise
 
 
-def _page(parcel: Parcel) -> str:
-    return page(report_of_save(parcel.path.name, parcel.manifest))
+def report_of_save(name: str, manifest: Manifest) -> Report:
+    """What is known of a checkpoint at the moment when it was recorded, as a report."""
+    return Report(
+        "record",
+        name,
+        manifest.format,
+        origin="recorded",
+        checkpoint_id=manifest.checkpoint_id,
+        versions={"format": manifest.format, **manifest.versions},
+        records=tuple(manifest.recorded.values()),
+    )
 
 
 def _fill_model(client: Any, parcel: Parcel, text: str) -> None:
@@ -107,7 +118,9 @@ def _fill_model(client: Any, parcel: Parcel, text: str) -> None:
         folder = Path(private) / FOLDER
         folder.mkdir()
         (folder / "manifest.json").write_text(text, "utf-8")
-        (folder / "report.html").write_text(_page(parcel), "utf-8")
+        (folder / "report.html").write_text(
+            report_of_save(parcel.path.name, parcel.manifest).html, "utf-8"
+        )
         client.log_model_artifacts(parcel.model_id, private)
     tags = {DIGEST_TAG: manifest.weights_digest, VERDICT_TAG: verdict(manifest)}
     client.set_logged_model_tags(parcel.model_id, tags)

@@ -84,8 +84,8 @@ def clocks() -> Clocks:
 
 def digests(path: Path) -> float:
     """Seconds that the digests of a checkpoint's tensors take."""
-    from kerasguard.elements import digest
     from kerasguard.loader.reading import Reading
+    from kerasguard.tensors.elements import digest
 
     with Reading(path) as found:
         arrays = [found.values((step,))[step.target] for step in _plain(found.finish())]

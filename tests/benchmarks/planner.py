@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nets"))
 
 from tables import Layer, table
 
-from kerasguard.diagnose import diagnose
+from kerasguard.loader.diagnose import diagnose
 from kerasguard.tensors import Table
 
 

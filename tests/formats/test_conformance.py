@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasguard.elements import digest
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
 from kerasguard.formats import FORMATS, open_checkpoint
 from kerasguard.planning.operations import spec_of
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.file_survey import file_records
+from kerasguard.tensors.elements import digest
 
 pytestmark = [pytest.mark.keras, pytest.mark.parametrize("kind", FORMATS, ids=lambda k: k.name)]
 

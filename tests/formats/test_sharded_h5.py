@@ -58,7 +58,7 @@ def test_a_missing_shard_is_named(index: Path) -> None:
 )
 def test_a_shard_must_lie_beside_its_index(index: Path, shard: Any) -> None:
     _write(index, {"/layers/dense/vars": shard})
-    with pytest.raises(CorruptCheckpointError, match="no shard"):
+    with pytest.raises(CorruptCheckpointError, match="not a shard"):
         open_checkpoint(index)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import Layer, table
 
-from kerasguard.diagnose import diagnose
 from kerasguard.identity.pair import pair
+from kerasguard.loader.diagnose import diagnose
 from kerasguard.tensors import Table
 
 names = st.sampled_from(["a", "b", "v2_a", "a_old", "c", "", "", ""])

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from kerasguard.elements import Array
 from kerasguard.layouts.convolution import kernel_layouts
 from kerasguard.layouts.origin import Origin
 from kerasguard.planning.operations import Step, spec_of
 from kerasguard.tensors import TensorSpec
+from kerasguard.tensors.elements import Array
 
 Floats = npt.NDArray[np.float64]
 RNG = np.random.default_rng(0)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasguard.elements import Array
 from kerasguard.layouts import legacy_steps
 from kerasguard.planning.operations import spec_of
 from kerasguard.tensors import TensorRecord
+from kerasguard.tensors.elements import Array
 
 KERAS1 = {"keras": "1.2.2", "backend": "tensorflow"}
 KERAS2 = {"keras": "2.2.4", "backend": "tensorflow"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kerasguard.elements import Array
+from kerasguard.tensors.elements import Array
 
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.keras

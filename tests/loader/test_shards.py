@@ -10,10 +10,10 @@ from fakes import DictSource
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerasguard.elements import digest
 from kerasguard.loader.shards import Joined, in_parts, joined
 from kerasguard.manifest import Manifest
 from kerasguard.tensors import Shard, Table, TensorRecord, TensorSpec
+from kerasguard.tensors.elements import digest
 
 LENGTHS = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=4)
 

@@ -98,7 +98,7 @@ def test_a_failure_half_way_leaves_the_model_as_it_was(
 
 
 def _kind(record: Any) -> Any:
-    from kerasguard.elements import numpy_dtype
+    from kerasguard.tensors.elements import numpy_dtype
 
     return numpy_dtype(record.spec.dtype)
 
@@ -233,7 +233,7 @@ def _aliases(model: Any, array: Any) -> bool:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int32", "int8", "bool"])
 def test_every_dtype_arrives_as_it_is_aligned_or_not(dtype: str) -> None:
-    from kerasguard.elements import numpy_dtype
+    from kerasguard.tensors.elements import numpy_dtype
 
     content = (np.arange(6).reshape(2, 3) % 2).astype(numpy_dtype(dtype))
     raw = np.zeros(200, np.uint8)

@@ -14,11 +14,11 @@ from keras_zoo import MARKS, ZOO, compiled  # noqa: E402  needs keras
 
 import kerasguard as kg  # noqa: E402
 from kerasguard import errors, guard  # noqa: E402
-from kerasguard.elements import numpy_dtype  # noqa: E402
 from kerasguard.models.live_model import model_table  # noqa: E402
 from kerasguard.models.unwritten import unwritten  # noqa: E402
 from kerasguard.recorder import unwritten_state  # noqa: E402
 from kerasguard.storage import companion, safetensors, sidecar  # noqa: E402
+from kerasguard.tensors.elements import numpy_dtype  # noqa: E402
 
 pytestmark = MARKS
 layers = keras.layers

@@ -26,8 +26,8 @@ from typing import Any
 
 from nets import Laid, Net, laid_out
 
-from kerasguard.diagnose import diagnose
 from kerasguard.formats.keras_paths import natural
+from kerasguard.loader.diagnose import diagnose
 from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss
 from kerasguard.planning.findings import Severity

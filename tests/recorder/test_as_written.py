@@ -140,7 +140,7 @@ def cases() -> Iterator[tuple[str, str]]:
 
 
 def digest_of(array: np.ndarray[Any, Any]) -> str:
-    from kerasguard.elements import digest
+    from kerasguard.tensors.elements import digest
 
     return digest(array.astype(np.float32))
 

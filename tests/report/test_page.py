@@ -11,10 +11,11 @@ from browser import look
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.report import Report
-from kerasguard.report.page import fragment, page, report_of_save
+from kerasguard.report.page import fragment, page
 from kerasguard.report.statistics import pooled, statistics_of
 from kerasguard.report.table import Fold, folded, rows
 from kerasguard.tensors import Table, TensorRecord, TensorSpec
+from kerasguard.tracking.mlflow_sending import report_of_save
 
 RANDOM = np.random.default_rng(0)
 BAD = Finding("KG302", "layers/head/vars/0", "head/kernel: values differ from the manifest")
@@ -123,7 +124,7 @@ def test_the_page_of_a_save_says_what_was_recorded() -> None:
     manifest = Manifest(
         "keras_zip", (FileRecord("07.keras", 1, "0" * 64, "xxh3:0"),), Table.of(_records())
     )
-    text = page(report_of_save("07.keras", manifest))
+    text = report_of_save("07.keras", manifest).html
     assert "head/<wbr>kernel" in text
     assert "Recorded" in text
     assert "As recorded" not in text  # nothing was compared

@@ -17,7 +17,6 @@ from format_files import CONFIG, hdf5, zipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kerasguard.elements import Array, count_nonfinite, digest
 from kerasguard.errors import CorruptCheckpointError, ManifestError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
@@ -26,6 +25,7 @@ from kerasguard.storage.arena import Arena, Loaded
 from kerasguard.storage.file_survey import file_records, skeleton_differences
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, Table, TensorRecord
+from kerasguard.tensors.elements import Array, count_nonfinite, digest
 
 Written = tuple[Path, list[TensorRecord]]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kerasguard.elements import Array
 from kerasguard.planning.operations import spec_of
 from kerasguard.tensors import TensorSpec
+from kerasguard.tensors.elements import Array
 
 __all__ = ["DictSource"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from kerasguard.elements import Array
+from kerasguard.tensors.elements import Array
 
 __all__ = ["bundle_entry", "graph", "masked_crc", "message", "number", "table", "write_bundle"]
 

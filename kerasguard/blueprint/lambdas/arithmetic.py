@@ -139,7 +139,7 @@ def negate(sign: str, value: Any) -> Any:
         raise Unsupported(f"{sign}{_shown(value)} is not arithmetic of numbers")
     if sign == "~":
         if not isinstance(value, int):
-            raise Unsupported("~ of what is not an integer")
+            raise Unsupported("~ of something that is not an integer")
         return ~value
     return -value if sign == "-" else value
 

@@ -88,7 +88,7 @@ def _two(*names: str) -> Callable[[Drawing, str, dict[str, Any]], Several]:
 def _reshape(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     tensor = given[next(iter(given))]
     if not isinstance(tensor, Tensor) or "shape" not in given:
-        raise Unsupported(f"{short} of what is not a tensor")
+        raise Unsupported(f"{short} of something that is not a tensor")
     sizes = target(given["shape"], tensor)
     return drawing.draw(
         plan("reshape", told(tensor), {"shape": sizes}, drawing.rank_of), tensor.kind

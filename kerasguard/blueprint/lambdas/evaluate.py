@@ -178,7 +178,7 @@ def _argument(node: Expression, scope: _Scope) -> list[Any]:
         return [_value(node, scope)]
     items = sequence(_value(node.items, scope))
     if items is None:
-        raise Unsupported("a call with * of what is not a list")
+        raise Unsupported("a call with * of something that is not a list")
     return items
 
 

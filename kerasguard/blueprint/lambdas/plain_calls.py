@@ -139,7 +139,7 @@ def _plain(name: str, values: tuple[Any, ...]) -> Any:
     if name in _OF_LISTS and len(values) == 1:
         items = sequence(values[0])
         if items is None:
-            raise Unsupported(f"{name} of what is not a list")
+            raise Unsupported(f"{name} of something that is not a list")
         return _OF_LISTS[name](items)
     numbers = sequence(values[0]) if len(values) == 1 else list(values)
     if name in ("max", "min") and numbers and all(map(is_number, numbers)):
@@ -149,7 +149,7 @@ def _plain(name: str, values: tuple[Any, ...]) -> Any:
             return _OF_NUMBERS[name](values[0])
         except (ValueError, OverflowError) as error:
             raise Unsupported(f"{name}: {error}") from None
-    raise Unsupported(f"{name} of what is not a number")
+    raise Unsupported(f"{name} of something that is not a number")
 
 
 def _sum(drawing: Drawing, listed: Any) -> Any:

@@ -84,7 +84,7 @@ def _held(function: Stored) -> dict[str, Any]:
 def _arguments(config: Json) -> dict[str, Any]:
     given = config.get("arguments") or {}
     if not isinstance(given, dict):
-        raise Unsupported("arguments that are not dict")
+        raise Unsupported("arguments that are not a dict")
     if any(isinstance(value, dict) for value in given.values()):
         raise Unsupported("arguments that are objects")
     return {name: opened(value) for name, value in given.items()}

@@ -17,7 +17,7 @@ __all__ = ["ASKED", "attribute", "method", "target"]
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
     if not isinstance(tensor, Tensor):
-        raise Unsupported("the shape of what is not a tensor")
+        raise Unsupported("the shape of something that is not a tensor")
     if tensor.shape is None:
         raise Unsupported("the shape of a tensor, which the file does not say,")
     return tensor.shape

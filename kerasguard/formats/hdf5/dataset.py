@@ -8,11 +8,11 @@ from typing import Any
 
 from h5py import h5d, h5s, h5t, h5z
 
-from kerasguard.elements import numpy_dtype
 from kerasguard.formats.hdf5.attributes import read_attribute, text
 from kerasguard.formats.hdf5.headers import Headers
 from kerasguard.storage.budget import check_shape
 from kerasguard.tensors import TensorSpec
+from kerasguard.tensors.elements import numpy_dtype
 
 __all__ = ["FLOATS", "NAMELESS", "StoredDataset", "describe"]
 

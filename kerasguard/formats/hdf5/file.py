@@ -22,7 +22,6 @@ import h5py
 import numpy as np
 from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
-from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
 from kerasguard.formats.hdf5.attributes import read_attribute, text
 from kerasguard.formats.hdf5.classic import Unusual, classic_walk, root_names
@@ -30,6 +29,7 @@ from kerasguard.formats.hdf5.dataset import NAMELESS, StoredDataset, describe
 from kerasguard.formats.hdf5.headers import Headers
 from kerasguard.storage.budget import excess, unpacked_limit
 from kerasguard.storage.opened_file import OpenedFile
+from kerasguard.tensors.elements import Array, numpy_dtype
 
 if TYPE_CHECKING:
     from typing_extensions import Self

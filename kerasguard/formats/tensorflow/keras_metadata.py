@@ -31,7 +31,7 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Program:
-    """The parts of `saved_model.pb` that are not graph.
+    """The parts of `saved_model.pb` beside the graph.
 
     Args:
         version: of TensorFlow.

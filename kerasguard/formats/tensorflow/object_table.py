@@ -239,7 +239,7 @@ def _slots(
 
 
 def _others(bundle: Bundle, known: Set[str]) -> Iterator[TensorRecord]:
-    """Tensors that are not variable of an object: lookup tables, what only the bundle knows."""
+    """Tensors that are not a variable of an object: lookup tables, what only the bundle knows."""
     for name in bundle.entries:
         spec = bundle.spec(name)
         if name not in known and spec is not None:

@@ -16,7 +16,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class WireError(ValueError):
-    """The bytes are not message; the caller knows which file and what it should have been."""
+    """The bytes are not a message; the caller knows which file and what it should have been."""
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:

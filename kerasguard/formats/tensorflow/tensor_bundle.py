@@ -15,7 +15,6 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from kerasguard.elements import Array, numpy_dtype
 from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.tensorflow.bundle_index import Entry, Slice, read_index
 from kerasguard.formats.tensorflow.protobuf_wire import WireError, varint
@@ -23,6 +22,7 @@ from kerasguard.formats.tensorflow.sorted_table import unmasked
 from kerasguard.storage.budget import check_shape, excess
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, TensorSpec
+from kerasguard.tensors.elements import Array, numpy_dtype
 
 __all__ = ["Bundle"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.elements import Array
 from kerasguard.models.kerases import KERAS3, Keras, of, present
+from kerasguard.tensors.elements import Array
 
 __all__ = [
     "active_strategy",

@@ -6,9 +6,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kerasguard.elements import count_nonfinite, digest, dtype_name, numpy_dtype, survey
 from kerasguard.planning.operations import spec_of
 from kerasguard.tensors import TensorSpec
+from kerasguard.tensors.elements import count_nonfinite, digest, dtype_name, numpy_dtype, survey
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from corpora import predicted, unpacked
 
 import kerasguard as kg
 from kerasguard.errors import ArchitectureError, ArgumentError, CheckpointNotFoundError
-from kerasguard.loader.given_config import beside, given_config
+from kerasguard.loader.config_argument import beside, given_config
 
 # Weights alone do not tell that recurrent layers of TensorFlow 1.12 had another hard_sigmoid.
 OLD = [
@@ -143,9 +143,9 @@ def test_what_is_no_architecture_is_refused_with_what_it_looks_like(tmp_path: Pa
     cases: list[tuple[Any, str]] = [
         (tmp_path / "m.yaml", r"json.dump\(yaml.safe_load"),
         (tmp_path / "m.keras", "contains its architecture"),
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ({"a": 1}, "found one with a"),
-        ({"class_name": object()}, "no JSON"),
+        ({"class_name": object()}, "not JSON"),
         ("[1]x", "no such file"),
     ]
     for config, message in cases:

@@ -9,7 +9,7 @@ import faults
 import pytest
 from faults import FAULTS, Case
 
-from kerasguard.diagnose import diagnose
+from kerasguard.loader.diagnose import diagnose
 from kerasguard.planning.cast_loss import Loss
 from kerasguard.planning.findings import Severity
 from kerasguard.planning.operations import Cast, Step, Transpose

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kerasguard.elements import numpy_dtype
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec, auto_named, snake_case
+from kerasguard.tensors.elements import numpy_dtype
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "float16", "bfloat16", "float8_e4m3fn", "int64"])

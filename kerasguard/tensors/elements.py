@@ -1,6 +1,6 @@
 """What a tensor's elements are: dtypes as NumPy knows them, digests and counts over the bytes.
 
-Apart from `tensors`, so that whoever only compares records does not wait for NumPy.
+Apart from the records, so that whoever only compares these does not wait for NumPy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from kerasguard.tensors import TensorRecord, TensorSpec
+from kerasguard.tensors.records import TensorRecord, TensorSpec
 
 __all__ = [
     "Array",
