@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kerasguard.errors import CorruptCheckpointError, UnknownFormatError
-from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields, signed
+from kerasguard.formats.tensorflow.protobuf_wire import (
+    WireError,
+    as_bytes,
+    as_number,
+    fields,
+    signed,
+)
 from kerasguard.formats.tensorflow.sorted_table import read_table
 from kerasguard.storage.budget import excess
 from kerasguard.storage.opened_file import OpenedFile
@@ -101,7 +107,7 @@ def _header(file: OpenedFile, data: bytes) -> int:
             file.path,
             f"needs a reader of version {needed}, but this one is {_NEWEST}; update kerasguard",
         )
-    return _number(told.get(1, 0))
+    return as_number(told.get(1, 0))
 
 
 def _sliced_name(key: bytes) -> str:
@@ -122,34 +128,22 @@ def _entry(data: bytes) -> Entry:
     slices = []
     for number, value in fields(data):
         if number in numbers:
-            numbers[number] = _number(value)
+            numbers[number] = as_number(value)
         elif number == 2:
-            shape = tuple(_axis(dim) for n, dim in fields(_message(value)) if n == 2)
+            shape = tuple(_axis(dim) for n, dim in fields(as_bytes(value)) if n == 2)
         elif number == 7:
-            slices.append(tuple(_part(p) for n, p in fields(_message(value)) if n == 1))
+            slices.append(tuple(_part(p) for n, p in fields(as_bytes(value)) if n == 1))
     dtype = numbers[1] - _REFERENCE if numbers[1] > _REFERENCE else numbers[1]
     shard, offset, size, crc = (numbers[n] for n in (3, 4, 5, 6))
     return Entry(dtype, shape, shard, offset, size, crc, tuple(sorted(slices)))
 
 
 def _axis(value: int | bytes) -> int:
-    return signed(_number(dict(fields(_message(value))).get(1, 0)))
+    return signed(as_number(dict(fields(as_bytes(value))).get(1, 0)))
 
 
 def _part(value: int | bytes) -> tuple[int, int]:
     """Start and length along one axis; a length that is not told is all of it."""
-    told = dict(fields(_message(value)))
-    length = signed(_number(told[2])) if 2 in told else -1
-    return signed(_number(told.get(1, 0))), length
-
-
-def _number(value: int | bytes) -> int:
-    if isinstance(value, bytes):
-        raise WireError("a number was expected, found bytes")
-    return value
-
-
-def _message(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise WireError("a message was expected, found a number")
-    return value
+    told = dict(fields(as_bytes(value)))
+    length = signed(as_number(told[2])) if 2 in told else -1
+    return signed(as_number(told.get(1, 0))), length

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerasguard.formats.tensorflow.object_graph import Node, parse
-from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, as_bytes, fields
 from kerasguard.storage.strict_json import strict_json
 
 __all__ = ["Metadata", "Program", "plain", "read_metadata", "read_program"]
@@ -64,20 +64,22 @@ def read_program(data: bytes) -> Program:
         WireError: it is no such message.
         ValueError: metadata is not JSON.
     """
-    graphs = [_bytes(value) for number, value in fields(data) if number == 2]
+    graphs = [as_bytes(value) for number, value in fields(data) if number == 2]
     if not graphs:
         raise WireError("it holds no graph")
     told = dict(fields(graphs[0]))
-    about = dict(fields(_bytes(told.get(1, b""))))
-    objects = _bytes(told.get(7, b""))
+    about = dict(fields(as_bytes(told.get(1, b""))))
+    objects = as_bytes(told.get(7, b""))
     metadata = {}
-    users = [dict(fields(_bytes(value))).get(4) for number, value in fields(objects) if number == 1]
+    users = [
+        dict(fields(as_bytes(value))).get(4) for number, value in fields(objects) if number == 1
+    ]
     for index, user in enumerate(users):
         if user is not None:
-            parts = dict(fields(_bytes(user)))
+            parts = dict(fields(as_bytes(user)))
             if 3 in parts:
                 metadata[index] = _metadata(parts.get(1, b""), parts[3])
-    version = _bytes(about.get(5, b"")).decode()
+    version = as_bytes(about.get(5, b"")).decode()
     return Program(version, parse(objects), {n: m for n, m in metadata.items() if m is not None})
 
 
@@ -86,7 +88,7 @@ def read_metadata(data: bytes) -> dict[int, Metadata]:
     found = {}
     for number, value in fields(data):
         if number == 1:
-            parts = dict(fields(_bytes(value)))
+            parts = dict(fields(as_bytes(value)))
             metadata = _metadata(parts.get(4, b""), parts.get(5, b""))
             node = parts.get(2, 0)
             if metadata is not None and isinstance(node, int):
@@ -105,13 +107,7 @@ def plain(value: Any) -> Any:
 
 def _metadata(identifier: int | bytes, text: int | bytes) -> Metadata | None:
     """None for objects of which nothing but their kind is stored."""
-    config = strict_json(_bytes(text), constants=True) if text else None
+    config = strict_json(as_bytes(text), constants=True) if text else None
     if not isinstance(config, dict):
         return None
-    return Metadata(_bytes(identifier).decode(), config)
-
-
-def _bytes(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise WireError("a message was expected, found a number")
-    return value
+    return Metadata(as_bytes(identifier).decode(), config)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from kerasguard.formats.tensorflow.protobuf_wire import WireError, fields
+from kerasguard.formats.tensorflow.protobuf_wire import WireError, as_bytes, as_number, fields
 
 __all__ = ["Attribute", "Node", "Rank", "Reached", "Slot", "is_optimizer", "parse", "path", "reach"]
 
@@ -87,7 +87,7 @@ def parse(data: bytes) -> list[Node]:
     Raises:
         WireError: it is none, or an edge leads nowhere.
     """
-    nodes = [_node(_bytes(value)) for number, value in fields(data) if number == 1]
+    nodes = [_node(as_bytes(value)) for number, value in fields(data) if number == 1]
     for node in nodes:
         targets = [child for _, child in node.children]
         targets += [n for slot in node.slots for n in (slot.weight, slot.value)]
@@ -154,14 +154,16 @@ def _node(data: bytes) -> Node:
     slots: list[Slot] = []
     for number, value in fields(data):
         if number == 1:
-            target, name = _pair(_bytes(value), 1, 2)
+            target, name = _pair(as_bytes(value), 1, 2)
             children.append((name, target))
         elif number == 2:
             texts = {n: _text(v) for n, v in _told(value) if n in (1, 2, 3)}
             attributes.append(Attribute(texts.get(1, ""), texts.get(2, ""), texts.get(3, "")))
         elif number == 3:
             told = dict(_told(value))
-            slots.append(Slot(_int(told.get(1, 0)), _text(told.get(2, b"")), _int(told.get(3, 0))))
+            slots.append(
+                Slot(as_number(told.get(1, 0)), _text(told.get(2, b"")), as_number(told.get(3, 0)))
+            )
     return Node(tuple(children), tuple(attributes), tuple(slots))
 
 
@@ -169,30 +171,18 @@ def _pair(data: bytes, number: int, text: int) -> tuple[int, str]:
     target, name = 0, ""
     for n, value in fields(data):
         if n == number:
-            target = _int(value)
+            target = as_number(value)
         elif n == text:
             name = _text(value)
     return target, name
 
 
 def _told(value: int | bytes) -> Iterator[tuple[int, int | bytes]]:
-    return fields(_bytes(value))
-
-
-def _bytes(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise WireError("a message was expected, found a number")
-    return value
-
-
-def _int(value: int | bytes) -> int:
-    if isinstance(value, bytes):
-        raise WireError("a number was expected, found bytes")
-    return value
+    return fields(as_bytes(value))
 
 
 def _text(value: int | bytes) -> str:
     try:
-        return _bytes(value).decode()
+        return as_bytes(value).decode()
     except UnicodeDecodeError as error:
         raise WireError("a name is not UTF-8") from error

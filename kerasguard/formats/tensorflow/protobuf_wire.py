@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["WireError", "fields", "signed", "varint"]
+__all__ = ["WireError", "as_bytes", "as_number", "fields", "signed", "varint"]
 
 Value = int | bytes
 
@@ -79,3 +79,25 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
         chunk = data[at:end]
         yield number, int.from_bytes(chunk, "little") if wire != _BYTES else chunk
         at = end
+
+
+def as_number(value: Value) -> int:
+    """A field's value that has to be a number.
+
+    Raises:
+        WireError: it is bytes.
+    """
+    if isinstance(value, bytes):
+        raise WireError("a number was expected, found bytes")
+    return value
+
+
+def as_bytes(value: Value) -> bytes:
+    """A field's value that has to be bytes: a message or a string.
+
+    Raises:
+        WireError: it is a number.
+    """
+    if isinstance(value, int):
+        raise WireError("a message was expected, found a number")
+    return value
