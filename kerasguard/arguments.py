@@ -157,7 +157,7 @@ def check_mapping(name: str, value: object, example: str, *, texts: bool = False
 
     Args:
         name: the argument's.
-        value: what the caller gave; None is not a mapping and allowed.
+        value: what the caller gave; None is allowed.
         example: how it looks.
         texts: whether the values are texts too; else they are classes, functions or objects.
     """
@@ -177,7 +177,7 @@ def check_patterns(name: str, value: object, *, empty: bool) -> None:
 
     Args:
         name: the argument's.
-        value: what the caller gave; None is not a list and allowed.
+        value: what the caller gave; None is allowed.
         empty: whether a list of none means something.
     """
     listed = isinstance(value, Collection) and not isinstance(value, (str, bytes, Mapping))

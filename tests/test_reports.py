@@ -291,7 +291,7 @@ def test_16_a_layer_that_does_not_cast_its_inputs(tmp_path: Path) -> None:
     cast = keras.Model(inputs, L.Dense(4, dtype="mixed_float16", name="a")(inputs))
     [finding] = kg.plan(path, cast).findings
     assert finding.code == "KG107"
-    assert "autocast is not given and was False" in finding.message
+    assert "autocast is not given but was False" in finding.message
 
 
 def test_17_copies_of_a_restored_model(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_workers_of_tf_keras_save_one_checkpoint_and_load_the_same_or_none(
             assert one["seconds"] < 15
     for run in found["other/m.keras exact"]:
         for one in run:
-            assert "another checkpoint" in one["reasons"]["1"]
+            assert "a different checkpoint" in one["reasons"]["1"]
     for name in ("missing", "bare", "damaged", "cut"):
         runs = found[f"{name}/m.keras exact"]
         assert len(runs) == RUNS

@@ -8,5 +8,6 @@
     keras3       which layers and arguments Keras 3 has, as data
     operations   TensorFlow's operations in terms of Keras 3's, as data
 
-Migrations import from here and never from each other.
+Start with `working`. Migrations import from here and never from each other; nothing here reads a
+file or knows a framework.
 """

@@ -235,7 +235,7 @@ LAYERS: dict[str, frozenset[str]] = {
     for name in names.split()
 }
 COMMON = frozenset({"name", "trainable", "dtype", "activity_regularizer", "autocast"})
-# These take no different arguments than their own.
+# These take only their own arguments.
 CLOSED = {
     name: frozenset({"name", "dtype"})
     for name in ("Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")

@@ -74,7 +74,7 @@ def function_of(
         depth: how many functions are around it.
 
     Raises:
-        MalformedError: it is not a code of that version.
+        MalformedError: it is not code of that version.
         NotUnderstoodError: it does more than compute an expression.
     """
     work = work or Work()

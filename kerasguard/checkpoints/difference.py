@@ -68,7 +68,7 @@ def compare(first: Table, second: Table) -> tuple[Change, ...]:
 def counterparts(first: Table, second: Table) -> list[Pair]:
     """Which tensor of the second each one of the first is; what has none is left out.
 
-    A layer's counterpart has the user-given name it. A tensor's lies in that layer; else
+    A layer's counterpart has the user-given name. A tensor's lies in that layer; else
     has its key; else its name, if that is the only one of that name; else its bytes, if they are
     the only such. A slot of an optimizer goes with its weight.
     """
@@ -192,5 +192,5 @@ def _layer_changes(
 
 
 def _given(layer: LayerRecord) -> Hashable:
-    """The user-given name it."""
+    """The user-given name."""
     return None if layer.auto_named or not layer.name else layer.name

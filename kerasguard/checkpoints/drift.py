@@ -40,8 +40,8 @@ def drift(run: PathLike | Sequence[PathLike]) -> DriftReport:
     of each checkpoint, are in memory at a time.
 
     Args:
-        run: a folder, of which the largest series of checkpoints is taken whose names differ in
-            numbers only (`{epoch:02d}-{val_loss:.2f}.keras`); or checkpoints in their order.
+        run: a folder, whose largest series of checkpoints with names that differ only in
+            numbers is used (`{epoch:02d}-{val_loss:.2f}.keras`); or checkpoints in their order.
 
     Returns:
         A report with `layers`, `rows()`, a page (`html`) and `plot_drift()`.

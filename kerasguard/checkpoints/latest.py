@@ -102,9 +102,9 @@ def latest(folder: str | os.PathLike[str], *, unrecorded: bool = False) -> Lates
 
     Args:
         folder: to look in, and in everything below that is not hidden.
-        unrecorded: also accept unrecorded checkpoints that can be read and its own checksums, where
-            its format has some, agree. By default it is passed over: nothing shows whether it is
-            what was saved.
+        unrecorded: also accept unrecorded checkpoints that can be read and whose own checksums,
+            where the format has some, agree. By default they are passed over: nothing shows whether
+            they are what was saved.
 
     Raises:
         ArgumentError: an argument is not understood.

@@ -3,6 +3,8 @@
 `FORMATS` is the registry, in the order in which they are asked. A new format is one file with a
 class that satisfies `Checkpoint`, one entry here, and its place in the conformance test. What
 others want to know of a format is in its `Traits`; nobody outside this folder asks for its name.
+Start with `weights_h5`, the shortest. A format reads; whether what it reads is right is decided
+elsewhere.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def with_slots(records: Mapping[str, TensorRecord]) -> dict[str, TensorRecord]:
 
     Keras 2.11 on names a slot `Adam/m/dense/kernel`, Keras 3 `adam/dense_kernel_momentum`, Keras
     in TensorFlow 1 `training/Adam/dense/kernel/m`. Names that several weights share tell nothing.
-    Slots get the names of Keras 3; what is a setting today is not a state of the optimizer.
+    Slots get the names of Keras 3; what is a setting today is not state of the optimizer.
     """
     paths = _unique((r.name, r.key) for r in records.values() if r.role == "weight")
     flat = _unique((name.replace("/", "_"), key) for name, key in paths.items())

@@ -170,7 +170,7 @@ class ZipArchive:
         if start + size != at:  # where a zip64 end record stands between, it has the true numbers
             at, count, size, start = self._directory64(at, told)
         if start + size != at:
-            raise self._broken("bytes that belong to no member are beside the archive's directory")
+            raise self._broken("bytes that belong to no member adjoin the archive's directory")
         if over := excess(count, _MAX_MEMBERS):
             raise self._broken(f"it has {count} members{over}")
         return count, start, at

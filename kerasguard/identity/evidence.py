@@ -188,7 +188,7 @@ def _crossed_names(
 
 
 def _given(units: Mapping[str, Unit]) -> dict[str, str]:
-    """Keys of the units by the user-given name them."""
+    """Keys of the units by the user-given name."""
     return {unit.name: key for key, unit in units.items() if not unit.weak}
 
 

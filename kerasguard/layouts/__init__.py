@@ -1,6 +1,7 @@
 """How legacy writers laid out weights, and the steps that turn them into Keras 3's variables.
 
-Pure: tables in, steps out. `restore_table` is for a whole file, `legacy_steps` for one layer.
+Pure: tables in, steps out; no file is opened and no array is looked at. Start with `restore`:
+`restore_table` is for a whole file, `legacy_steps` for one layer.
 """
 
 from kerasguard.layouts.axis_orders import Rows, in_model_order, into_images, owner

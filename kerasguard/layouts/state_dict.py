@@ -10,8 +10,8 @@ mean something else (weight normalisation, projections of an LSTM).
 
 Source: PyTorch 2 `nn/modules/`; Keras 3 `layers/`; which array is which is in `layouts/pytorch`.
 
-When the repair is exact: there is none. Build the layer as the module was, or leave it as it is by
-`skip=` and set its weights from the arrays that `kerasguard.read` gives.
+When the repair is exact: there is none. Build the layer as the module was, or leave it as it is
+with `skip=` and set its weights from the arrays that `kerasguard.read` gives.
 """
 
 from __future__ import annotations

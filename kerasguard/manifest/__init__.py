@@ -15,6 +15,9 @@ The schema's major version changes only where every reader must change. Within i
   A reader refuses what it does not know, by name.
 - A field that no version wrote before gets a default, so that older manifests are read, and its
   `since` in `manifest.schema.json`.
+
+Start with `Manifest` here; `records` and `layers` read its parts, `schema` what it requires.
+Nothing here opens a file: `storage/` knows where a manifest is on disk.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ the weights is written into the layers as the writer's Keras spelled them; what 
 away is looked at before it is rewritten; old names become today's before anything is looked up by
 name; calls get Keras 3's form before anything rewires the graph; modules come last, because
 everything else may make new layers.
+
+Start with `sequential_list`, the shortest. No migration knows another one, or reads a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Live models: the one seam to Keras and TensorFlow.
+"""Live models: the one seam to Keras and TensorFlow. Start with `live_model`.
 
 What a model holds (`live_model`, `walk`, `variables`), how one is built from a config (`build`),
 and how values get into it, all or none (`assign`). Decides nothing: which tensor is which and what

@@ -1,5 +1,5 @@
 """Drafts, findings, operations, plans: the values that a decision is made of.
 
 A rule looks at a `draft` and yields `findings`; a finding may carry `operations`; `plan` folds them
-into a total plan. Pure: no file, no framework, no clock.
+into a total plan. Start with `plan`. Pure: no file, no framework, no clock.
 """

@@ -2,7 +2,8 @@
 
 A file and the rule in it have the same name. `ORDER` is the registry, in order of repair: later
 rules see tensors as repaired by earlier ones. Nothing is imported before it is asked for, so that
-whoever only verifies a file does not wait for the rules that need a model.
+whoever only verifies a file does not wait for the rules that need a model. Start with `missing`.
+A rule compares tables: it never sees an array, a file or another rule.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def missing(draft: Draft) -> Iterator[Finding]:
             "KG101",
             key,
             f"{record.label}: {record.spec} is expected at {key} and missing: {why}; load into the "
-            "model that was saved, map the stored name with renames=, or leave it as it is by "
+            "model that was saved, map the stored name with renames=, or leave it as it is with "
             f"{skipping(record)}",
             Severity.ERROR,
         )

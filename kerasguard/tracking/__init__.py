@@ -1,4 +1,5 @@
 """Experiment trackers: manifests go to MLflow, and checkpoints come from there.
 
-`mlflow_tracking` is the only module that imports MLflow, and only once somebody asks for it.
+Start with `mlflow_tracking` for what is sent and `mlflow_models` for what is fetched. MLflow is
+imported only once somebody asks for it, and no training ever waits for a server.
 """

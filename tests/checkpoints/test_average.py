@@ -103,7 +103,9 @@ def test_layers_are_the_same_under_other_numbers_and_not_under_exchanged_names(
         assert mean[KEYS[0]].max() == 1.5
     named = _file(tmp_path / "3.weights.h5", 1, ("left", "right"))
     crossed = _file(tmp_path / "4.weights.h5", 1, ("right", "left"))
-    with pytest.raises(CheckpointError, match=r"at layers/dense in the first is at layers/dense_1"):
+    with pytest.raises(
+        CheckpointError, match=r"at layers/dense in the first checkpoint is at layers/dense_1"
+    ):
         kg.average([named, crossed])
 
 

@@ -252,7 +252,7 @@ def test_bytes_after_the_archive_are_refused(path: Path, archive: bytes) -> None
 
 def test_bytes_before_the_archive_are_refused(path: Path, archive: bytes) -> None:
     path.write_bytes(b"#!/bin/true\n" + archive)
-    with pytest.raises(CorruptCheckpointError, match="beside"):
+    with pytest.raises(CorruptCheckpointError, match="adjoin"):
         open_checkpoint(path)
 
 

@@ -149,5 +149,5 @@ def test_a_shape_that_no_array_has_is_damage(tmp_path: Path, shape: tuple[int, .
     array = b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header
     with zipfile.ZipFile(tmp_path / "w.npz", "w") as target:
         target.writestr("a.npy", array + bytes(0 if 0 in shape else 4))
-    with pytest.raises(CorruptCheckpointError, match="no sound header"):
+    with pytest.raises(CorruptCheckpointError, match="no valid header"):
         open_checkpoint(tmp_path / "w.npz")

@@ -139,5 +139,7 @@ def test_what_torch_save_wrote_is_named_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("net/data.pkl", b"\x80\2}.")
-    with pytest.raises(UnknownFormatError, match=r"torch\.save writes.*save_file\(net\.state_dict"):
+    with pytest.raises(
+        UnknownFormatError, match=r"written by torch\.save.*save_file\(net\.state_dict"
+    ):
         kg.read(path, layout="torch")

@@ -168,7 +168,7 @@ def test_what_this_reader_does_not_know_is_said(
     [
         (bundle_entry(1, [2], b"12345678", shard=9), "data file 9 of 1"),
         (bundle_entry(1, [2], b"12345678", offset=1), "truncated"),
-        (bundle_entry(1, [3], b"12345678"), "takes 12 bytes, 8 are stored"),
+        (bundle_entry(1, [3], b"12345678"), "takes 12 bytes, but 8 are stored"),
         (bundle_entry(1, [-1], b"12345678"), r"its shape \[-1\] is invalid"),
         (bundle_entry(1, [1] * 99, b"1234"), "its shape .* is invalid"),
         (b"\x0a", "cannot be read"),
@@ -191,7 +191,7 @@ def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:
     }
     (tmp_path / "x.index").write_bytes(table(items))
     (tmp_path / "x.data-00000-of-00001").write_bytes(b"12345678")
-    with pytest.raises(CorruptCheckpointError, match="b: its bytes are also those of a"):
+    with pytest.raises(CorruptCheckpointError, match="b: its bytes overlap those of a"):
         Bundle(tmp_path / "x")
 
 

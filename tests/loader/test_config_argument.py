@@ -100,7 +100,7 @@ def test_weights_without_an_architecture_name_the_json_beside_them(tmp_path: Pat
     (tmp_path / "labels.json").write_text('{"class": 1}')
     (tmp_path / "net.json").write_text(model.to_json())
     assert beside(tmp_path / "m.weights.h5") == "net.json"
-    with pytest.raises(ArchitectureError, match=r"net.json beside it is one.*config='.*net.json'"):
+    with pytest.raises(ArchitectureError, match=r"beside it looks like one.*config='.*net.json'"):
         kg.load(tmp_path / "m.weights.h5")
 
 

@@ -395,7 +395,7 @@ UNLIKE: dict[str, tuple[State, Callable[[], Any], str]] = {
     "no such module": (
         {"conv__weight": (4, 3, 3, 3), "conv__bias": (4,)},
         lambda: one(L.SeparableConv2D(4, 3, name="conv"), 8, 8, 3),
-        "KG210 conv.*PyTorch has no module whose arrays are those of a SeparableConv2D",
+        "KG210 conv.*PyTorch has no module with the arrays of a SeparableConv2D",
     ),
     "other sizes": (
         {

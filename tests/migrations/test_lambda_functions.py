@@ -39,7 +39,7 @@ def test_a_lambda_is_read_only_with_the_callers_leave_and_offered_with_its_sourc
     assert finding.severity is Severity.ERROR
     assert 'allow="lambdas"' in str(finding)
     assert 'custom_objects={"layer": lambda x: K.mean(x, axis=1) / 2}' in str(finding)
-    assert "K is taken for the module keras.backend" in str(finding)
+    assert "K is assumed to be the module keras.backend" in str(finding)
 
 
 def test_the_finding_shows_the_source_and_what_was_taken_for_granted() -> None:
@@ -48,7 +48,7 @@ def test_the_finding_shows_the_source_and_what_was_taken_for_granted() -> None:
     (finding,) = lambdas(findings)
     assert finding.severity is Severity.WARNING
     assert "`lambda x: K.sqrt(x + K.epsilon())`" in str(finding)
-    assert "K is taken for the module keras.backend" in str(finding)
+    assert "K is assumed to be the module keras.backend" in str(finding)
     assert "K.epsilon() is assumed to be 1e-07" in str(finding)
 
 
@@ -263,7 +263,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "the class of the input": (lambda x: x.__class__.__mro__[1], "__class__"),
     "subclasses of object": (lambda x: ().__class__.__base__.__subclasses__(), "__class__"),  # type: ignore[union-attr]
     "the dict of the input": (lambda x: x.__dict__, "__dict__"),
-    "the globals of a function": (lambda x: K.mean.__globals__, "no value|result"),
+    "the globals of a function": (lambda x: K.mean.__globals__, "not a value|result"),
     "builtins of a module": (lambda x: K.__builtins__["eval"]("1"), "index|function"),
     "a method of the input": (lambda x: x.numpy(), "numpy"),
     "a method of the graph": (lambda x: x.graph.as_default(), "graph"),

@@ -74,7 +74,7 @@ def test_different_checkpoints_are_never_mixed(policy: str) -> None:
     for one in (other, replace(BARE, content="c2"), replace(other, manifest="m1")):
         verdict = on_checkpoints([VERIFIED, one], policy, SILENT)  # type: ignore[arg-type]
         assert set(verdict.reasons) == {1}
-        assert "another checkpoint" in verdict.reasons[1]
+        assert "a different checkpoint" in verdict.reasons[1]
     for bad in (replace(MISSING, manifest="m2"), replace(DAMAGED, manifest="m2")):
         verdict = on_checkpoints([VERIFIED, bad], policy, SILENT)  # type: ignore[arg-type]
         assert set(verdict.reasons) == {1}

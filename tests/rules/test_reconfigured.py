@@ -308,7 +308,7 @@ def test_the_config_in_an_hdf5_file_is_compared_too(recorded: bool, tmp_path: Pa
     (message,) = told(path, branches(act="relu"))
     assert message.startswith("left: its configuration differs")
     (message,) = told(path, branches(swapped=True), "KG115")
-    assert message.startswith("both: called on other layers")
+    assert message.startswith("both: called on different layers")
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")

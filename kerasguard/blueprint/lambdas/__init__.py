@@ -7,4 +7,6 @@ sizes        shapes of tensors, and what functions ask about them
 calling      functions of `keras.backend`, `tensorflow`, `keras.ops` on tensors
 evaluate     an expression with its parameters -> tensors
 drawing      the operations that this takes, as layers of a graph
+
+Start with `evaluate`. Nothing here runs a function that a file holds.
 """

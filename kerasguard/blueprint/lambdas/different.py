@@ -144,11 +144,11 @@ def _batch_dot(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     if given.get("axes") is None:
         ranks = [_rank(x), _rank(y)]
         if ranks not in ([2, 2], [3, 3]):
-            raise Unsupported(f"{short} without axes of tensors of different ranks than 2 or 3")
+            raise Unsupported(f"{short} without axes of tensors of ranks other than 2 or 3")
         given["axes"] = [1, 1] if ranks == [2, 2] else [2, 1]
     if not all(rank in (2, 3) for rank in map(_rank, (x, y))):
         # Before Keras 2.3 it multiplied matrices along all axes but the last two.
-        raise Unsupported(f"{short} of tensors of other ranks than 2 or 3")
+        raise Unsupported(f"{short} of tensors of ranks other than 2 or 3")
     made = planned(drawing, "keras.backend.batch_dot", given)
     axes = sequence(given["axes"]) or [given["axes"]] * 2
     if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.shape and y.shape):

@@ -236,7 +236,7 @@ def _call(function: Any, values: tuple[Any, ...], named: dict[str, Any], scope: 
     if isinstance(function, Dtype):
         function = Named(f"numpy.{function}")
     if not isinstance(function, Named):
-        raise Unsupported("a call of what is no function")
+        raise Unsupported("a call of something that is not a function")
     if function.path in DEFINITIONS:
         words = {name: value for name, value in named.items() if name != "name"}
         return apply(scope.drawing, DEFINITIONS[function.path], values, words, {}, scope.depth + 1)

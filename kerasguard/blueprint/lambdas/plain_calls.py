@@ -155,7 +155,7 @@ def _plain(name: str, values: tuple[Any, ...]) -> Any:
 def _sum(drawing: Drawing, listed: Any) -> Any:
     items = sequence(listed)
     if not items:
-        raise Unsupported("sum of what is no list")
+        raise Unsupported("sum of something that is not a list")
     found = items[0]
     for item in items[1:]:
         found = binary(drawing, "+", found, item, in_place=False)

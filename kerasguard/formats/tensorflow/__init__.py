@@ -1,5 +1,5 @@
 """TensorFlow's containers without TensorFlow: tensor bundles, object graphs, SavedModel metadata.
 
 `bundle_index` and `tensor_bundle` read the tensors, `object_graph` and `saver_table` say whose they
-are. Nothing here runs a graph.
+are. Start with `tensor_bundle`. Nothing here runs a graph or imports TensorFlow.
 """

@@ -62,7 +62,7 @@ class Bundle:
                 self._open_shard(shard)
             for name, entry in self.entries.items():
                 if not _is_shape(entry.shape):
-                    raise self._corrupt(name, f"its shape {str(list(entry.shape))[:80]} is none")
+                    raise self._corrupt(name, f"its shape {str(list(entry.shape))[:80]} is invalid")
             for name, entry in places:
                 self._check_place(name, entry)
             self._check_overlaps(places)
@@ -109,7 +109,7 @@ class Bundle:
         """The elements of a tensor of strings, in C order, their checksums verified."""
         entry = self.entries[name]
         if entry.dtype != _STRING or excess(entry.size, _STRINGS_AT_ONCE):
-            raise self._corrupt(name, f"{entry.size} bytes of dtype {entry.dtype} are no strings")
+            raise self._corrupt(name, f"{entry.size} bytes of dtype {entry.dtype} are not strings")
         data = self._file(entry).pread(entry.offset, entry.size)
         lengths, at = [], 0
         try:

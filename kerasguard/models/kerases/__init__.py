@@ -1,7 +1,7 @@
 """What a layer, an optimizer, a variable or a model is: in Keras 3, and in tf_keras.
 
 The only place where kerasguard asks. A process may hold both Kerases, and which one an object is
-of is told by the object alone, whatever `TF_USE_LEGACY_KERAS` says: `of` finds it, and what it
+of is decided by the object alone, whatever `TF_USE_LEGACY_KERAS` says: `of` finds it, and what it
 returns answers every question of `facts.Keras`. tf_keras is never imported for the sake of
 asking: an object of it exists only where somebody has imported it.
 """
