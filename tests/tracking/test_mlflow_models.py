@@ -528,7 +528,7 @@ def test_what_is_not_there_is_an_error_that_says_what_is(
     for uri, told in {
         f"runs:/{run}/checkpoints/08.keras": "beside it: 07.keras, 07.keras.manifest.json",
         f"runs:/{run}/nowhere/08.keras": "beside it: nothing",
-        f"runs:/{run}": "it has checkpoints, kerasguard",
+        f"runs:/{run}": "name one of its artifacts: checkpoints, kerasguard",
         f"runs:/{ID}/x.keras": "MLFLOW_TRACKING_URI",
         f"models:/{logged.name}/2": "MLFLOW_TRACKING_URI",
         f"models:/{logged.name}@nobody": "nobody",
