@@ -61,6 +61,9 @@ def less_work() -> Iterator[None]:
             patches.remove()
 
 
+_UNSET = object()
+
+
 def _setting(original: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
     """A layer looks at each value it is given for things to track; plain values are none."""
     hook = vars(_owner(keras.Layer, "_setattr_hook"))["_setattr_hook"]
@@ -73,7 +76,9 @@ def _setting(original: Callable[[Any, str, Any], None]) -> Callable[[Any, str, A
                 plain = _is_plain_attribute(cls, name) and cls._setattr_hook is hook
                 _active.settable[cls, name] = plain
             if plain:
-                self.__dict__[name] = value
+                # As TensorFlow does, nothing where the class has the very value for a default.
+                if name in self.__dict__ or getattr(cls, name, _UNSET) is not value:
+                    self.__dict__[name] = value
                 return
         original(self, name, value)
 
