@@ -63,7 +63,9 @@ def test_inspect_shows_what_every_lambda_computes(
 ) -> None:
     for suffix in ("h5", "tf", "keras"):
         assert main(["inspect", str(files / f"closure.{suffix}")]) == 0
-        assert "Lambda lambda: lambda x: x * scale  # with scale = 2.5" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "Lambda lambda: lambda x: x * scale  # with scale = 2.5" in told
+        assert "never run; with --allow lambdas" in told
     assert main(["inspect", "--json", str(files / "closure.h5")]) == 0
     found = json.loads(capsys.readouterr().out)["lambdas"]
     assert found == {"lambda": "lambda x: x * scale  # with scale = 2.5"}

@@ -54,6 +54,9 @@ def exit_code(error: Exception) -> int:
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), INTERNAL)
 
 
+_READ = ("lambda", "def ")  # how the source of a function begins
+
+
 def inspect(options: argparse.Namespace, out: Output) -> int:
     """List the tensors of checkpoints."""
     from kerasguard.checkpoints import inspect as inspecting
@@ -66,7 +69,13 @@ def inspect(options: argparse.Namespace, out: Output) -> int:
             out.line(f"  Lambda {name}: {text}")
         for doubt in doubts:
             verb, where = "needs" if doubt.supplied else "refuses", doubt.owner or "the config"
-            out.line(f"  loading {verb} a {doubt.reason} in {where}: {doubt.message}")
+            read = doubt.reason == "bytecode" and functions.get(doubt.owner, "").startswith(_READ)
+            way = (
+                '; with --allow lambdas (allow="lambdas") Keras operations replace it'
+                if read
+                else ""
+            )
+            out.line(f"  loading {verb} a {doubt.reason} in {where}: {doubt.message}{way}")
         told = {"lambdas": functions, "doubts": [asdict(doubt) for doubt in doubts]}
         return OK, {"path": path, "manifest": manifest.to_dict(), **told}
 
