@@ -408,7 +408,8 @@ def test_the_files_that_old_tensorflows_wrote_load_right(
     loaded = 0
     for name, told in written(repository, writer):
         for path in sorted(tmp_path.glob(f"{name}.*")):
-            if name in refused_of(writer):
+            # A SavedModel tells the version of TensorFlow.
+            if name in (refused_of(writer) if path.suffix == ".h5" else NOT_STORED):
                 with pytest.raises(kg.KerasguardError, match="KG421"):
                     kg.load(path, allow="lambdas")
             else:
