@@ -139,7 +139,7 @@ def alias(array: Array) -> Any:
     if make is None:
         return None
     tensor = make(array, None, None)
-    made = tensor.numpy() if not hasattr(tensor, "_numpy") else tensor._numpy()  # noqa: SLF001
+    made = getattr(tensor, "_numpy", tensor.numpy)()
     return tensor if made.shape == array.shape and made.dtype == array.dtype else None
 
 

@@ -103,9 +103,8 @@ def check(path: Path) -> None:
         raise GuardError(
             path,
             f"differs from its manifest, so nothing was loaded: {problem}. Restore it from a "
-            "copy, or "
-            f"the newest that verifies: kerasguard.latest({str(path.parent)!r}). To load it "
-            f"anyway, move {sidecar.place_of(path).name} away",
+            f"copy, or the newest that verifies: kerasguard.latest({str(path.parent)!r}). To load "
+            f"it anyway, move {sidecar.place_of(path).name} away",
         )
 
 

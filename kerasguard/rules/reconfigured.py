@@ -69,8 +69,7 @@ def _given(same: Mapping[str, Pair]) -> Iterator[Finding]:
                 "KG107",
                 key,
                 f"{ours.name}: was given different arguments when it was saved ({listed(told)}); "
-                "the "
-                "weights fit but may not mean the same",
+                "the weights fit but may not mean the same",
                 Severity.WARNING,
             )
 

@@ -84,8 +84,7 @@ class OpenedFile:
             raise CorruptCheckpointError(
                 self.path,
                 f"ends at byte {offset}, but more was expected (it had {self.size} bytes when it "
-                "was "
-                "opened); it is truncated or being written: copy it again",
+                "was opened); it is truncated or being written: copy it again",
             )
         return count
 
