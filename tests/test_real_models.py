@@ -46,7 +46,7 @@ def test_an_unmodified_program_comes_back_as_it_was(name: str, tmp_path: Path) -
     weights, predictions = truth(model, inputs)
     with kg.patched():
         refused = saved(model, tmp_path)
-    (tmp_path / "truth").write_bytes(pickle.dumps((weights, predictions, None, refused)))
+    (tmp_path / "truth").write_bytes(pickle.dumps((weights, predictions, inputs, refused)))
     cells = list(checked(name, PROGRAMS[name], tmp_path))
     wrong = [cell for cell in cells if cell.verdict != "right"]
     # What Keras itself cannot load may be refused, with the reason.

@@ -61,8 +61,6 @@ def save(model: Any, path: Path) -> None:
 
 
 def resumed(model: Any) -> list[tuple[str, bytes]]:
-    if not hasattr(model, "loss"):  # `compile` is overridden: the optimizers are back, not the call
-        keras.Model.compile(model, model.optimizer)
     model.run_eagerly = True  # of which `.h5` keeps nothing
     model.fit(X, Y, epochs=1, shuffle=False, verbose=0)
     return states(model)

@@ -20,7 +20,7 @@ from kerasguard.loader.recorded_optimizers import with_optimizers
 from kerasguard.loader.request import Request
 from kerasguard.loader.stored_values import StoredValues
 from kerasguard.migrations import drawn, run
-from kerasguard.migrations.compile_arguments import not_compiled
+from kerasguard.migrations.compile_arguments import compiled_in_part, not_compiled
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table
 
@@ -193,7 +193,7 @@ def _made(
     built = build.build(migrated, custom_objects=custom_objects, compile=request.compile)
     unbuilt.build_parts(built.model, _shapes(reading.table), lambda: model)
     if request.compile:
-        findings += _compiled(built.model, blueprint.compile_arguments or {}, custom_objects)
+        findings += _compiled(built.model, blueprint, custom_objects, reading)
     return _Made(model, blueprint, built, findings)
 
 
@@ -254,15 +254,26 @@ def _refuse(reading: Reading, findings: Sequence[Finding]) -> None:
 
 
 def _compiled(
-    model: Any, arguments: Mapping[str, Any], custom_objects: Mapping[str, Any]
+    model: Any, blueprint: Blueprint, custom_objects: Mapping[str, Any], reading: Reading
 ) -> tuple[Finding, ...]:
-    """Compile a model as a legacy file says; a finding where that cannot be done."""
+    """Compile a model as a legacy file says, or where its class overrides `compile`."""
+    from kerasguard.models import build, own_compile
+
+    own = own_compile.has_own_compile(model)
+    stored = blueprint.architecture.get("compile_config") if own else None
+    arguments = blueprint.compile_arguments or stored
     if not arguments:
         return ()
-    from kerasguard.models import build
-
     try:
         reason = build.compile_model(model, arguments, custom_objects)
     except ValueError as error:
         reason = str(error)
-    return (Finding("KG430", "", not_compiled(reason), Severity.WARNING),) if reason else ()
+    if reason:
+        return (Finding("KG430", "", not_compiled(reason), Severity.WARNING),)
+    if not own:
+        return ()
+    others = reading.manifest.optimizer.get("others", ()) if reading.manifest else ()
+    recorded = {one["attribute"] for one in others}
+    lost = [name for name in own_compile.own_arguments(model) if name not in recorded]
+    message = compiled_in_part(type(model).__name__, lost)
+    return (Finding("KG430", "", message, Severity.INFO),)

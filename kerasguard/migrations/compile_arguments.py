@@ -1,26 +1,31 @@
 """KG430: optimizer, loss and metrics of a legacy HDF5 file, in the form that Keras 3 compiles from.
 
 What it looks like: `training_config` beside the model's config, with `optimizer_config`, `loss` and
-`metrics`; Keras 3's own reader uses some of it and otherwise starts with a fresh optimizer.
+`metrics`; Keras 3's own reader uses some of it and otherwise starts with a fresh optimizer. Or, of
+any file: the model's class overrides `compile`, and Keras does not compile the model at all.
 
 Why it happens: Keras 1 to 2.x named the arguments differently (`lr`, `decay`), wrapped metrics in
 `MeanMetricWrapper`, and knew a reduction `auto`; tf.keras' new optimizers added `jit_compile` and
-`is_legacy_optimizer`.
+`is_legacy_optimizer`. An override is called with arguments that no file holds, only with what it
+passes on to `keras.Model.compile`.
 
-Source: keras/src/legacy/saving/legacy_h5_format.py; tf-keras issue 70.
+Source: keras/src/legacy/saving/legacy_h5_format.py; tf-keras issue 70; `compile_from_config` in
+keras/src/trainers/trainer.py.
 
 When it is exact: the optimizer's update rule is that of the same class in Keras 3, and `decay` is
-`InverseTimeDecay` with one step. Anything not known by name is left to the caller.
+`InverseTimeDecay` with one step. Anything not known by name is left to the caller. What an override
+passed on is restored, what it did besides is not, and the finding says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerasguard.blueprint.working import Blueprint, Migration
+from kerasguard.errors import listed
 
-__all__ = ["compile_config_from", "not_compiled"]
+__all__ = ["compile_config_from", "compiled_in_part", "not_compiled"]
 
 CODES = {"KG430": "a model is loaded without the optimizer, loss and metrics it was saved with"}
 
@@ -74,6 +79,16 @@ def rewrite(blueprint: Blueprint) -> None:
 def not_compiled(reason: str) -> str:
     """What a finding says of a model that Keras 3 cannot compile as it was."""
     return f"the model is not compiled: {reason}; call model.compile(...) before training"
+
+
+def compiled_in_part(cls: str, arguments: Sequence[str]) -> str:
+    """What a finding says of a model whose class overrides `compile`."""
+    lost = f"arguments of its own ({listed(arguments, 5)})" if arguments else "what it does besides"
+    return (
+        f"{cls}.compile() was not called: what it had passed on to keras.Model.compile() is "
+        f"restored, {lost} cannot be; to train on, compile a model in code and load into it: "
+        "kerasguard.load(path, model)"
+    )
 
 
 def compile_config_from(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from kerasguard.errors import ArchitectureError
 from kerasguard.models.fast_build import less_work
 from kerasguard.models.kerases import KERAS3
 from kerasguard.models.kerases.backends import is_read_together
+from kerasguard.models.own_compile import has_own_compile
 from kerasguard.models.placeholders import Skipped, skip_initialisers, wait
 
 __all__ = ["Built", "build", "compile_model", "deserialize"]
@@ -115,7 +116,11 @@ def compile_model(
     """
     try:
         with keras.saving.custom_object_scope(dict(custom_objects or {})):
-            model.compile_from_config(copied(compile_config))
+            if has_own_compile(model):
+                passed_on = deserialize(copied(compile_config), {})
+                KERAS3.MODEL.compile(model, **passed_on)
+            else:
+                model.compile_from_config(copied(compile_config))
     except (TypeError, ValueError, KeyError) as error:
         return f"Keras {keras.__version__} says: {str(error).splitlines()[0]}"
     return ""
