@@ -54,3 +54,23 @@ def test_an_unrecorded_file_of_a_model_that_was_frozen_otherwise(tmp_path: Path,
         assert np.array_equal(other["c_kernel_momentum"], slots(model)["c_kernel_momentum"])
     else:
         assert "does not say which layers were frozen" in told["KG108"]
+
+
+@pytest.mark.parametrize("way", ["whole", "fresh"])
+@pytest.mark.parametrize("manifest", ["auto", "ignore"])
+def test_slots_of_what_was_frozen_after_training_come_back(
+    tmp_path: Path, manifest: Any, way: str
+) -> None:
+    """They are in the file under the names of their variables, for the day that these train on."""
+    model = net("a")
+    model.get_layer("a").trainable = True
+    model.fit(X, Y, verbose=0)
+    model.get_layer("b").trainable = False
+    path = tmp_path / "m.h5"
+    with kg.patched():
+        model.save(path)
+    restored = kg.restore(path, None if way == "whole" else net("b"), manifest=manifest)
+    assert not restored.model.get_layer("b").trainable
+    assert slots(restored.model).keys() == slots(model).keys()
+    assert all(np.array_equal(slots(restored.model)[k], v) for k, v in slots(model).items())
+    assert "KG108" not in {finding.code for finding in restored.report.findings}

@@ -113,8 +113,7 @@ def _told(stored: Table) -> dict[str, Trained]:
             groups.setdefault(record.layer, []).append(record)
         elif record.role == "optimizer":
             legacy.append(record)
-    unbuilt = bool(legacy) and not any(record.spec.shape for record in legacy)
-    return ({_MAIN: Trained((), ())} if unbuilt else {}) | {
+    return _told_by_names(legacy) | {
         path: Trained(
             tuple(dict.fromkeys(r.slot_of for r in records if r.slot_of)),
             tuple(r.spec.shape for r in records[_scalars(records) :]),
@@ -122,6 +121,15 @@ def _told(stored: Table) -> dict[str, Trained]:
         for path, records in groups.items()
         if any(r.role == "optimizer" for r in records)
     }
+
+
+def _told_by_names(legacy: Sequence[TensorRecord]) -> dict[str, Trained]:
+    """What a legacy file tells of its one optimizer: that it has no slots, or whose they are."""
+    slots = [record for record in legacy if record.spec.shape]
+    if not legacy or not all(record.slot_of for record in slots):
+        return {}
+    keys = tuple(dict.fromkeys(record.slot_of for record in slots))
+    return {_MAIN: Trained(keys, tuple(record.spec.shape for record in slots))}
 
 
 def _scalars(records: Sequence[TensorRecord]) -> int:
