@@ -15,13 +15,25 @@ from dataclasses import replace
 
 from net_edits import EDITS
 from net_pairs import Pair, Verdict, only_renamed, told, truth
-from nets import Net, laid_out
+from nets import Inner, Net, laid_out
 
 __all__ = ["shorter_history"]
 
 _TRIES = 600
 """How often edits are tried out; each time they pick other layers."""
 _SIMPLE = {"drop layer", "other arguments", "remove same class", "rename"}
+
+
+def _nest_one(of: Net, rng: random.Random) -> Net | None:
+    """One layer becomes a model of its own: what is left of several that did, and one went."""
+    alone = [layer for layer in of.layers if len(layer.calls) == 1 and len(layer.calls[0]) == 1]
+    if of.inner or not alone:
+        return None
+    layer = rng.choice(alone)
+    return replace(of, inner=(Inner("wrapped", (layer.uid,), "my_part" if layer.name else ""),))
+
+
+_EDITS = {**EDITS, "nest one": _nest_one}
 
 
 def shorter_history(pair: Pair, verdict: Verdict) -> bool:
@@ -42,11 +54,11 @@ def _others(pair: Pair, number: int) -> Iterator[Pair]:
     """Pairs of the same checkpoint and a model that looks the same, by so many edits."""
     rng = random.Random(0)
     likely = sorted({edit for edit in pair.edits if edit in EDITS} | _SIMPLE)
-    for edits in itertools.product(EDITS if number == 1 else likely, repeat=number):
+    for edits in itertools.product(_EDITS if number == 1 else likely, repeat=number):
         for _ in range(_TRIES):
             nets = [pair.saved]
             for edit in edits:
-                made = EDITS[edit](nets[-1], rng)
+                made = _EDITS[edit](nets[-1], rng)
                 if made is None:
                     break
                 nets.append(made)
