@@ -7,13 +7,14 @@ files. The whole config is looked through, read by Keras or not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["Doubt", "Reason", "doubts", "hostile", "looked_up"]
+from kerasguard.blueprint.allowlist import FUNCTION, KERAS, PROGRAMS, VALUES, hostile, is_part
+
+__all__ = ["Doubt", "Reason", "doubts", "looked_up"]
 
 Reason = Literal["bytecode", "class", "function", "hostile", "path", "program"]
 
@@ -38,66 +39,10 @@ class Doubt:
         return self.reason in ("class", "function")
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_ROOTS = r"(keras|tf_keras)(\.(api|src))?"
-_PARTS = re.compile(
-    rf"{_ROOTS}\.(activations|applications|constraints|dtype_policies|initializers|layers|losses"
-    r"|metrics|models|ops|optimizers|quantizers|random|regularizers"
-    r"|backend\.torch\.optimizers)(\.|$)"
-)
-_MATHEMATICAL = re.compile(
-    rf"{_ROOTS}\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"
-    r"|backend\.tensorflow\.(nn|numpy|math))(\.|$)"
-)
-_KERAS = re.compile(rf"({_ROOTS}|kerasguard)(\.|$)")
-# What the top of Keras offers and models are made of.
-_TOP = _words(
-    "DTypePolicy FloatDTypePolicy Functional Initializer InputSpec Layer Loss Metric Model "
-    "Operation Optimizer Quantizer Regularizer SeedGenerator Sequential Variable"
-)
-_CLASS, _FUNCTION = re.compile(r"[A-Z]\w*"), re.compile(r"[a-z_]\w*")
-# In the modules of functions, and no functions of tensors.
-_LOOKING_UP = frozenset({"deserialize", "get", "serialize"})
-_PROGRAMS = {
-    "TFSMLayer": "it runs a SavedModel from a path that the file names",
-    "TorchModuleWrapper": "it unpickles what the file holds",
-}
-# What Keras writes for values that are not JSON; a typespec names a class besides.
-_VALUES = _words(
-    "__array__ __bool__ __bytes__ __complex__ __ellipsis__ __keras_tensor__ __numpy__ "
-    "__slice__ __tensor__ __tuple__ __typespec__"
-)
-_HOSTILE_MODULES = _words(
-    "_io _posixsubprocess _socket asyncio bdb builtins cffi code codeop commands concurrent "
-    "ctypes dill distutils eval fcntl ftplib gc http imaplib imp importlib inspect io joblib "
-    "marshal mmap multiprocessing nt os pathlib pdb pickle pip pkgutil platform popen2 posix "
-    "posixpath pty pydoc requests resource runpy setuptools shelve shutil signal smtplib "
-    "socket socketserver sqlite3 ssl subprocess sys sysconfig telnetlib tempfile threading "
-    "timeit trace types urllib venv webbrowser winreg xmlrpc zipfile zipimport"
-)
-_HOSTILE_NAMES = _words(
-    "__build_class__ __import__ breakpoint compile delattr eval exec execfile exit getattr "
-    "globals input locals open popen quit setattr spawn system vars"
-)
 # Entries of which no layer of Keras holds a string, but words, numbers or nothing.
 _LISTS = frozenset({"bin_boundaries", "idf_weights", "vocabulary"})
 _NOT_READ = "no file is read just because another file says so"
 _PLACES = frozenset({"cache_dir", "file", "filename", "filepath", "origin", "path", "url"})
-
-
-def hostile(name: str, module: str = "") -> bool:
-    """Whether a name is one that no model needs and that would act on the machine."""
-    parts = [part for part in (*module.split("."), *name.split(".")) if part]
-    if not parts:
-        return False
-    rooted = bool(module) or len(parts) > 1
-    own = _KERAS.match(".".join(parts)) is not None
-    return (rooted and not own and parts[0] in _HOSTILE_MODULES - {"builtins"}) or (
-        (module in ("", "builtins") or parts[0] == "builtins") and parts[-1] in _HOSTILE_NAMES
-    )
 
 
 def doubts(
@@ -212,10 +157,10 @@ def _doubt(
         return Doubt("bytecode", owner, "it holds Python bytecode, which is never run")
     if hostile(name, where) or (registered is not None and hostile(registered)):
         return _hostile(owner, shown)
-    if name in _PROGRAMS:
-        return Doubt("program", owner, f"{name} is never loaded from a file: {_PROGRAMS[name]}")
+    if name in PROGRAMS:
+        return Doubt("program", owner, f"{name} is never loaded from a file: {PROGRAMS[name]}")
     if class_name.startswith("__"):
-        fine = class_name in _VALUES and (module is None or where.startswith(("keras", "tensor")))
+        fine = class_name in VALUES and (module is None or where.startswith(("keras", "tensor")))
         return (
             None
             if fine
@@ -232,36 +177,23 @@ def _doubt(
 def _foreign(module: str, name: str, registered: str | None, shown: str, reason: Reason) -> str:
     """Why a name in a module is not looked up there; empty where it is a part of Keras'."""
     supply = f"custom_objects={{{registered or name!r}: ...}}"
-    if not _KERAS.match(module):
+    if not KERAS.match(module):
         return (
             f"{name} is of the package {module.partition('.')[0]!r}, which is not imported because "
             f"a file names it; import it and supply it: {supply}"
         )
-    if not _is_part(module, name, function=reason == "function"):
+    if not is_part(module, name, function=reason == "function"):
         return f"the {reason} {shown} is not part of a model; if it is meant, supply it: {supply}"
-    if registered is not None and not _KERAS.match(registered.replace(">", ".")):
+    if registered is not None and not KERAS.match(registered.replace(">", ".")):
         return f"it is registered as {registered!r}, not as Keras' own; supply it under that name"
     return ""
 
 
 def _unnamed(owner: str, name: str, *, function: bool) -> Doubt | None:
     """A function or class without a module: only a caller has it, unless it is in Keras' tables."""
-    if function and not _FUNCTION.fullmatch(name):
+    if function and not FUNCTION.fullmatch(name):
         return Doubt("function", owner, f"{name!r:.80} is not a name of a function")
     return None
-
-
-def _is_part(module: str, name: str, *, function: bool) -> bool:
-    if function:
-        named = _FUNCTION.fullmatch(name) and name not in _LOOKING_UP
-        return bool(named and _MATHEMATICAL.match(module))
-    if module.startswith("kerasguard"):
-        return True
-    if module in ("keras", "tf_keras", "keras.api", "keras.src"):
-        return name in _TOP
-    if module == "keras.utils":
-        return name == "FeatureSpace"
-    return bool(_PARTS.match(module) and _CLASS.fullmatch(name))
 
 
 def _told(owner: str, key: str, text: str, *, theirs: bool) -> Iterator[Doubt]:
@@ -270,18 +202,10 @@ def _told(owner: str, key: str, text: str, *, theirs: bool) -> Iterator[Doubt]:
     Of a class that is only registered, an entry is looked at that Keras' classes would open.
     """
     if key in _LISTS:
-        message = (
-            f"{key} is {text!r:.80}, where a list belongs: no file is read just because another "
-            "file says so"
-        )
-        yield Doubt("path", owner, message)
+        yield Doubt("path", owner, f"{key} is {text!r:.80}, where a list belongs: {_NOT_READ}")
     elif theirs:
         return
     elif key in _PLACES:
-        yield Doubt(
-            "path",
-            owner,
-            f"{key} is {text!r:.80}: no file is read just because another file says so",
-        )
+        yield Doubt("path", owner, f"{key} is {text!r:.80}: {_NOT_READ}")
     elif key.endswith("_type") and text == "lambda":
         yield Doubt("bytecode", owner, "it holds Python bytecode, which is never run")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kerasguard.blueprint.allowlist import hostile
 from kerasguard.blueprint.nodes import is_graph, layers_of
 from kerasguard.blueprint.objects import (
     Json,
@@ -18,7 +19,6 @@ from kerasguard.blueprint.objects import (
     objects,
     short_name,
 )
-from kerasguard.blueprint.references import hostile
 from kerasguard.blueprint.writer import Writer
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import Table

@@ -20,9 +20,9 @@ from kerasguard.errors import (
     ManifestMissingError,
 )
 from kerasguard.formats import FORMATS, met, open_checkpoint
-from kerasguard.formats.tf_checkpoint import index_of
 from kerasguard.manifest import Manifest
 from kerasguard.storage import durable, sidecar
+from kerasguard.storage.written import index_of
 
 __all__ = ["Latest", "PassedOver", "latest"]
 

@@ -7,7 +7,7 @@ exports its variables as one list and tells nothing of layers but the variables'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -20,14 +20,14 @@ from kerasguard.formats.tensorflow.keras_metadata import (
     read_metadata,
     read_program,
 )
+from kerasguard.formats.tensorflow.lookup_source import LookupSource
 from kerasguard.formats.tensorflow.lookup_tables import Vocabulary, vocabularies
-from kerasguard.formats.tensorflow.object_layers import ELEMENT, Told
+from kerasguard.formats.tensorflow.object_layers import Told
 from kerasguard.formats.tensorflow.object_table import ObjectTable, object_table
 from kerasguard.formats.tensorflow.protobuf_wire import WireError
 from kerasguard.formats.tensorflow.saver_table import saver_table
-from kerasguard.formats.tensorflow.stored_tables import stored_vocabulary
+from kerasguard.formats.tensorflow.stored_objects import object_graph
 from kerasguard.formats.tensorflow.tensor_bundle import Bundle
-from kerasguard.formats.tf_checkpoint import object_graph
 from kerasguard.storage.budget import allowed, excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
@@ -43,7 +43,6 @@ _MODELS = frozenset(("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequenti
 _NO_CONFIG = "a layer was saved without its config"
 _STOCK = frozenset(("Model", "Functional", "Sequential"))
 _LARGEST, _MOST_ASSETS = 1 << 31, 10_000
-_WEIGHED, _ROUNDING = ("tf_idf", "tf-idf"), 1e-5
 _NOTHING = Metadata("", {})
 
 
@@ -132,7 +131,8 @@ class SavedModel(Checkpoint):
         if "training_config" in root.config:
             result["training_config"] = root.config["training_config"]
         unmarked: dict[str, Any] = plain(result)
-        self._give_vocabularies(unmarked, 0)
+        source = LookupSource(self._program, self._metadata, self.bundle, self._vocabularies)
+        source.give(unmarked)
         return unmarked
 
     def layer_configs(self) -> dict[str, dict[str, Any]]:
@@ -188,7 +188,6 @@ class SavedModel(Checkpoint):
         except WireError as error:
             raise self._damaged("variables", error) from error
 
-    @cached_property
     def _vocabularies(self) -> Mapping[int, Vocabulary]:
         nodes = self._program.nodes
         if not any(edge == "lookup_table" for node in nodes for edge, _ in node.children):
@@ -198,64 +197,6 @@ class SavedModel(Checkpoint):
     def _asset(self, name: str) -> bytes | None:
         file = self._files.get(f"{_ASSETS}/{name}")
         return None if file is None else file.pread(0, file.size)
-
-    def _give_vocabularies(self, config: Mapping[str, Any], model: int, around: str = "") -> None:
-        """Put vocabularies into the configs of a model's layers, where the node is the model's.
-
-        Args:
-            config: the model's.
-            model: its node.
-            around: where it lies in the checkpoint, with a slash behind; empty for the root.
-        """
-        inner = config.get("config")
-        entries = inner.get("layers") if isinstance(inner, dict) else None
-        by_name: dict[object, tuple[int, list[str]]] = {}
-        for edge, node in self._program.nodes[model].children:
-            if ELEMENT.fullmatch(edge):
-                name = self._metadata.get(node, _NOTHING).config.get("name")
-                by_name.setdefault(name, (node, []))[1].append(f"{around}{edge}/")
-        for entry in entries if isinstance(entries, list) else []:
-            layer = entry.get("config") if isinstance(entry, dict) else None
-            if isinstance(layer, dict) and layer.get("name") in by_name:
-                node, places = by_name[layer["name"]]
-                self._give_vocabulary(str(entry.get("class_name")), layer, node, places)
-                for place in places:
-                    self._give_vocabularies(entry, node, place)
-
-    def _give_vocabulary(
-        self, class_name: str, layer: dict[str, Any], node: int, places: Sequence[str]
-    ) -> None:
-        """The config of a lookup or of a TextVectorization, which has a lookup inside."""
-        if layer.get("vocabulary") is not None:
-            return
-        node = dict(self._program.nodes[node].children).get("_lookup_layer", node)
-        found = self._vocabularies.get(node)
-        if found is None and self.bundle is not None:
-            tables = (stored_vocabulary(self.bundle, place, class_name, layer) for place in places)
-            found = next((table for table in tables if table is not None), None)
-        if found is None:
-            return
-        if layer.get("output_mode") in _WEIGHED:
-            weights = self._token_weights(node, found)
-            if weights is None:
-                return
-            layer["idf_weights"] = weights
-        layer["vocabulary"] = list(found.tokens)
-
-    def _token_weights(self, node: int, vocabulary: Vocabulary) -> list[float] | None:
-        """The weights of a vocabulary's tokens, if those before them are what Keras makes up."""
-        variable = dict(self._program.nodes[node].children).get("idf_weights")
-        nodes = object_graph(self.bundle) if self.bundle else ()
-        same = self._program.matched(nodes).get(-1 if variable is None else variable)
-        value = None if same is None else nodes[same].value
-        if value is None or self.bundle is None:
-            return None
-        array = self.bundle.read(value.key)
-        first, last = vocabulary.start, vocabulary.start + len(vocabulary.tokens)
-        tokens, made_up = array[first:last], array[:first]
-        if len(tokens) < last - first or abs(made_up - tokens.mean()).max(initial=0) > _ROUNDING:
-            return None
-        return [float(weight) for weight in tokens]
 
     def _others(self) -> Iterator[str]:
         """Files that hold no tensor: the fingerprint, and what the graph reads at run time."""

@@ -8,38 +8,33 @@ that leads to it; *name-based* ones (`tf.train.Saver`) know only names of variab
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from kerasguard.errors import CheckpointNotFoundError, CorruptCheckpointError
-from kerasguard.formats.tensorflow.object_graph import Node, parse
 from kerasguard.formats.tensorflow.object_layers import CONTAINERS, Told
 from kerasguard.formats.tensorflow.object_table import ObjectTable, object_table
 from kerasguard.formats.tensorflow.protobuf_wire import WireError
 from kerasguard.formats.tensorflow.saver_table import saver_table
 from kerasguard.formats.tensorflow.sorted_table import is_table
+from kerasguard.formats.tensorflow.stored_objects import damaged_graph, object_graph
 from kerasguard.formats.tensorflow.tensor_bundle import Bundle
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.storage.strict_json import strict_json
+from kerasguard.storage.written import index_of
 from kerasguard.tensors import Table
 from kerasguard.tensors.elements import Array
 
-__all__ = ["TFCheckpoint", "checkpoint_prefix", "index_of", "object_graph"]
+__all__ = ["TFCheckpoint", "checkpoint_prefix"]
 
-_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _CONFIG = "OBJECT_CONFIG_JSON"
 _DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
 # In a folder: which of its checkpoints is the latest.
 _LATEST, _INDEX = "checkpoint", ".index"
 _LONGEST_STATE = 1 << 20
-
-
-def index_of(prefix: Path) -> Path:
-    """The file that a save writes last; the prefix itself is not a file's name."""
-    return prefix.with_name(f"{prefix.name}{_INDEX}")
 
 
 def checkpoint_prefix(path: Path) -> Path | None:
@@ -59,19 +54,9 @@ def checkpoint_prefix(path: Path) -> Path | None:
     else:
         prefix = path.with_name(_DATA_FILE.sub("", path.name))
         prefix = prefix if prefix != path else None
-    if prefix is None or not is_table(prefix.with_name(f"{prefix.name}{_INDEX}")):
+    if prefix is None or not is_table(index_of(prefix)):
         return None
     return prefix
-
-
-def object_graph(bundle: Bundle) -> Sequence[Node]:
-    """The object graph stored with the tensors; empty where only names were stored."""
-    if _GRAPH not in bundle.entries:
-        return ()
-    try:
-        return parse(b"".join(bundle.strings(_GRAPH)))
-    except WireError as error:
-        raise _damaged_graph(bundle.prefix, error) from error
 
 
 class TFCheckpoint(Checkpoint):
@@ -177,7 +162,7 @@ class TFCheckpoint(Checkpoint):
         try:
             return object_table(self.bundle, self._nodes, dict(self._told()))
         except WireError as error:
-            raise _damaged_graph(self.path, error) from error
+            raise damaged_graph(self.path, error) from error
 
     def _told(self) -> Iterator[tuple[int, Told]]:
         for index in range(len(self._nodes)):
@@ -198,12 +183,6 @@ class TFCheckpoint(Checkpoint):
                     ) from error
                 return config if isinstance(config, dict) else None
         return None
-
-
-def _damaged_graph(path: Path, error: WireError) -> CorruptCheckpointError:
-    return CorruptCheckpointError(
-        path, f"its object graph cannot be read: {error}; it is damaged: copy it again"
-    )
 
 
 def _latest(state: Path) -> Path | None:

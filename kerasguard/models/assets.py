@@ -7,17 +7,19 @@ constructor is in the config there; a file with weights only has neither.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kerasguard.errors import RestoreError
+from kerasguard.models.journal import UNCHANGED, label_of
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import TensorRecord, TensorSpec
 
 __all__ = [
     "adapted_files",
-    "cut",
+    "check_read_back",
+    "claimed_folders",
     "given_files",
     "lookups",
     "told_of",
@@ -77,18 +79,41 @@ def lookups(visits: Iterable[Visit], folders: Collection[str] | None = None) -> 
     return [v for v in found if v.path in folders or v.path.removesuffix(_INNER) in folders]
 
 
-def cut(visits: Iterable[Visit], assets: Mapping[str, bytes]) -> Iterator[Visit]:
-    """The lookups that have a different vocabulary than their file.
+def claimed_folders(assets: Iterable[str], takers: Iterable[Visit]) -> set[str]:
+    """The folders that assets lie in, each of a layer that takes them; the root's is `.`.
+
+    Raises:
+        RestoreError: no layer takes what is in one of them.
+    """
+    found = {str(PurePosixPath(path).parent) for path in assets}
+    unclaimed = found - {visit.path or "." for visit in takers}
+    if unclaimed:
+        raise RestoreError(
+            f"{', '.join(sorted(unclaimed))}: the checkpoint has assets for a layer that is not in "
+            f"the model; {UNCHANGED}"
+        )
+    return found
+
+
+def check_read_back(visits: Iterable[Visit], assets: Mapping[str, bytes]) -> None:
+    """Compare each lookup's vocabulary with its file.
 
     Keras reads a vocabulary by lines, which cuts a token with a line break of any kind.
+
+    Raises:
+        RestoreError: a lookup has a different vocabulary than its file.
     """
     for visit in visits:
         places = (f"{p}/{_FILE}".lstrip("/") for p in (visit.path, visit.path.removesuffix(_INNER)))
         content = next((assets[place] for place in places if place in assets), None)
-        if content is not None:
-            text = content.decode().replace("\r\n", "\n").rstrip("\n")
-            if told_of(visit.object) != text:
-                yield visit
+        if content is None:
+            continue
+        text = content.decode().replace("\r\n", "\n").rstrip("\n")
+        if told_of(visit.object) != text:
+            raise RestoreError(
+                f"{label_of(visit)}: Keras does not read its vocabulary back as it is stored (a "
+                f"token with a line break?); {UNCHANGED}"
+            )
 
 
 def told_of(lookup: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from kerasguard.errors import RestoreError
 from kerasguard.models import assets as keras_assets
 from kerasguard.models import variables
 from kerasguard.models.hidden import Hidden
-from kerasguard.models.journal import UNCHANGED, Journal, label_of, named, transaction
+from kerasguard.models.journal import Journal, label_of, named, transaction
 from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.listings import as_stored, listings
 from kerasguard.models.live_model import Place, facts_of, places
@@ -242,13 +242,7 @@ class Sink:
 
     def _load_assets(self, assets: Mapping[str, bytes], journal: Journal) -> None:
         takers = [v for v in self.visits if hasattr(v.object, "load_assets")]
-        folders = {str(PurePosixPath(path).parent) for path in assets}
-        unclaimed = folders - {visit.path or "." for visit in takers}
-        if unclaimed:
-            raise RestoreError(
-                f"{', '.join(sorted(unclaimed))}: the checkpoint has assets for a layer that is "
-                f"not in the model; {UNCHANGED}"
-            )
+        folders = keras_assets.claimed_folders(assets, takers)
         looking = keras_assets.lookups(self.visits, folders)
         for visit in looking:  # whose constructor was given a vocabulary takes no other, else
             journal.layer(visit.object)
@@ -261,11 +255,7 @@ class Sink:
                     self._remember(visit, journal)
                     with named(label_of(visit), "load_assets failed"):
                         visit.object.load_assets(str(place))
-        for visit in keras_assets.cut(looking, assets):
-            raise RestoreError(
-                f"{label_of(visit)}: Keras does not read its vocabulary back as it is stored (a "
-                f"token with a line break?); {UNCHANGED}"
-            )
+        keras_assets.check_read_back(looking, assets)
         if assets:
             retrace(self.model, journal)
 

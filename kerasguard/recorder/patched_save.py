@@ -21,8 +21,8 @@ from kerasguard.recorder import elsewhere, notices, recording, workers
 from kerasguard.recorder.background import Background
 from kerasguard.recorder.calls import Outer, comes_from, is_recordable, place_of
 from kerasguard.storage.commit import staged
-from kerasguard.storage.durable import signatures
 from kerasguard.storage.remote import is_remote
+from kerasguard.storage.written import signatures
 
 __all__ = ["Context", "recorded", "told_of", "unrecorded"]
 

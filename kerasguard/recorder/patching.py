@@ -12,8 +12,6 @@ such a model lives. Keras is imported by the first `patch` or `arm`, not by this
 from __future__ import annotations
 
 import contextlib
-import importlib
-import inspect
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -24,21 +22,12 @@ from typing import Any, Literal
 from kerasguard.arguments import check_flag, check_observers, check_probe
 from kerasguard.errors import PatchError
 from kerasguard.recorder.background import Background
-from kerasguard.recorder.calls import Patch, inner
-from kerasguard.recorder.guarded_load import BACKUPS, copied_with_its_manifest, guarded
-from kerasguard.recorder.orbax_steps import recorded_steps, saving_method
-from kerasguard.recorder.patched_save import Context, recorded
+from kerasguard.recorder.calls import Patch
+from kerasguard.recorder.guarded_load import guarded
+from kerasguard.recorder.patched_save import Context
+from kerasguard.recorder.targets import fits, targets
 
 __all__ = ["Context", "arm", "disarm", "patch", "patched", "unpatch"]
-
-_PATHS = {"filepath", "src", "step"}  # what the wrappers look for among the arguments
-_LOADS = ("load_model", "load_weights")
-# Private: what the public functions call. Wrapped to see callers who hold those by name.
-_INNER_LOADS = (
-    ("keras.src.saving.saving_lib", "load_model"),
-    ("keras.src.saving.saving_lib", "load_weights_only"),
-    ("keras.src.legacy.saving.legacy_h5_format", "load_model_from_hdf5"),
-)
 
 
 @dataclass
@@ -218,35 +207,14 @@ def _install() -> None:
         if done.removable:  # somebody may have put the original back
             setattr(done.owner, done.name, done.wrapper)
     present = {(id(done.owner), done.name) for done in _state.patches}
-    for owner, name, wrapped in _targets():
+    loads = bool(_state.armed) or any(context.loads for context in _everyone())
+    guard = partial(guarded, wanted=_is_guarded) if loads else None
+    for owner, name, wrapped in targets(_contexts, guard):
         original = vars(owner).get(name)
-        fits = callable(original) and _PATHS & inspect.signature(original).parameters.keys()
-        if fits and (id(owner), name) not in present:
+        if fits(original) and (id(owner), name) not in present:
             done = Patch(owner, name, original, wrapped(original))
             setattr(owner, name, done.wrapper)
             _state.patches.append(done)
-
-
-def _targets() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
-    """Each place to patch, and what makes the wrapper: of private ones for one module's calls."""
-    from kerasguard.models import kerases
-
-    saves = partial(recorded, contexts_of=_contexts)
-    for found in kerases.present(imported=False):
-        for owner, name, caller in found.save_targets():
-            yield owner, name, partial(saves, called_by=caller)
-    steps = partial(recorded_steps, contexts_of=_contexts)
-    yield (*saving_method(importlib.import_module("keras")), steps)
-    copies = partial(copied_with_its_manifest, called_by=BACKUPS)
-    yield from inner((("keras.src.utils.file_utils", "copy"),), copies)
-    if not (_state.armed or any(context.loads for context in _everyone())):
-        return
-    keras = importlib.import_module("keras")
-    loads = partial(guarded, wanted=_is_guarded)
-    yield keras.Model, "load_weights", loads
-    yield from ((m, name, loads) for m in (keras.saving, keras.models) for name in _LOADS)
-    public = keras.saving.save_model.__module__
-    yield from inner(_INNER_LOADS, partial(loads, called_by=public))
 
 
 def _remove_if_idle() -> None:

@@ -6,18 +6,15 @@ and its manifest after it. A kill leaves the old pair or the new one; between th
 new manifest is still in the staging folder, where `sidecar.read` finds it. Readers and other
 writers of the folder wait meanwhile.
 
-What a dead process or an interrupted save left is cleared away by the next save to the same path. A
-directory is exchanged with the old one in one call; new shards get names of their own, so that
-renaming the `.json` that lists them decides. What cannot be renamed to is written over with the
-bytes that were staged and surveyed. A recorded pair is never given up for one that is not.
+What a dead process or an interrupted save left is cleared away by the next save to the same path.
+New shards get names of their own, so that renaming the `.json` that lists them decides. A recorded
+pair is never given up for one that is not.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,8 +22,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from kerasguard.manifest import Manifest
-from kerasguard.storage import companion, durable, owners, shards, sidecar
-from kerasguard.storage.staging import FORBIDDEN, Room, room_for
+from kerasguard.storage import companion, durable, owners, placing, shards, sidecar
+from kerasguard.storage.staging import Room, room_for
+from kerasguard.storage.written import decisive, index_of
 
 __all__ = ["Stage", "staged"]
 
@@ -35,7 +33,6 @@ T = TypeVar("T")
 _IN_PLACE = (
     "saved in place, so that a crash would have lost the checkpoint that was there, because {}"
 )
-_NOT_RENAMED = (*FORBIDDEN, errno.EBUSY, errno.EXDEV, errno.ETXTBSY)
 
 
 @contextlib.contextmanager
@@ -84,8 +81,7 @@ class Stage:
         self._claim = room.claim
         self.path = given if room.folder is None else room.folder / "new" / given.name
         self.recorded = False
-        self._index = Path(f"{self.path}.index")  # what decides of TensorFlow's checkpoints
-        self._before = durable.signature(given), durable.signature(Path(f"{given}.index"))
+        self._before = durable.signature(given), durable.signature(index_of(given))
         self._write: Callable[[Path], object] = lambda path: None
         self._settled = self._described = self._indexed = self._waits = False
         self._warnings: list[str] = []
@@ -95,10 +91,8 @@ class Stage:
 
     def write(self, write: Callable[[Path], T]) -> T:
         """Return `write(self.path)`; remember it, so that it can be done again."""
-        place = sidecar.place_of(self.given)
-        if (self.reason or self._over) and place.exists() and not os.access(place, os.W_OK):
-            what = "the manifest of the checkpoint there cannot be replaced, so both are kept"
-            raise PermissionError(errno.EACCES, what, str(place))
+        if self.reason or self._over:
+            sidecar.check_replaceable(self.given)
         self._write = write
         result = write(self.path)
         if self.folder is None and any(self._before) and self.checkpoint is not None:
@@ -128,13 +122,10 @@ class Stage:
         return self._checkpoint
 
     def _settle(self) -> Path | None:
-        # Asked to shard `m.weights.h5`, Keras writes `m.weights.json` instead.
-        listing = self.path.with_name(re.sub(r"\.weights\.h5$", ".weights.json", self.path.name))
-        files = (self.path, listing, self._index)
-        main = next((p for p in files if os.path.lexists(p)), None)
-        if main is None or (self.folder and main.is_dir() and not any(main.iterdir())):
+        main = decisive(self.path)
+        if main is None:
             return None
-        self._indexed = main == self._index
+        self._indexed = main == index_of(self.path)
         if self._indexed:
             changed = durable.signature(main) != self._before[1]
             return self.path if self.folder is not None or changed else None
@@ -211,22 +202,13 @@ class Stage:
 
     def _last(self, checkpoint: Path) -> Path:
         """The file that decides, which is put into place after all others."""
-        return Path(f"{checkpoint}.index") if self._indexed else checkpoint
+        return index_of(checkpoint) if self._indexed else checkpoint
 
     def _put(self, source: Path, target: Path, aside: Path) -> None:
-        reason = self._over
-        if not reason:
-            try:
-                durable.put(source, target, aside)
-                return
-            except OSError as error:
-                if error.errno not in _NOT_RENAMED or not target.exists():
-                    raise
-                reason = f"it cannot be renamed to ({error.strerror})"
-        durable.copy_over(source, target)
-        if source in (self.checkpoint, self._index):
+        over = placing.put(source, target, aside, self._over)
+        if over and source in (self.checkpoint, index_of(self.path)):
             self._committing = durable.identity(target)
-            self._warnings.append(_IN_PLACE.format(reason))
+            self._warnings.append(_IN_PLACE.format(over))
 
     def _describe(self) -> None:
         """Put the manifest into place, or take away the one of before; with it a save is done."""
@@ -240,8 +222,11 @@ class Stage:
             elif pending.exists():  # else an interrupt came right after it was moved
                 sidecar.settle(pending, place)
         except OSError as error:
-            if self._manifest is not None and self._found_beside(pending):
-                self._waits = True
+            # Beside the checkpoint readers and the next save look for one that was not moved.
+            beside = self.folder is not None and self.folder.parent == self.target.parent
+            left = pending is not None and pending.is_file()
+            self._waits = self._manifest is not None and beside and left
+            if self._waits:
                 self._warnings.append(f"saved; its manifest waits in {pending} ({error})")
                 with contextlib.suppress(OSError):
                     place.unlink(missing_ok=True)
@@ -251,11 +236,6 @@ class Stage:
                 self._manifest = None
         self._described = True
         self.recorded = self._manifest is not None
-
-    def _found_beside(self, pending: Path | None) -> bool:
-        """Whether a manifest that was not moved is where readers and the next save look for it."""
-        beside = self.folder is not None and self.folder.parent == self.target.parent
-        return beside and pending is not None and pending.is_file()
 
     def _retire(self, checkpoint: Path, superseded: set[str]) -> None:
         """Clear away what belonged to the pair of before; the new one is complete without it."""

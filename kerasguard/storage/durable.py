@@ -1,4 +1,4 @@
-"""What `commit` needs of the file system: flush, lock, exchange, copy.
+"""What a save needs of the file system: flush, lock, names, and whether something has changed.
 
 Nothing here knows a checkpoint or a manifest.
 """
@@ -10,25 +10,20 @@ import errno
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 __all__ = [
-    "copy_over",
-    "exchange",
+    "FORBIDDEN",
+    "UNSUPPORTED",
     "identity",
-    "link",
     "locked",
     "name_beside",
-    "overwrite",
-    "put",
     "rename_in",
     "signature",
-    "signatures",
     "sync",
     "sync_tree",
     "write_durably",
@@ -36,9 +31,10 @@ __all__ = [
 
 _LONGEST = 255  # bytes of a name
 _PATIENCE, _PAUSE = 30.0, 0.001  # seconds
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-# What a file system answers that does not have the call at all.
-_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.ENOLCK, errno.EBADF)
+UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.ENOLCK, errno.EBADF)
+"""What a file system answers that does not have the call at all."""
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+"""What it answers where the folder, not the disk, is why nothing can be made in it or renamed."""
 
 
 def sync(path: Path) -> None:
@@ -47,7 +43,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _UNSUPPORTED:
+        if error.errno not in UNSUPPORTED:
             raise
     finally:
         os.close(descriptor)
@@ -134,7 +130,7 @@ class _Lock:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno not in _UNSUPPORTED:
+            if error.errno not in UNSUPPORTED:
                 raise
         return True
 
@@ -149,106 +145,6 @@ class _Lock:
         self.release()
 
 
-def put(source: Path, target: Path, aside: Path) -> None:
-    """Move `source` to `target`, in the place of what lies there, with its mode and owner.
-
-    A directory is exchanged with the one at `target` in one step; entries that only the old one
-    holds are kept. Afterwards the old directory is at `source` or at `aside`.
-
-    Raises:
-        OSError: nothing was moved (or, without the exchange, the old directory is at `aside`).
-    """
-    if target.exists():
-        _imitate(source, target)
-    if not source.is_dir():
-        source.replace(target)
-    elif not target.is_dir():
-        source.rename(target)
-    else:
-        _carry_over(target, source)
-        if not exchange(source, target):
-            target.rename(aside)
-            source.rename(target)
-
-
-def copy_over(source: Path, target: Path) -> None:
-    """Give `target`, which stays the same file or folder, the content of `source`; flushed."""
-    if source.is_dir():
-        if not target.is_dir():
-            target.mkdir()
-        for entry in sorted(source.iterdir()):
-            copy_over(entry, target / entry.name)
-        return
-    with source.open("rb") as new, target.open("r+b" if target.exists() else "xb") as old:
-        shutil.copyfileobj(new, old, 1 << 20)
-        _end(old)
-
-
-def overwrite(target: Path, content: bytes) -> None:
-    """Give a file that is there other content, in place; flushed."""
-    with target.open("r+b") as file:
-        file.write(content)
-        _end(file)
-
-
-def _end(file: BinaryIO) -> None:
-    file.truncate()
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def exchange(one: Path, other: Path) -> bool:
-    """Swap two paths in one step; False where the system or file system cannot."""
-    import ctypes
-
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if call is None:
-        return False
-    names = os.fsencode(one), os.fsencode(other)
-    if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_EXCHANGE)) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _UNSUPPORTED:
-        return False
-    raise OSError(number, os.strerror(number), str(one), None, str(other))
-
-
-def link(source: Path, target: Path) -> None:
-    """Give a file a second name; a copy where the file system has no hard links."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOSPC):
-            raise
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
-def _imitate(source: Path, target: Path) -> None:
-    old, new = target.stat(), source.stat()
-    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        with contextlib.suppress(PermissionError):
-            os.chown(source, old.st_uid, old.st_gid)
-    source.chmod(stat.S_IMODE(old.st_mode))
-
-
-def _carry_over(old: Path, new: Path) -> None:
-    """Link into `new` what only `old` holds: a save into a directory never removed anything.
-
-    What both hold belongs to the save; of a folder (`assets`) nothing older is mixed in.
-    """
-    with os.scandir(old) as entries:
-        for entry in entries:
-            twin = new / entry.name
-            if os.path.lexists(twin):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                twin.mkdir()
-                shutil.copystat(entry.path, twin)
-                _carry_over(Path(entry.path), twin)
-            else:
-                link(Path(entry.path), twin)
-
-
 def rename_in(error: BaseException, names: Mapping[Path, Path | str]) -> None:
     """Let an exception speak of the paths that the caller knows."""
 
@@ -261,10 +157,3 @@ def rename_in(error: BaseException, names: Mapping[Path, Path | str]) -> None:
     for name in ("filename", "filename2"):
         if isinstance(error, OSError) and getattr(error, name) is not None:
             setattr(error, name, renamed(getattr(error, name)))
-
-
-def signatures(path: Path) -> tuple[object, ...]:
-    """What tells whether a save to `path` has written anything there, under any of its names."""
-    listing = path.with_suffix(".json")  # written instead where Keras is asked to shard
-    index = Path(f"{path}.index")  # and of a checkpoint of TensorFlow's
-    return tuple(map(signature, (path, listing, index)))

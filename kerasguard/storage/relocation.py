@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kerasguard.errors import CheckpointNotFoundError, OutputError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.storage import companion, durable, owners, removal, sidecar
+from kerasguard.storage import companion, durable, owners, placing, removal, sidecar
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["carry", "copy", "move"]
@@ -54,7 +54,7 @@ def _copied(place: Path, target: Path) -> Path | None:
         return None
     copied = target.with_name(companion.renamed(place.name, target.name))
     if not copied.exists():
-        durable.link(place, copied)  # a companion is replaced, never written to
+        placing.link(place, copied)  # a companion is replaced, never written to
     return copied
 
 
@@ -177,4 +177,4 @@ def _appear(source: Path, target: Path, *, link: bool) -> None:
 
 
 def _linked(source: str | Path, target: str | Path) -> None:
-    durable.link(Path(source), Path(target))
+    placing.link(Path(source), Path(target))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasguard.errors import BadWriteError
-from kerasguard.storage import durable, owners
+from kerasguard.storage import owners, placing
 from kerasguard.storage.strict_json import strict_json
 
 __all__ = ["listing_name", "name_apart", "retire", "shards_of"]
@@ -72,7 +72,7 @@ def retire(listing: Path, superseded: set[str], staging: Path) -> None:
         return
     plain = f"{match['base']}_00000.weights.h5"
     if plain not in current:
-        durable.link(listing.with_name(match[0]), staging / "first")
+        placing.link(listing.with_name(match[0]), staging / "first")
         (staging / "first").replace(listing.with_name(plain))
     saving = {owners.token_of(path) for path in listing.parent.glob(".*.kg-*")}
     for path in listing.parent.glob("*.weights.h5"):

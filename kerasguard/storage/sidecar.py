@@ -19,7 +19,7 @@ from typing import Literal
 
 from kerasguard.errors import CheckpointError, ManifestError
 from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.storage import durable, owners
+from kerasguard.storage import durable, owners, placing
 from kerasguard.storage.manifest_file import parse
 from kerasguard.storage.opened_file import OpenedFile
 
@@ -27,6 +27,7 @@ __all__ = [
     "PENDING_NAME",
     "ManifestPolicy",
     "SUFFIX",
+    "check_replaceable",
     "clear_abandoned",
     "describes",
     "located",
@@ -68,6 +69,18 @@ def place_of(checkpoint: Path) -> Path:
     if checkpoint.is_symlink() and not os.path.lexists(beside):
         return sidecar_path(Path(os.path.realpath(checkpoint)))
     return beside
+
+
+def check_replaceable(checkpoint: Path) -> None:
+    """See that the manifest of a checkpoint that is to be written in place can be replaced.
+
+    Raises:
+        PermissionError: it cannot, so nothing may be written there.
+    """
+    place = place_of(checkpoint)
+    if place.exists() and not os.access(place, os.W_OK):
+        what = "the manifest of the checkpoint there cannot be replaced, so both are kept"
+        raise PermissionError(errno.EACCES, what, str(place))
 
 
 def staging_prefix(name: str) -> str:
@@ -170,7 +183,7 @@ def write(checkpoint: Path, manifest: Manifest) -> Path:
         except OSError as error:  # a folder that takes no new files
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not place.exists():
                 raise
-            durable.overwrite(place, manifest.to_json().encode())
+            placing.overwrite(place, manifest.to_json().encode())
         else:
             settle(draft, place)
     finally:
@@ -186,7 +199,7 @@ def settle(pending: Path, place: Path) -> None:
     except OSError:
         if not place.is_file():
             raise
-        durable.overwrite(place, pending.read_bytes())
+        placing.overwrite(place, pending.read_bytes())
 
 
 def describes(manifest: Manifest, checkpoint: Path, digests: dict[Path, str] | None = None) -> bool:

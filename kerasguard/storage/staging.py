@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasguard.storage import owners, sidecar
+from kerasguard.storage import durable, owners, sidecar
 
-__all__ = ["FORBIDDEN", "Room", "room_for"]
-
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
-"""The folder, not the disk, is why nothing can be made in it or renamed."""
+__all__ = ["Room", "room_for"]
 
 # A folder that holds one of these is an earlier save; any other is left where it is.
 _DIRECTORY_MARKS = ("config.json", "saved_model.pb")
@@ -62,7 +58,7 @@ def room_for(given: Path, target: Path) -> Room:
         problem = f"no folder can be made beside it ({error.strerror})"
         if not target.exists():
             return Room(None, problem)
-        if error.errno not in FORBIDDEN:
+        if error.errno not in durable.FORBIDDEN:
             raise
         folder = Path(tempfile.gettempdir(), folder.name)
         _make(folder, given.name, target)

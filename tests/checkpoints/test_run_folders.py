@@ -17,7 +17,7 @@ from kerasguard.checkpoints import moving
 from kerasguard.checkpoints.adopt import adopt
 from kerasguard.checkpoints.tidy import tidy
 from kerasguard.errors import CheckpointError, OutputError
-from kerasguard.storage import durable, owners, relocation, sidecar
+from kerasguard.storage import owners, placing, relocation, sidecar
 
 FORMS = ("07.keras", "07.weights.h5", "ckpt-3")
 
@@ -128,7 +128,7 @@ def test_a_move_that_is_cut_short_leaves_one_that_verifies(
 
         with monkeypatch.context() as patch:
             for owner, call in (
-                (Path, "unlink"), (Path, "rename"), (Path, "replace"), (durable, "link"),
+                (Path, "unlink"), (Path, "rename"), (Path, "replace"), (placing, "link"),
             ):  # fmt: skip
                 real = getattr(owner, call)
 

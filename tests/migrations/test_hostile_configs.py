@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import kerasguard as kg
-from kerasguard.blueprint.references import doubts, hostile
+from kerasguard.blueprint.allowlist import hostile
+from kerasguard.blueprint.references import doubts
 from kerasguard.errors import ArchitectureError
 from kerasguard.manifest.schema import digest
 from kerasguard.migrations import drawn, migrate, run

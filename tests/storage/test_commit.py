@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from surveyed import surveyed
 
-from kerasguard.storage import companion, durable, owners, safetensors, sidecar
+from kerasguard.storage import companion, durable, owners, placing, safetensors, sidecar
 from kerasguard.storage.commit import Stage, staged
 
 Writer = Callable[[Path], None]
@@ -198,7 +198,7 @@ def die_before(fatal: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rename", "replace", "unlink"):
         monkeypatch.setattr(Path, name, fatal_at(getattr(Path, name)))
     for name in ("exchange", "link"):
-        monkeypatch.setattr(durable, name, fatal_at(getattr(durable, name)))
+        monkeypatch.setattr(placing, name, fatal_at(getattr(placing, name)))
     # A dead process clears nothing away.
     monkeypatch.setattr(Stage, "close", lambda _: None)
 
@@ -247,7 +247,7 @@ def disown(folder: Path) -> None:
 def test_without_an_exchange_of_directories_two_renames_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable, "exchange", lambda *_: False)
+    monkeypatch.setattr(placing, "exchange", lambda *_: False)
     for content in (b"first", b"second"):
         save(tmp_path / "m", write_directory(content))
         assert is_pair(tmp_path / "m")
@@ -261,7 +261,7 @@ def test_a_directory_set_aside_by_a_killed_save_comes_back(
     save(path, write_directory(b"old"), "old")
     with pytest.MonkeyPatch.context() as patch:
         die_before(1, patch)  # the second of the two renames
-        patch.setattr(durable, "exchange", lambda *_: False)
+        patch.setattr(placing, "exchange", lambda *_: False)
         with pytest.raises(Killed):
             save(path, write_directory(b"new"), "new")
     assert not path.exists()
@@ -274,11 +274,11 @@ def test_the_system_exchanges_two_directories_in_one_step(tmp_path: Path) -> Non
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     (tmp_path / "a" / "one").touch()
-    if not durable.exchange(tmp_path / "a", tmp_path / "b"):
+    if not placing.exchange(tmp_path / "a", tmp_path / "b"):
         pytest.skip("this file system cannot")
     assert names(tmp_path / "b") == ["one"]
     with pytest.raises(FileNotFoundError):
-        durable.exchange(tmp_path / "a", tmp_path / "c")
+        placing.exchange(tmp_path / "a", tmp_path / "c")
 
 
 def test_what_else_lies_in_a_directory_is_kept(tmp_path: Path) -> None:
@@ -457,7 +457,7 @@ def test_a_target_that_cannot_be_renamed_to_is_written_over_and_recorded(
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(durable, "put", refuse)
+    monkeypatch.setattr(placing, "move", refuse)
     with pytest.warns(UserWarning, match="saved in place.*not permitted"):
         stage = save(path, write_file(b"new"))
     assert path.read_bytes() == b"new"
@@ -489,7 +489,7 @@ def test_no_older_manifest_stays_beside_a_newer_file_where_it_cannot_be_renamed_
 ) -> None:
     path = tmp_path / "m.keras"
     save(path, write_file(b"old"), "old")
-    move, write = Path.replace, durable.overwrite
+    move, write = Path.replace, placing.overwrite
 
     def replace(self: Path, target: Path) -> Path:
         if target.name.endswith(sidecar.SUFFIX):
@@ -502,7 +502,7 @@ def test_no_older_manifest_stays_beside_a_newer_file_where_it_cannot_be_renamed_
         write(target, content)
 
     monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr(durable, "overwrite", overwrite)
+    monkeypatch.setattr(placing, "overwrite", overwrite)
     if writable:
         save(path, write_file(b"new"), "new")
     else:
@@ -552,7 +552,7 @@ def test_a_save_is_done_where_only_what_is_superseded_cannot_be_cleared_away(
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(durable if step == "link" else Path, step, fail)
+    monkeypatch.setattr(placing if step == "link" else Path, step, fail)
     with pytest.warns(UserWarning, match="older parts could not be cleared away.*Input/output"):
         assert save(listing, write_shards(b"A", b"B"), "new").recorded
     assert is_pair(listing)

@@ -15,8 +15,8 @@ from kerasguard.blueprint.keras3_operations import OPERATIONS as CLASSES
 from kerasguard.blueprint.lambdas.binding import bound, planned, short_name, table_name
 from kerasguard.blueprint.lambdas.different import DIFFERENT, pieces
 from kerasguard.blueprint.lambdas.drawing import Drawing
-from kerasguard.blueprint.lambdas.names import OPERATIONS, SIGNATURES
 from kerasguard.blueprint.lambdas.operators import kind_of
+from kerasguard.blueprint.lambdas.signatures import OPERATIONS, SIGNATURES
 from kerasguard.blueprint.lambdas.values import told
 
 __all__ = ["call"]

@@ -15,8 +15,8 @@ from kerasguard.blueprint.lambdas.binding import short_name
 from kerasguard.blueprint.lambdas.calling import call
 from kerasguard.blueprint.lambdas.constants import CONSTANT_MAKERS
 from kerasguard.blueprint.lambdas.drawing import Drawing
-from kerasguard.blueprint.lambdas.names import SIGNATURES
 from kerasguard.blueprint.lambdas.operators import binary
+from kerasguard.blueprint.lambdas.signatures import SIGNATURES
 from kerasguard.blueprint.lambdas.sizes import ASKED
 from kerasguard.blueprint.lambdas.values import Tensor, tensors_among
 
