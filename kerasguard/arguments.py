@@ -199,7 +199,7 @@ def check_renames(value: object) -> None:
 
 
 def check_count(name: str, value: object, word: str | None) -> None:
-    """Refuse what is neither `word` (or None) nor a whole number from 1 on."""
+    """Refuse what is neither `word` (or None) nor a whole number of 1 or more."""
     counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if not counts and value != word:
         raise ArgumentError(

@@ -67,7 +67,9 @@ class Budget:
     def check(self) -> None:
         """Whether there is any left; raises NotUnderstoodError."""
         if self.steps > _MOST_STEPS_OF_A_FILE:
-            raise NotUnderstoodError("the functions before it took all the steps that a file has")
+            raise NotUnderstoodError(
+                "the functions before it used up the steps that one file may take"
+            )
 
 
 def is_code(value: Any) -> bool:

@@ -34,7 +34,7 @@ def parse(data: bytes, layout: Layout) -> Code:
         MalformedError: they are none, or exceed a budget.
     """
     if len(data) > _MOST_BYTES:
-        raise MalformedError(f"{len(data)} bytes are more than a function takes")
+        raise MalformedError(f"{len(data)} bytes are more than any function has")
     reader = _Reader(data, layout)
     found = reader.value(0)
     if not isinstance(found, Code):

@@ -79,11 +79,11 @@ def _measured(change: Change, left: Reading, right: Reading) -> Change:
     largest = float(known.max(initial=0.0))
     lost = apart.size - known.size
     size = f"{distance / norm:.2%} of its norm" if 0 < norm < np.inf else f"{distance:.3g}"
-    what = f"changed by {size}, an element by at most {largest:.3g}"
+    what = f"changed by {size}, no element by more than {largest:.3g}"
     if lost:
         what = (
             f"{counted(lost, 'element')} became or {'was' if lost == 1 else 'were'} NaN or "
-            f"infinite; an element by at most {largest:.3g}"
+            f"infinite; no other element by more than {largest:.3g}"
         )
         return replace(change, what=what, largest=largest)
     relative = distance / norm if norm else None

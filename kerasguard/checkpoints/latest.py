@@ -180,7 +180,7 @@ def _shortened(error: Exception, place: Path) -> str:
 
 def _none(folder: str | os.PathLike[str], passed: list[PassedOver]) -> KerasguardError:
     if not passed:
-        return CheckpointNotFoundError(folder, "there is no checkpoint in it, nor below it")
+        return CheckpointNotFoundError(folder, "there is no checkpoint in it or below it")
     lines = [f"  {one}" for one in passed[:_LISTED]]
     if len(passed) > _LISTED:
         lines.append(f"  and {len(passed) - _LISTED} more")

@@ -191,7 +191,7 @@ def _kind(out: Path, given: str, *, overwrite: bool) -> Target:
     if out.is_dir():
         raise OutputError(out, "is a folder; name a file")
     if not out.parent.is_dir():
-        raise OutputError(out, f"there is no folder {out.parent}; make it first")
+        raise OutputError(out, f"there is no folder {out.parent}; create it first")
     in_the_way = [path for path in (out, place_of(out)) if os.path.lexists(path)]
     if in_the_way and not overwrite:
         raise OutputError(

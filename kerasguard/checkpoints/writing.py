@@ -44,7 +44,7 @@ def lacks(kind: Target, model: Any) -> Iterator[str]:
         yield "the architecture, which is in its manifest"
     optimizer = getattr(model, "optimizer", None)
     if not kind.optimizer and optimizer is not None and optimizer.variables:
-        yield "the optimizer's state, which is lost"
+        yield "the optimizer's state, which cannot be kept"
 
 
 def beside(manifest: Manifest) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _keras() -> tuple[dict[str, Any], dict[str, bool]]:
 
 def _mlflow() -> dict[str, Any]:
     if _version("mlflow") is None:
-        return {"problem": "not installed; kerasguard[mlflow] brings it"}
+        return {"problem": "not installed; pip install 'kerasguard[mlflow]' adds it"}
     try:
         mlflow = importlib.import_module("mlflow")
         run = mlflow.active_run()

@@ -64,7 +64,7 @@ _LOOKS = (
     (b"%PDF", "PDF"),
     (b"GGUF", "GGUF"),
     (b"version https://git-lfs", "a Git LFS pointer; run `git lfs pull` to get the file itself"),
-    (b"<", "HTML or XML; perhaps an error page was saved in place of the file"),
+    (b"<", "HTML or XML; perhaps an error page was saved instead of the file"),
     (b"{", "JSON; a config alone has no weights"),
     (b"\x80\2", "a Python pickle, which kerasguard never reads"),
     (b"\x80\3", "a Python pickle, which kerasguard never reads"),

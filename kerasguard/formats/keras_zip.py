@@ -147,7 +147,7 @@ class KerasZip(Checkpoint):
             if name not in _FIXED and not safe_asset(name):
                 if name.startswith("model.weights"):
                     raise self._broken(f"keeps its weights in {name}; kerasguard reads {WEIGHTS}")
-                raise self._broken(f"member {name!r:.120} is none that Keras writes")
+                raise self._broken(f"member {name!r:.120} is not one that Keras writes")
         missing = [name for name in (CONFIG, WEIGHTS) if name not in members]
         if missing:
             raise self._broken(f"has no member {' and no '.join(missing)}")

@@ -168,10 +168,10 @@ class LegacyH5(Checkpoint):
         for layer in layers:
             place = _join(self._place, layer)
             if place not in groups:
-                raise self._broken(f"layer {layer!r} is listed and has no group")
+                raise self._broken(f"layer {layer!r} is listed but has no group")
             names = self._names(place, "weight_names") or self._parameters(place)
             if len(set(names)) != len(names):
-                raise self._broken(f"layer {layer!r} lists a weight twice, so the save had failed")
+                raise self._broken(f"layer {layer!r} lists a weight twice, so the save failed")
             found.append((layer, names))
         return found
 
@@ -214,7 +214,7 @@ class LegacyH5(Checkpoint):
         dataset = self._content[1].get(key)
         if dataset is None:
             self._h5.refuse(key)
-            raise self._broken(f"weight {name!r} is listed and has no dataset")
+            raise self._broken(f"weight {name!r} is listed but has no dataset")
         extent = None
         if dataset.offset is not None:
             extent = Extent(self.path.name, dataset.offset, dataset.spec.nbytes)

@@ -78,7 +78,7 @@ class TFCheckpoint(Checkpoint):
         prefix = checkpoint_prefix(path)
         if prefix is None:
             raise CheckpointNotFoundError(
-                path, "no TensorFlow checkpoint: neither it nor its .index is a tensor index"
+                path, "not a TensorFlow checkpoint: neither it nor its .index is a tensor index"
             )
         self.path = prefix
         self.bundle = Bundle(prefix)

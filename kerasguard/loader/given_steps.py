@@ -43,16 +43,21 @@ def given_steps(
     for ours, theirs in _parts(stored, expected, first, out) if lacking else ():
         steps = way.steps(theirs, ours)
         if steps is not None and (count := _lacking(steps, wanted)) < lacking:
-            left = [s for s in first if isinstance(s, Step) and s.target in out.keys]
-            taken = {source for s in steps if isinstance(s, Step) for source in s.sources}
-            best = [*steps, *(s for s in left if taken.isdisjoint(s.sources))]
-            lacking = count
+            best, lacking = [*steps, *_left(first, steps, out)], count
         if not lacking:
             break
     pairing = by_steps((s for s in best if isinstance(s, Step)), expected, stored)
     given = out.keys or out.only
     aside = beside(pairing, out, stored) if given else outside(pairing, stored)
     return best, replace(out, aside=aside)
+
+
+def _left(first: Steps, steps: Steps, out: LeftOut) -> Iterator[Step]:
+    """The first steps of what is left out, of stored tensors that no other step takes."""
+    taken = {source for s in steps if isinstance(s, Step) for source in s.sources}
+    for step in first:
+        if isinstance(step, Step) and step.target in out.keys and taken.isdisjoint(step.sources):
+            yield step
 
 
 def _lacking(steps: Steps, wanted: Collection[str]) -> int:

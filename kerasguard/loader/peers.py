@@ -114,7 +114,7 @@ class Peers:
     def silence(self) -> str:
         """What is said of a worker that said nothing."""
         return (
-            f"said nothing for {self.seconds:g} s ({LIMIT} in the environment); every worker "
+            f"did not answer for {self.seconds:g} s ({LIMIT} in the environment); every worker "
             "must make the same call"
         )
 

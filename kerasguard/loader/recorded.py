@@ -49,7 +49,7 @@ def problems_of(checkpoint: Checkpoint, manifest: Manifest | None) -> tuple[str,
         return tuple(checkpoint.verify_container())
     return tuple(
         f"{name}: bytes outside the tensors differ from the manifest; the file changed after "
-        "it was recorded: restore it from a copy, or load what is there by "
+        "it was recorded: restore it from a copy, or load it as it is with "
         'manifest="ignore"'
         for name in skeleton_differences(checkpoint.files(), manifest)
     )

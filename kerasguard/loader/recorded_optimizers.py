@@ -51,7 +51,7 @@ def _unknown(paths: tuple[str, ...]) -> tuple[Finding, ...]:
         Finding(
             "KG108",
             path,
-            f"{path}: the recorded optimizer cannot be recreated; pass its class in "
+            f"{path}: the recorded optimizer cannot be rebuilt; pass its class in "
             "custom_objects=, or compile a model in code and pass it: kerasguard.load(path, "
             "model)",
             Severity.WARNING,

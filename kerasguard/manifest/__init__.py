@@ -233,7 +233,7 @@ class Manifest:
         """
         count, most = crowd(text)
         if count > most and not dense:
-            raise ManifestError(f"manifest has {count} lists and objects, at most {most} are read")
+            raise ManifestError(f"manifest has {count} lists and objects; at most {most} are read")
         try:
             data = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:

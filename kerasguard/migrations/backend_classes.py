@@ -1,4 +1,4 @@
-"""KG451: an optimizer is named by one backend's class of it.
+"""KG451: an optimizer is named as one backend's class of it.
 
 What it looks like: `"module": "keras.src.backend.torch.optimizers.torch_adam", "class_name":
 "Adam"`; without PyTorch, Keras answers `Could not deserialize class 'Adam' because its parent
@@ -18,7 +18,7 @@ from __future__ import annotations
 from kerasguard.blueprint.backend_classes import of_every_backend
 from kerasguard.blueprint.working import Blueprint, Migration
 
-CODES = {"KG451": "an optimizer is named by one backend's class of it"}
+CODES = {"KG451": "an optimizer is named as one backend's class of it"}
 
 
 def rewrite(blueprint: Blueprint) -> None:

@@ -43,7 +43,7 @@ def rewrite(blueprint: Blueprint) -> None:
     _rewrite_optimizer(blueprint, config.get("optimizer"))
     for key in ("loss", "metrics", "weighted_metrics"):
         config[key] = _today(config.get(key))
-    blueprint.note("", "the arguments of compile were written in Keras 2's form")
+    blueprint.note("", "the arguments of compile() were written in Keras 2's form")
 
 
 def _rewrite_optimizer(blueprint: Blueprint, optimizer: Any) -> None:

@@ -45,7 +45,7 @@ def rewrite(blueprint: Blueprint) -> None:
         if class_of(item).startswith("Depthwise"):
             config.pop("filters", None)
         if told:
-            blueprint.note(item, f"{', '.join(told)} said nothing")
+            blueprint.note(item, f"{', '.join(told)} had no effect")
 
 
 MIGRATION = Migration("KG413", "tf.keras 2.0 to 2.15", lambda w: w.before_keras3, rewrite)

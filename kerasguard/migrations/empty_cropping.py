@@ -33,7 +33,7 @@ def rewrite(blueprint: Blueprint) -> None:
         for layer in found:
             if 0 in (shapes.get((name_of(layer), 0, 0)) or ()) and as_graph(item):
                 _slice(layer)
-                blueprint.note(layer, "it crops everything, which a slice may do")
+                blueprint.note(layer, "it crops everything, which a slice can do")
 
 
 def _slice(layer: Json) -> None:

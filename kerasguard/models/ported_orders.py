@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from kerasguard.layouts import Rows
 from kerasguard.models.axis_orders import (
@@ -78,6 +78,24 @@ def _given(shape: Sequence[int | None]) -> State:
     return Image((*sizes[1:], sizes[0]), first=True) if few == (False, True) else UNKNOWN
 
 
+class _Source(NamedTuple):
+    """A layer whose outputs are shaped into an image.
+
+    Args:
+        layer: that has variables.
+        axes: of its outputs, with the batch.
+        sizes: of the image, without the batch; empty where nothing reshapes.
+        between: what its outputs pass through on the way.
+        known: whether all of that leaves the order of the elements alone.
+    """
+
+    layer: Any
+    axes: int
+    sizes: tuple[int, ...]
+    between: tuple[Any, ...]
+    known: bool
+
+
 @dataclass
 class _Ported(Reading):
     first: bool
@@ -92,10 +110,8 @@ class _Ported(Reading):
             return None
         if kind == "Reshape" and state is None and len(shape) > _RANK:
             self.shaped(node.outputs[0], sure=False)
-        if kind in MERGES:
-            images = [s for s in states if isinstance(s, Image) and s.sizes == self.last(s, shape)]
-            if images and len({s.first for s in images}) == 1:
-                return images[0]
+        if kind in MERGES and (image := self.merged(states, shape)) is not None:
+            return image
         if isinstance(state, Image) and kind in _FUNCTIONS:
             return state
         if isinstance(state, _Row):
@@ -105,6 +121,11 @@ class _Ported(Reading):
         found = super().made(layer, outer, states, node)
         own = isinstance(state, Image) and is_layer(layer) and is_foreign(layer)
         return self.beyond(shape) if own else found
+
+    def merged(self, states: Sequence[State], shape: tuple[int | None, ...]) -> Image | None:
+        """The image that a merge gives back, if those of its size agree on the order."""
+        images = [s for s in states if isinstance(s, Image) and s.sizes == self.last(s, shape)]
+        return images[0] if len({image.first for image in images}) == 1 else None
 
     def last(self, image: Image, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The sizes in a shape, channels last."""
@@ -139,28 +160,37 @@ class _Ported(Reading):
             tensor: that is an image.
             sure: whether something takes it for one.
         """
-        sizes, known, path = tuple[int, ...](), sure, list[Any]()
+        source = self.source(tensor, sure)
+        if source is None:
+            return
+        sizes, chain = source.sizes, (source.layer, *source.between)
+        trivial = sizes and (sizes[-1] == 1 or prod(sizes[:-1]) == 1)
+        if source.axes != _VECTOR or trivial:
+            return
+        alone = all(len(getattr(item, "_outbound_nodes", ())) == 1 for item in chain)
+        plain = source.known and alone and type(source.layer).__name__ == "Dense"
+        if plain and sizes and min(sizes) > 0:
+            vectors = [item for item in chain if is_layer(item) and item.variables]
+            self.columns.update((self.keys.get(id(item), ""), sizes) for item in vectors)
+        else:
+            self.open.add(self.keys.get(id(source.layer), ""))
+
+    def source(self, tensor: Any, sure: bool) -> _Source | None:
+        """Where a tensor comes from, before it was shaped; None where no layer made it alone."""
+        sizes, known, between = tuple[int, ...](), sure, list[Any]()
         while True:
             operation, given = made_by(tensor)
             kind = type(operation).__name__
+            passing = kind in PASSING | CHANNELWISE
             known = known and id(tensor) not in self.ends
             if kind == "Reshape":
                 sizes = sizes or tuple(size or 0 for size in tensor.shape[1:])
-            elif kind not in PASSING | CHANNELWISE and is_layer(operation) and operation.variables:
-                break
+            elif not passing and is_layer(operation) and operation.variables:
+                return _Source(operation, len(tensor.shape), sizes, tuple(between), known)
             elif len(given) != 1:
                 self.lost |= {prod(sizes)} if kind == "InputLayer" and sizes else set()
-                return
+                return None
             else:
-                known = known and kind in PASSING | CHANNELWISE
-            path.append(operation)
+                known = known and passing
+            between.append(operation)
             tensor = given[0]
-        trivial = sizes and (sizes[-1] == 1 or prod(sizes[:-1]) == 1)
-        if len(tensor.shape) != _VECTOR or trivial:
-            return
-        alone = all(len(getattr(item, "_outbound_nodes", ())) == 1 for item in (operation, *path))
-        if known and kind == "Dense" and alone and sizes and min(sizes) > 0:
-            vectors = [item for item in (operation, *path) if is_layer(item) and item.variables]
-            self.columns.update((self.keys.get(id(item), ""), sizes) for item in vectors)
-        else:
-            self.open.add(self.keys.get(id(operation), ""))

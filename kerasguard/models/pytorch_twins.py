@@ -6,7 +6,7 @@ computes is refused, and what modules compute by default otherwise than Keras is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -103,20 +103,24 @@ def orders(model: Any, visits: Sequence[Visit]) -> Orders:
     opaque = {key for key in open_ if is_foreign(objects.get(key))}
     if not has_graph(model) and any(has_planes(item) for item in objects.values()):
         opaque.add("")
-    channels = {
-        number
-        for item in objects.values()
-        for size in ("filters", "units", "output_dim")
-        if isinstance(number := getattr(item, size, None), int)
-    }
+    channels = _channels(objects.values())
     inside = {
-        key
-        for key, item in objects.items()
-        if any(not outer or key == outer or key.startswith(f"{outer}/") for outer in opaque)
-        and _mixes(item, channels)
+        key for key, item in objects.items() if _is_in(key, opaque) and _mixes(item, channels)
     }
     known = {key: order for key, order in found.items() if order.known}
     return Orders(known, columns, (open_ - opaque) | inside | unshaped)
+
+
+def _channels(objects: Iterable[Any]) -> set[int]:
+    """The numbers of channels that layers make."""
+    sizes = ("filters", "units", "output_dim")
+    found = (getattr(item, size, None) for item in objects for size in sizes)
+    return {number for number in found if isinstance(number, int)}
+
+
+def _is_in(key: str, outer: Collection[str]) -> bool:
+    """Whether an object is one of these, or inside one."""
+    return any(not o or key == o or key.startswith(f"{o}/") for o in outer)
 
 
 def _mixes(layer: Any, channels: set[int]) -> bool:

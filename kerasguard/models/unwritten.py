@@ -63,13 +63,17 @@ def hidden_state(
         if is_layer(visit.object):
             search.layer(visit.object, visit, ())
             search.outsiders(visit)
-            if boundaries and is_a(visit.object, "Discretization"):
-                if getattr(visit.object, "num_bins", None) is not None:
-                    search.adapted(visit, BOUNDARIES, "float64")
+            if boundaries and _has_adapted_boundaries(visit.object):
+                search.adapted(visit, BOUNDARIES, "float64")
             elif variables_only and search.is_weighed(visit.object):
                 search.adapted(visit, IDF_WEIGHTS, "float32")
     search.metrics(model)
     return search.found
+
+
+def _has_adapted_boundaries(layer: Any) -> bool:
+    """Whether its boundaries are found by `adapt`, which was told how many, or were given."""
+    return is_a(layer, "Discretization") and getattr(layer, "num_bins", None) is not None
 
 
 def merged_parts(hidden: Sequence[Hidden]) -> dict[str, dict[str, TensorSpec]]:

@@ -106,8 +106,17 @@ def on_checkpoints(said: Sequence[Statement | None], repair: Policy, silence: st
         return Verdict({r: one.reason for r, one in bad.items()}, alike=alike)
     if mixed := _mixed(good):
         return Verdict(mixed, hint="give every worker a copy of the same checkpoint")
-    verified = [rank for rank, one in good.items() if one.state == "verified"]
-    giver = verified[0] if verified else -1
+    return _handed_over(known, bad, good, repair)
+
+
+def _handed_over(
+    known: Sequence[Statement],
+    bad: Mapping[int, Statement],
+    good: Mapping[int, Statement],
+    repair: Policy,
+) -> Verdict:
+    """Who gives the workers without a good checkpoint the bytes of theirs, and who gets them."""
+    giver = next((rank for rank, one in good.items() if one.state == "verified"), -1)
     takers = [rank for rank, one in bad.items() if giver >= 0 and _may_take(one, good[giver])]
     if len(takers) < len(bad):
         others = {r: _not_taken(one, known, giver) for r, one in bad.items() if r not in takers}

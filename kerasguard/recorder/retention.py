@@ -134,7 +134,7 @@ class Retention:
         del saved[path]
         if gone or not path.exists():
             return ""
-        return f"{path}: is no longer the checkpoint that was recorded, so it is not deleted"
+        return f"{path}: is no longer what was recorded, so it is not deleted"
 
     def _best(self, saved: dict[Path, _Known]) -> set[Path]:
         told = {path: known.metric(self.monitor) for path, known in saved.items()}

@@ -72,7 +72,28 @@ def keep(
         checkpoint_id: names the companion.
         more: what belongs to a probe, by key.
     """
-    from kerasguard.models import assets, kerases
+    from kerasguard.models import assets
+
+    hidden = _lacking(live, checkpoint, table)
+    records = {item.record.key: item.record for item in hidden}
+    arrays: dict[str, Array] = {}
+    for item in hidden:
+        if item.record.spec.dtype in safetensors.DTYPES:
+            arrays[item.record.key] = item.read()
+    if not checkpoint.traits.complete:
+        files = assets.adapted_files(live.visits)
+        if checkpoint.architecture() is None:  # else they are in the config
+            files |= assets.given_files(live.visits)
+        arrays |= _assets(files, records)
+    for key, array in (more or {}).items():
+        arrays[key] = array
+        records[key] = TensorRecord(key, _spec(array), name=key, role="probe")
+    return _packed(records, arrays, companion.name_of(checkpoint.path.name, checkpoint_id))
+
+
+def _lacking(live: Any, checkpoint: Checkpoint, table: Table) -> list[Any]:
+    """What the model has and the checkpoint's files do not, as `models.hidden.Hidden`."""
+    from kerasguard.models import kerases
     from kerasguard.models import unwritten as keras_unwritten
     from kerasguard.models.kerases.backends import is_read_together
 
@@ -89,22 +110,7 @@ def keep(
     hidden = [h for h in hidden if id(h.holder) not in legacy and h.known]
     hidden = [h for h in hidden if not is_read_together(h.holder)]  # this worker records alone
     hidden = [h for h in hidden if _is_missing(h.record, table)]
-    if listed:
-        hidden = _in_files_terms(hidden, live, table)
-    records = {item.record.key: item.record for item in hidden}
-    arrays: dict[str, Array] = {}
-    for item in hidden:
-        if item.record.spec.dtype in safetensors.DTYPES:
-            arrays[item.record.key] = item.read()
-    if not checkpoint.traits.complete:
-        files = assets.adapted_files(live.visits)
-        if checkpoint.architecture() is None:  # else they are in the config
-            files |= assets.given_files(live.visits)
-        arrays |= _assets(files, records)
-    for key, array in (more or {}).items():
-        arrays[key] = array
-        records[key] = TensorRecord(key, _spec(array), name=key, role="probe")
-    return _packed(records, arrays, companion.name_of(checkpoint.path.name, checkpoint_id))
+    return _in_files_terms(hidden, live, table) if listed else hidden
 
 
 def _is_missing(record: TensorRecord, table: Table) -> bool:

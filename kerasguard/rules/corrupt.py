@@ -37,7 +37,7 @@ def corrupt(draft: Draft) -> Iterator[Finding]:
                 "KG302",
                 key,
                 f"{record.label}: values differ from the manifest{where}; the file changed after "
-                "it was recorded: restore it from a copy, or load what is there by "
+                "it was recorded: restore it from a copy, or load it as it is with "
                 'manifest="ignore"',
                 Severity.WARNING if key in draft.aside else Severity.ERROR,
             )

@@ -31,7 +31,7 @@ def times() -> float:
     with contextlib.suppress(ValueError):
         if 1 <= float(told) < math.inf:
             return float(told)
-    raise ArgumentError(f"{LIMITS}={told!r:.40} in the environment is no number of 1 or more")
+    raise ArgumentError(f"{LIMITS}={told!r:.40} in the environment is not a number of 1 or more")
 
 
 def allowed(limit: int) -> int:
@@ -49,7 +49,7 @@ def excess(found: int, limit: int) -> str:
     if found <= limit or found <= (most := allowed(limit)):
         return ""
     needed = math.ceil(found / max(limit, 1))
-    return f", at most {most} are read ({LIMITS}={needed} in the environment allows it)"
+    return f"; at most {most} are read ({LIMITS}={needed} in the environment allows it)"
 
 
 def check_shape(spec: TensorSpec) -> None:
@@ -58,9 +58,9 @@ def check_shape(spec: TensorSpec) -> None:
     A zero in it makes any shape a small one, and axes of one any number of them.
     """
     if len(spec.shape) > _MOST_AXES:
-        raise ValueError(f"has {len(spec.shape)} axes, an array has at most {_MOST_AXES}")
+        raise ValueError(f"has {len(spec.shape)} axes; an array has at most {_MOST_AXES}")
     if math.prod(filter(None, spec.shape)) >> 56:
-        raise ValueError(f"is {spec}, which no memory holds")
+        raise ValueError(f"is {spec}, more than any memory holds")
 
 
 def unpacked_limit(size: int) -> int:

@@ -130,7 +130,7 @@ def _renamed(source: Path, target: Path, parts: Iterable[str]) -> dict[str, str]
 
 def _check_free(target: Path, names: Mapping[str, str]) -> None:
     if not target.parent.is_dir():
-        raise OutputError(target, "its folder does not exist; make it first")
+        raise OutputError(target, "its folder does not exist; create it first")
     for place in (sidecar.sidecar_path(target), *map(target.with_name, names.values())):
         if os.path.lexists(place):
             raise OutputError(place, "exists and is not overwritten; name another place")

@@ -63,7 +63,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ValueError(f"JSON integer of {len(text)} digits, at most {MAX_DIGITS} are read")
+        raise ValueError(f"JSON integer of {len(text)} digits; at most {MAX_DIGITS} are read")
     return int(text)
 
 

@@ -199,7 +199,7 @@ def _download_beside(mlflow: Any, address: Address, folder: Path, models: tuple[
     wanted += companions(leaf, siblings)
     if all(name.endswith(sidecar.SUFFIX) for name in wanted):
         raise CheckpointNotFoundError(
-            address.uri, f"is not there; beside it: {_some(siblings)}{logged}"
+            address.uri, f"does not exist; beside it: {_some(siblings)}{logged}"
         )
     places = [_download(mlflow, f"{head}/{name}", folder) for name in wanted]
     return places[0].with_name(leaf)

@@ -121,7 +121,7 @@ def test_nobody_waits_longer_than_the_limit() -> None:
         errors = [e for e in Crew(seconds=0.3).work(*jobs) if e is not None]
         assert time.monotonic() - start < 3
         assert [e.reasons.keys() for e in errors] == [{named}]
-        assert "said nothing for 0.3 s" in str(errors[0])
+        assert "did not answer for 0.3 s" in str(errors[0])
         assert peers.LIMIT in str(errors[0])
 
 

@@ -252,5 +252,5 @@ def test_a_limit_that_is_no_number_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     assert (excess(25, 10), allowed(10)) == ("", 25)
     for wrong in ("", "0", "nan", "inf", "much"):
         monkeypatch.setenv(LIMITS, wrong)
-        with pytest.raises(ArgumentError, match="no number of 1 or more"):
+        with pytest.raises(ArgumentError, match="not a number of 1 or more"):
             excess(11, 10)

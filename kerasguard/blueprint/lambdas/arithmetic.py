@@ -71,7 +71,7 @@ def array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     try:
         return np.array(plain(value), dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        raise Unsupported(f"an array that NumPy does not make: {error}") from None
+        raise Unsupported(f"an array that NumPy cannot make: {error}") from None
 
 
 def compute(sign: str, left: Any, right: Any) -> Any:
@@ -125,7 +125,7 @@ def _joined(sign: str, left: Any, right: Any) -> Any:
         return left + right
     items, count = (left, right) if isinstance(left, (tuple, list)) else (right, left)
     if sign != "*" or type(count) is not int or count * len(items) > _MOST_VALUES:
-        raise Unsupported("tuples and lists are joined with something else")
+        raise Unsupported("tuples and lists are joined with something other than a tuple or list")
     return items * count
 
 

@@ -81,7 +81,7 @@ def _eye(_: Drawing, given: Mapping[str, Any]) -> Any:
 def _linspace(_: Drawing, given: Mapping[str, Any]) -> Any:
     count = given.get("num", 50)
     if type(count) is not int or not 0 < count <= _MOST_VALUES:
-        raise Unsupported("a range of values whose number is not in the file, or too large")
+        raise Unsupported("a range of values whose length is not in the file, or too large")
     if not all(is_number(given[name]) for name in ("start", "stop")):
         raise Unsupported("a range of values whose ends are not in the file")
     return np.linspace(given["start"], given["stop"], count)
@@ -116,10 +116,10 @@ def _tile(drawing: Drawing, given: Mapping[str, Any]) -> Any:
     if not isinstance(rows, Size):
         whole = all(type(n) is int and n >= 0 for n in times)
         if not whole or constant.size * math.prod(times) > _MOST_VALUES:
-            raise Unsupported("a constant array repeated as often as the file does not tell")
+            raise Unsupported("a constant array repeated a number of times that is not in the file")
         return np.tile(constant, times)
     if len(times) != constant.ndim or constant.shape[0] != 1 or set(times[1:]) - {1}:
-        raise Unsupported("a constant array repeated as often as the file does not tell")
+        raise Unsupported("a constant array repeated a number of times that is not in the file")
     zeros = _rows(drawing, rows, list(constant.shape[1:]), 0, "float32")
     added = plan("add", zeros.made, {"y": constant.tolist()}, drawing.rank_of)
     return drawing.draw(added, "float")

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from kerasguard.blueprint.computation import Plan, Unsupported
 from kerasguard.blueprint.computations import plan
-from kerasguard.blueprint.lambdas.arithmetic import array, is_number, sequence
+from kerasguard.blueprint.lambdas.arithmetic import is_number, sequence
 from kerasguard.blueprint.lambdas.binding import planned, table_name
+from kerasguard.blueprint.lambdas.choosing import chosen, rank_of
 from kerasguard.blueprint.lambdas.drawing import Drawing
 from kerasguard.blueprint.lambdas.items import item_of
-from kerasguard.blueprint.lambdas.kinds import merged
 from kerasguard.blueprint.lambdas.of_images import OF_IMAGES
 from kerasguard.blueprint.lambdas.operators import kind_of, operate
 from kerasguard.blueprint.lambdas.sizes import target
@@ -106,47 +104,14 @@ def _einsum(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     return planned(drawing, "einsum", {"inputs": operands, "equation": given["equation"]})
 
 
-def _rank(value: Any) -> int | None:
-    """The number of axes of a tensor or a constant; None where it cannot be told."""
-    if isinstance(value, Tensor):
-        return None if value.shape is None else len(value.shape)
-    return int(np.ndim(array(value)))
-
-
-def _chosen(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
-    """`where` and `switch`.
-
-    TensorFlow 1 takes the rows of two tensors if the condition has one axis; TensorFlow 2 spreads
-    it along the last axis. `K.switch` spreads a condition with more axes along the missing ones.
-    """
-    test, *others = given.values()
-    if len(others) != 2:
-        raise Unsupported(f"{short} without two values to choose from")
-    rank, *ranks = map(_rank, given.values())
-    if rank is None or None in ranks:
-        raise Unsupported(f"{short} of tensors whose shapes the file does not tell")
-    wanted = max(n for n in ranks if n is not None)
-    newer = drawing.tensorflow == 2 and "compat.v1" not in short
-    rows = rank == 1 and not newer
-    if 0 < rank < wanted and (rows or (rank > 1 and short == "K.switch")):
-        if rows and drawing.tensorflow == 0 and "compat.v1" not in short:
-            raise Unsupported(f"{short}, which TensorFlow 1 and 2 compute otherwise here,")
-        for _ in range(wanted - rank):
-            test = planned(drawing, "expand_dims", {"input": test, "axis": -1})
-    elif not newer and rank > 0 and set(ranks) != {rank} and 0 not in ranks:
-        raise Unsupported(f"{short} of tensors of several ranks")
-    kind = merged(x.kind for x in others if isinstance(x, Tensor)) or kind_of(*others)
-    return planned(drawing, "where", {"condition": test, "x": others[0], "y": others[1]}, kind)
-
-
 def _batch_dot(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     x, y = given["x"], given.get("y")
     if given.get("axes") is None:
-        ranks = [_rank(x), _rank(y)]
+        ranks = [rank_of(x), rank_of(y)]
         if ranks not in ([2, 2], [3, 3]):
             raise Unsupported(f"{short} without axes of tensors of ranks other than 2 or 3")
         given["axes"] = [1, 1] if ranks == [2, 2] else [2, 1]
-    if not all(rank in (2, 3) for rank in map(_rank, (x, y))):
+    if not all(rank in (2, 3) for rank in map(rank_of, (x, y))):
         # Before Keras 2.3 it multiplied matrices along all axes but the last two.
         raise Unsupported(f"{short} of tensors of ranks other than 2 or 3")
     made = planned(drawing, "keras.backend.batch_dot", given)
@@ -164,7 +129,7 @@ def _float_mean(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     """A mean of whole numbers is one in TensorFlow, not in Keras 3."""
     first, backend = given[next(iter(given))], short.startswith("K.")
     if isinstance(first, Tensor) and first.kind not in ("float", "bool" if backend else "float"):
-        raise Unsupported(f"{short} of what may be whole numbers")
+        raise Unsupported(f"{short} of values that may be integers")
     name = f"keras.backend.{short[2:]}" if backend else f"tensorflow.{short[3:]}"
     return planned(drawing, table_name(name), given)
 
@@ -182,7 +147,7 @@ def _clip(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
 
 def _l2(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     """Without an axis it takes all of them, the batch's included."""
-    rank, known = _rank(given["x"]), given.get("axis", given.get("dim"))
+    rank, known = rank_of(given["x"]), given.get("axis", given.get("dim"))
     if known is None and rank is not None:
         given = {key: x for key, x in given.items() if key != "dim"} | {"axis": list(range(rank))}
     return planned(drawing, "l2_normalize", given)
@@ -193,7 +158,7 @@ def _joined(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     name = "".join(word.capitalize() for word in short.rpartition(".")[2].split("_"))
     inputs = sequence(given["inputs"]) or []
     if len(inputs) < 2 or not all(isinstance(x, Tensor) for x in inputs):
-        raise Unsupported(f"{short} of something else than tensors")
+        raise Unsupported(f"{short} of something other than tensors")
     options = {key: told(x) for key, x in given.items() if key in ("axes", "axis", "normalize")}
     if set(given) - {"inputs", "name", *options}:
         raise Unsupported(f"{short} with other arguments")
@@ -241,7 +206,7 @@ DIFFERENT: dict[str, Callable[[Drawing, str, dict[str, Any]], Any]] = {
     "keras.backend.l2_normalize": _l2,
     "keras.backend.mean": _float_mean,
     "keras.backend.reshape": _reshape,
-    "keras.backend.switch": _chosen,
+    "keras.backend.switch": chosen,
     **{
         f"keras.layers.{name}": _joined
         for name in [
@@ -255,7 +220,7 @@ DIFFERENT: dict[str, Callable[[Drawing, str, dict[str, Any]], Any]] = {
             "subtract",
         ]
     },
-    "tensorflow.compat.v1.where": _chosen,
+    "tensorflow.compat.v1.where": chosen,
     "tensorflow.einsum": _einsum,
     "tensorflow.div": _classic_division,
     "tensorflow.l2_normalize": _l2,
@@ -268,6 +233,6 @@ DIFFERENT: dict[str, Callable[[Drawing, str, dict[str, Any]], Any]] = {
     "tensorflow.strided_slice": _strided,
     "tensorflow.top_k": _two("values", "indices"),
     "tensorflow.unstack": _unstack,
-    "tensorflow.where": _chosen,
+    "tensorflow.where": chosen,
 }
 """By full name."""

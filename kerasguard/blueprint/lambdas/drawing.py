@@ -75,7 +75,7 @@ class Drawing:
         if tensor.kind == "bool":
             return "bool"
         if tensor.kind != "float" or len(floats) > 1:
-            raise Unsupported("a dtype that the file does not tell")
+            raise Unsupported("a dtype that is not in the file")
         return "float32"
 
     def shape_of(self, value: Any) -> Shape | None:
@@ -96,7 +96,7 @@ class Drawing:
         previous: Json | None = None
         for number, (step, options) in enumerate(plan.steps):
             if kind == "small" and not kept_of_small(step):
-                raise Unsupported(f"{step.partition('.')[2]} of whole numbers of 8 or 16 bits")
+                raise Unsupported(f"{step.partition('.')[2]} of integers of 8 or 16 bits")
             first = plan.tensors if number == 0 else plan.arguments.get(number)
             arguments = [previous] if first is None else filled(list(first), previous)
             previous = self._layer(step, options, arguments)

@@ -26,26 +26,16 @@ def item_of(owner: Any, key: Any, drawing: Drawing) -> Any:
         Unsupported: the file does not say what is meant.
     """
     if isinstance(owner, Tensor):
-        if owner.alone and _is_of_one(key):
-            raise Unsupported(
-                f"item {key} of the only input, and the file does not say whether it was a list "
-                "of one tensor"
-            )
-        parts = list(key) if isinstance(key, tuple) else [key]
-        spec = [_index(part) for part in parts]
-        if all(part is None or isinstance(part, int) for part in spec):
-            spec.append({"class_name": "__ellipsis__"})
-        taken = plan("__operators__.getitem", owner.made, {"slice_spec": spec}, drawing.rank_of)
-        return drawing.draw(taken, owner.kind)
+        return _of_tensor(owner, key, drawing)
     if isinstance(owner, np.ndarray):
         return _of_array(owner, key)
     if isinstance(owner, Several):
         owner = owner.tensors
     items = sequence(owner)
     if isinstance(owner, Open) and isinstance(key, slice):
-        raise Unsupported("a part of what may be a tuple or a list")
+        raise Unsupported("a part of something that may be a tuple or a list")
     if items is None or not (type(key) is int or isinstance(key, slice)):
-        raise Unsupported("an index of what is neither a tensor nor a list")
+        raise Unsupported("an index of something that is neither a tensor nor a list")
     try:
         found = items[key]
     except IndexError:
@@ -53,10 +43,23 @@ def item_of(owner: Any, key: Any, drawing: Drawing) -> Any:
     return tuple(found) if isinstance(owner, tuple) and isinstance(key, slice) else found
 
 
+def _of_tensor(owner: Tensor, key: Any, drawing: Drawing) -> Any:
+    if owner.alone and _is_of_one(key):
+        raise Unsupported(
+            f"item {key} of the only input, and the file does not say whether it was a list of "
+            "one tensor"
+        )
+    spec = [_index(part) for part in (key if isinstance(key, tuple) else (key,))]
+    if all(part is None or isinstance(part, int) for part in spec):
+        spec.append({"class_name": "__ellipsis__"})
+    taken = plan("__operators__.getitem", owner.made, {"slice_spec": spec}, drawing.rank_of)
+    return drawing.draw(taken, owner.kind)
+
+
 def _of_array(owner: np.ndarray[Any, Any], key: Any) -> Any:
     parts = key if isinstance(key, tuple) else (key,)
     if not all(x is None or x is Ellipsis or type(x) in (int, slice) for x in parts):
-        raise Unsupported("an index of a constant array that is no number or slice")
+        raise Unsupported("an index of a constant array that is neither a number nor a slice")
     found = owner[key]
     return found.item() if np.ndim(found) == 0 else found
 

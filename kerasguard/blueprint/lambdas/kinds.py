@@ -44,7 +44,7 @@ _OF_SMALL = _BOOLEAN | frozenset(
 
 
 def kept_of_small(step: str) -> bool:
-    """Whether an operation makes of whole numbers of 8 or 16 bits what TensorFlow makes of them.
+    """Whether an operation makes of integers of 8 or 16 bits what TensorFlow makes of them.
 
     Keras 3 sums them in 32 bits, for example.
     """

@@ -71,7 +71,7 @@ def _resize(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
         raise Unsupported(f"{short} to a size that is not in the file")
     if method != "nearest" and image.kind != "float":
         if image.kind not in ("int", "small"):
-            raise Unsupported(f"{short} of what may be whole numbers")
+            raise Unsupported(f"{short} of values that may be integers")
         image = planned(drawing, "cast", {"x": image, "dtype": "float32"})
     centers = short == "tf.image.resize" and drawing.tensorflow == 2
     if given.get("half_pixel_centers") and not given.get("align_corners"):
@@ -89,12 +89,12 @@ def _laid_out(
     """Resizing with pixels at their corners: the product with a matrix for each of two axes."""
     shape = image.shape
     if shape is None or len(shape) != 4 or image.kind != "float":
-        raise Unsupported(f"{short} of TensorFlow 1, of what may be no floating point images,")
+        raise Unsupported(f"{short} of TensorFlow 1, of images that may not be floating point,")
     if drawing.tensorflow == 0 and short == "tf.image.resize":
-        raise Unsupported(f"{short}, which TensorFlow 1 and 2 compute otherwise,")
+        raise Unsupported(f"{short}, which TensorFlow 1 and 2 compute differently,")
     for axis, (old, new) in enumerate(zip(shape[1:3], size, strict=True)):
         if old is None or not 0 < old * new <= _LARGEST_MATRIX or method not in _WEIGHTS:
-            raise Unsupported(f"{short} of TensorFlow 1, which lays the pixels otherwise,")
+            raise Unsupported(f"{short} of TensorFlow 1, which places the pixels differently,")
         matrix = _WEIGHTS[method](old, new, corners=corners)
         subscripts = ("bhwc,nh->bnwc", "bhwc,nw->bhnc")[axis]
         steps = (("numpy.Einsum", {"subscripts": subscripts}),)
@@ -142,7 +142,7 @@ def _magnified(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
 
 def _magnified_before(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     if drawing.tensorflow != 1:
-        raise Unsupported(f"{short}, which TensorFlow 1 and 2 compute otherwise,")
+        raise Unsupported(f"{short}, which TensorFlow 1 and 2 compute differently,")
     _check_channels(drawing, short, given)
     image, factors = given["x"], (given.get("height_factor"), given.get("width_factor"))
     shape = image.shape if isinstance(image, Tensor) else None
@@ -159,14 +159,14 @@ def _of_floats(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     """What TensorFlow rounds, scales or cuts if it is a whole number."""
     first = given[next(iter(given))]
     if not isinstance(first, Tensor) or first.kind != "float":
-        raise Unsupported(f"{short} of what may be whole numbers")
+        raise Unsupported(f"{short} of values that may be integers")
     return planned(drawing, table_name(f"tensorflow.{short[3:]}"), given)
 
 
 def _brighter(drawing: Drawing, short: str, given: dict[str, Any]) -> Tensor:
     first = given["image"]
     if not isinstance(first, Tensor) or first.kind != "float":
-        raise Unsupported(f"{short} of what may be whole numbers")
+        raise Unsupported(f"{short} of values that may be integers")
     return operate(drawing, "+", first, given.get("delta"))
 
 

@@ -81,10 +81,10 @@ def operate(drawing: Drawing, sign: str, left: Any, right: Any) -> Tensor:
             "element; the file does not say which"
         )
     if sign == "classic /" and kinds != ["float"] * len(kinds):
-        raise Unsupported("the division of Python 2 of what may be whole numbers")
+        raise Unsupported("Python 2's division of values that may be integers")
     if sign in _LOGICAL:
         if set(kinds) != {"bool"}:
-            raise Unsupported(f"{sign} of what may be whole numbers")
+            raise Unsupported(f"{sign} of values that may be integers")
         name = _LOGICAL[sign]
     elif sign in _OPERATORS:
         name = _OPERATORS[sign]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,13 +55,20 @@ def call_named(drawing: Drawing, path: str, values: tuple[Any, ...], named: dict
         return ASKED[path](values[0])
     if path in _MAKES_CONSTANTS and values:
         return _constant(path, values, named)
-    if not any(tensors_among([*values, *named.values()])) and path in CONSTANT_MAKERS:
-        return CONSTANT_MAKERS[path](drawing, values, named)
     if any(tensors_among([*values, *named.values()])):
         return call(drawing, path, values, named)
+    return _of_constants(drawing, path, values, named)
+
+
+def _of_constants(
+    drawing: Drawing, path: str, values: tuple[Any, ...], named: dict[str, Any]
+) -> Any:
+    """What a function gives for arguments without a tensor among them."""
+    if path in CONSTANT_MAKERS:
+        return CONSTANT_MAKERS[path](drawing, values, named)
     if path in NUMBER_FUNCTIONS:
         return _numbers(path, values, named)
-    same = f"numpy.{name}"
+    same = f"numpy.{path.rpartition('.')[2]}"
     if path in _COMPUTED and same in NUMBER_FUNCTIONS:
         return _numbers(same, values, {})
     what = "of nothing but constants" if path in SIGNATURES else "is not in the table of functions"
@@ -89,7 +96,7 @@ def _constant(path: str, values: tuple[Any, ...], named: dict[str, Any]) -> Any:
     dtype = values[1] if len(values) > 1 else named.get("dtype") or _MAKES_CONSTANTS[path]
     shape = values[2] if len(values) > 2 else named.get("shape")
     if set(named) - {"dtype", "name", "shape"} or not isinstance(dtype, (str, type(None))):
-        raise Unsupported(f"{path} with other arguments than a dtype and a shape")
+        raise Unsupported(f"{path} with arguments other than a dtype and a shape")
     found = array(value, dtype)
     if shape is not None:
         found = _shaped(found, sequence(shape), path)
@@ -111,8 +118,8 @@ def _shaped(found: Any, sizes: list[Any] | None, path: str) -> Any:
     )
 
 
-_OF_LISTS: Mapping[str, Callable[[Any], Any]] = {"len": len, "list": list, "tuple": tuple}
-_OF_NUMBERS: Mapping[str, Callable[[Any], Any]] = {"abs": abs, "float": float, "int": int}
+_OF_LISTS: dict[str, Callable[[Any], Any]] = {"len": len, "list": list, "tuple": tuple}
+_OF_NUMBERS: dict[str, Callable[[Any], Any]] = {"abs": abs, "float": float, "int": int}
 
 
 def _builtin(name: str, values: tuple[Any, ...], named: dict[str, Any], drawing: Drawing) -> Any:
@@ -136,20 +143,27 @@ def _plain(name: str, values: tuple[Any, ...]) -> Any:
         return list(_range(*values))
     if name == "float" and values in (("inf",), ("-inf",)):
         return float(values[0])
-    if name in _OF_LISTS and len(values) == 1:
-        items = sequence(values[0])
-        if items is None:
-            raise Unsupported(f"{name} of something that is not a list")
-        return _OF_LISTS[name](items)
+    if len(values) == 1 and name in _OF_LISTS | _OF_NUMBERS:
+        return _of_one(name, values[0])
     numbers = sequence(values[0]) if len(values) == 1 else list(values)
     if name in ("max", "min") and numbers and all(map(is_number, numbers)):
         return {"max": max, "min": min}[name](numbers)
-    if name in _OF_NUMBERS and len(values) == 1 and is_number(values[0]):
-        try:
-            return _OF_NUMBERS[name](values[0])
-        except (ValueError, OverflowError) as error:
-            raise Unsupported(f"{name}: {error}") from None
     raise Unsupported(f"{name} of something that is not a number")
+
+
+def _of_one(name: str, value: Any) -> Any:
+    """A builtin function of one list, or of one number."""
+    if name in _OF_LISTS:
+        items = sequence(value)
+        if items is None:
+            raise Unsupported(f"{name} of something that is not a list")
+        return _OF_LISTS[name](items)
+    if not is_number(value):
+        raise Unsupported(f"{name} of something that is not a number")
+    try:
+        return _OF_NUMBERS[name](value)
+    except (ValueError, OverflowError) as error:
+        raise Unsupported(f"{name}: {error}") from None
 
 
 def _sum(drawing: Drawing, listed: Any) -> Any:

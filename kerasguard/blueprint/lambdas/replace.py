@@ -135,7 +135,7 @@ def _cast(drawing: Drawing, one: Tensor, options: Any) -> Tensor:
 def _input(drawing: Drawing, value: Any, *, alone: bool) -> Tensor:
     history = history_of(value)
     if history is None:
-        raise Unsupported("a call on what is not a tensor")
+        raise Unsupported("a call on something that is not a tensor")
     shape = drawing.shapes.get(history)
     kind = kind_in(drawing.kinds, history)
     return Tensor(value, None if shape is None else tuple(shape), kind, alone)

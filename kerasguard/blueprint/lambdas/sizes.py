@@ -51,34 +51,51 @@ def attribute(owner: Any, name: str, drawing: Drawing) -> Any:
     Raises:
         Unsupported: it is not read.
     """
-    if isinstance(owner, Tensor):
-        if name == "shape":
-            return _shape(owner)
-        if name == "ndim":
-            return _rank(owner)
-        if name == "dtype":
-            return Dtype(drawing.dtype_of(owner))
-        if name == "get_shape":
-            return Method(owner, name)
-    if isinstance(owner, tuple) and name in ("as_list", "dims"):
-        return Method(owner, name) if name == "as_list" else list(owner)
-    if isinstance(owner, tuple) and name in ("ndims", "rank"):
-        return len(owner)
-    if isinstance(owner, int) and name == "value":
-        return owner  # of a Dimension of TensorFlow 1
     if isinstance(owner, Several) and name in owner.names:
         return owner.tensors[owner.names.index(name)]
-    if isinstance(owner, np.ndarray) and name in (
-        "astype",
-        "flatten",
-        "reshape",
-        "tolist",
-        "transpose",
-    ):
-        return Method(owner, name)
-    if isinstance(owner, np.ndarray) and name in ("T", "ndim", "shape", "size"):
-        return getattr(owner, name)
+    if (type(owner), name) == (int, "value"):
+        return owner  # of a Dimension of TensorFlow 1
+    for kind, methods, values in _ATTRIBUTES:
+        if isinstance(owner, kind) and name in methods:
+            return Method(owner, name)
+        if isinstance(owner, kind) and name in values:
+            return values[name](owner, drawing)
     raise Unsupported(f"the attribute .{name}")
+
+
+# By kind of owner: its methods, and what its other attributes are.
+_ATTRIBUTES: tuple[
+    tuple[type, tuple[str, ...], Mapping[str, Callable[[Any, Drawing], Any]]], ...
+] = (
+    (
+        Tensor,
+        ("get_shape",),
+        {
+            "shape": lambda owner, _: _shape(owner),
+            "ndim": lambda owner, _: _rank(owner),
+            "dtype": lambda owner, drawing: Dtype(drawing.dtype_of(owner)),
+        },
+    ),
+    (
+        tuple,
+        ("as_list",),
+        {
+            "dims": lambda owner, _: list(owner),
+            "ndims": lambda owner, _: len(owner),
+            "rank": lambda owner, _: len(owner),
+        },
+    ),
+    (
+        np.ndarray,
+        ("astype", "flatten", "reshape", "tolist", "transpose"),
+        {
+            "T": lambda owner, _: owner.T,
+            "ndim": lambda owner, _: owner.ndim,
+            "shape": lambda owner, _: owner.shape,
+            "size": lambda owner, _: owner.size,
+        },
+    ),
+)
 
 
 def method(called: Method, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
@@ -113,9 +130,9 @@ def target(sizes: Any, tensor: Tensor) -> list[Any]:
     """
     listed = sequence(sizes)
     if listed is None:
-        raise Unsupported("a shape that is no list")
+        raise Unsupported("a shape that is not a list")
     if not all(isinstance(size, Size) or type(size) is int for size in listed):
-        raise Unsupported("a shape with something else than numbers")
+        raise Unsupported("a shape with something other than numbers")
     found = [-1 if isinstance(size, Size) else size for size in listed]
     first = listed[0] if listed else None
     if found.count(-1) > 1 and isinstance(first, Size) and first.is_batch_of(tensor):

@@ -224,7 +224,7 @@ class Hdf5File:
     def _describe(
         self, path: str, place: h5d.DatasetID, datasets: dict[str, StoredDataset]
     ) -> None:
-        """Note a dataset, or why it is none that Keras writes: who needs it raises then."""
+        """Note a dataset, or why it is not one that Keras writes: who needs it raises then."""
         try:
             datasets[path] = describe(path, place, self.size, self._headers)
         except ValueError as error:

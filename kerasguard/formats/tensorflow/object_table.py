@@ -75,14 +75,7 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
     """
     reached = reach(nodes, 0)
     root, prefix = _model(nodes, reached)
-    variables = [
-        _Variable(index, path(reached, index), here.rank, value.key, value.full_name)
-        for index, here in reached.items()
-        if index != 0
-        and (value := nodes[index].value) is not None
-        and value.key in bundle.entries
-        and bundle.spec(value.key) is not None
-    ]
+    variables = list(_variables(bundle, nodes, reached))
     layers, keys = Layers(nodes, told), _keys(variables, prefix)
     found: dict[str, tuple[TensorRecord, str]] = {}
     parents = {max(reached[v.node].parent, 0) for v in variables}
@@ -110,6 +103,17 @@ def object_table(bundle: Bundle, nodes: Sequence[Node], told: Mapping[int, Told]
     table = Table(records, known_layers, _addressing(records))
     names = {key: name for key, (_, name) in found.items()}
     return ObjectTable(table, names, root, prefix, layers.nodes)
+
+
+def _variables(
+    bundle: Bundle, nodes: Sequence[Node], reached: Mapping[int, Reached]
+) -> Iterator[_Variable]:
+    """The objects below the root whose value is a tensor of the bundle."""
+    for index, here in reached.items():
+        value = nodes[index].value if index != 0 else None
+        if value is None or value.key not in bundle.entries or bundle.spec(value.key) is None:
+            continue
+        yield _Variable(index, path(reached, index), here.rank, value.key, value.full_name)
 
 
 def _model(nodes: Sequence[Node], reached: Mapping[int, Reached]) -> tuple[int, str]:

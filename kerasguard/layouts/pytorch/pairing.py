@@ -148,18 +148,23 @@ class _Open:
             theirs = [m for m in modules if self.fit(first, m)]
             ours = [x for x in layers if any(self.fit(x, m) for m in theirs)]
             layers = [x for x in layers if x is not first and x not in ours]
-            if not theirs:
-                continue
-            same = all(self.fit(x, m) for x in ours for m in theirs)
-            row = _in_a_row(ours, expected) if same and len(ours) == len(theirs) else None
-            if row is not None and _numbered(theirs):
+            alike = 0 < len(ours) == len(theirs) and self._all_fit(ours, theirs)
+            row = _in_a_row(ours, expected) if alike else None
+            if row and _numbered(theirs):
                 self.found.modules |= {x.key: m for x, m in zip(row, theirs, strict=True)}
                 self.found.ordered += [x.key for x in row]
-                continue
-            for place, layer in enumerate(row or ours):
-                likely = theirs[place : place + 1]
-                rest = [m for m in theirs if m not in likely]
-                self.found.doubts.append(Doubt(layer, tuple(likely + rest)))
+            else:
+                self._doubt(row or ours, theirs)
+
+    def _all_fit(self, layers: Sequence[Layer], modules: Sequence[str]) -> bool:
+        return all(self.fit(x, m) for x in layers for m in modules)
+
+    def _doubt(self, layers: Sequence[Layer], modules: Sequence[str]) -> None:
+        """Each layer may be any of these modules, first of all the one at its own place."""
+        for place, layer in enumerate(layers):
+            likely = modules[place : place + 1]
+            rest = [m for m in modules if m not in likely]
+            self.found.doubts.append(Doubt(layer, (*likely, *rest)))
 
     def by_elimination(self) -> None:
         """One layer and one module that are left, or that alone differ in nothing but sizes."""
