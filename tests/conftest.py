@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,13 @@ def _an_outbox_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["KERASGUARD_OUTBOX"] = str(tmp_path_factory.mktemp("outbox"))
 
 
+@cache
+def _frozen() -> None:
+    """The million objects of the imports stay: no collection needs to look at them again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _same_random_numbers_in_every_run() -> Iterator[None]:
     """Seed every generator that is there; Keras only where a test has imported it."""
@@ -115,10 +123,7 @@ def _same_random_numbers_in_every_run() -> Iterator[None]:
     np.random.seed(0)
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)
-        if not gc.get_freeze_count():
-            # The million objects of the imports stay: no collection needs to look at them again.
-            gc.collect()
-            gc.freeze()
+        _frozen()  # once: asking the collector whether it is done would count all of them
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session(free_memory=False)
