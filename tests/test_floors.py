@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def test_no_module_has_a_name_that_says_nothing(repository: Path) -> None:
     assert not names & {"base", "common", "config", "core", "helpers", "misc", "utils"}
 
 
+@cache
 def _imported(path: Path) -> set[str]:
     """Top-level packages that a file imports, inside functions too."""
     found = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,18 @@ def test_parts_are_no_checkpoints_of_their_own() -> None:
     assert parts_of("a.keras", names) == set()
 
 
-def _outside(repository: Path) -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted((repository / "kerasguard").rglob("*.py")):
-        place = str(path.relative_to(repository))
-        if not place.startswith(HOMES):
-            yield place, ast.parse(path.read_text("utf-8"))
+@cache
+def _outside(repository: Path) -> tuple[tuple[str, ast.Module], ...]:
+    places = {str(path.relative_to(repository)): path for path in _modules(repository)}
+    return tuple(
+        (place, ast.parse(path.read_text("utf-8")))
+        for place, path in places.items()
+        if not place.startswith(HOMES)
+    )
+
+
+def _modules(repository: Path) -> list[Path]:
+    return sorted((repository / "kerasguard").rglob("*.py"))
 
 
 def _code_constants(tree: ast.Module) -> Iterator[ast.Constant]:
