@@ -141,7 +141,7 @@ def test_many_functions_of_many_ways_are_cut_off_together() -> None:
     assert budget.steps < 5_000
     while budget.steps <= 100_000:
         read([data, None, None], budget)
-    with pytest.raises(NotUnderstoodError, match="all the steps that a file has"):
+    with pytest.raises(NotUnderstoodError, match="used up the steps"):
         read([line, None, None], budget)
 
 

@@ -219,7 +219,7 @@ def test_members_that_keras_does_not_write_are_refused(
     tmp_path: Path, members: dict[str, bytes], name: str
 ) -> None:
     path = _written(tmp_path, {**members, name: b"x"})
-    with pytest.raises(CorruptCheckpointError, match="none that Keras writes"):
+    with pytest.raises(CorruptCheckpointError, match="not one that Keras writes"):
         open_checkpoint(path)
     assert not safe_asset(name)
 

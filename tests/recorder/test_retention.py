@@ -67,7 +67,7 @@ def test_what_was_changed_or_nobody_recorded_is_never_deleted(tmp_path: Path) ->
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             save(keeper, tmp_path / f"{10 + epoch:02d}.keras", epoch)
-        assert ["no longer the checkpoint" in str(one.message) for one in told] == [True] * (
+        assert ["no longer what was recorded" in str(one.message) for one in told] == [True] * (
             epoch == 0
         )
     assert numbers(tmp_path) == [0, 12, 90]
@@ -84,7 +84,7 @@ def test_nothing_is_deleted_while_no_newer_one_verifies(
     with pytest.warns(UserWarning, match="no older one is deleted"):
         keeper(SimpleNamespace(path=path, manifest=manifest))
     assert kg.latest(tmp_path).path.name == "00.keras"
-    with pytest.warns(UserWarning, match="01.keras: is no longer the checkpoint"):
+    with pytest.warns(UserWarning, match="01.keras: is no longer what was recorded"):
         save(keeper, tmp_path / "02.keras", 2)
     assert numbers(tmp_path) == [1, 2]  # the damaged one is no longer as it was recorded
 
