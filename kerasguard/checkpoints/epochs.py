@@ -65,7 +65,7 @@ def _named(place: Path) -> tuple[int | None, str]:
         if (number := known(stem, others)) is not None:
             first = 0 if any(known(other, others) == 0 for other in others) else 1
             return number + 1 - first, f"name: epoch {number}, counted from {first}"
-    return None, "no manifest gives the epoch, and the name may mean more than one"
+    return None, "neither a manifest nor the name gives the epoch"
 
 
 def _after_the_word(stem: str, _: list[str]) -> int | None:
