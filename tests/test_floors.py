@@ -44,6 +44,13 @@ def test_a_foreign_library_is_imported_only_where_it_is_at_home(
     assert not strangers
 
 
+@pytest.mark.parametrize("room", ["identity", "manifest", "planning", "tensors"])
+def test_a_module_of_the_pure_core_has_a_test_file_of_its_name(repository: Path, room: str) -> None:
+    modules = {path.stem for path in (repository / "kerasguard" / room).glob("*.py")}
+    tests = {path.stem for path in (repository / "tests" / room).glob("*.py")}
+    assert not {f"test_{name}" for name in modules - {"__init__"}} - tests
+
+
 def test_no_module_has_a_name_that_says_nothing(repository: Path) -> None:
     names = {path.stem for path in (repository / "kerasguard").rglob("*.py")}
     assert not names & {"base", "common", "config", "core", "helpers", "misc", "utils"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -13,6 +12,7 @@ from kerasguard.identity.pairing import Pairing
 from kerasguard.identity.reduced import reduced
 from kerasguard.identity.renumbered import renumbered
 from kerasguard.identity.units import Unit, units
+from kerasguard.planning.neighbours import beside_places, rows
 from kerasguard.planning.operations import Step
 from kerasguard.tensors import Table
 
@@ -233,54 +233,9 @@ def _between(pairing: Pairing, out: LeftOut, stored: Table) -> Iterator[str]:
     claimed = {
         s: e for e, s in pairing.layers.items() if _left(pairing.expected[e], out.keys) is not True
     }
-    for ours, theirs in _rows(pairing, stored):
+    for ours, theirs in rows(pairing, stored):
         place_of = {e: i for i, e in enumerate(ours)}
         places = [place_of.get(claimed.get(s, "")) for s in theirs]
         left = [i for i, e in enumerate(ours) if _left(pairing.expected[e], out.keys)]
-        near = _beside_places(places, left, len(ours), ends=bool(out.only))
+        near = beside_places(places, left, len(ours), ends=bool(out.only))
         yield from (s for s, yes in zip(theirs, near, strict=True) if yes and s not in claimed)
-
-
-def _rows(pairing: Pairing, stored: Table) -> Iterator[tuple[list[str], list[str]]]:
-    """Layers of the model and of the checkpoint, each in its order.
-
-    Where the checkpoint tells no order of layers, that of each class, which Keras numbers.
-    """
-    graph = any(layer.inbound is not None for layer in stored.layers.values())
-    # A file of weights has its tensors by name, and its manifest has the layers as they are called.
-    rank = {key: n for n, key in enumerate(stored.layers)} if graph else {}
-    found = dict(sorted(pairing.stored.items(), key=lambda item: rank.get(item[0], -1)))
-    if graph or stored.addressing == "order":
-        yield list(pairing.expected), list(found)
-        return
-    for kind in {unit.kind for unit in pairing.stored.values()}:
-        ours = [e for e, unit in pairing.expected.items() if unit.kind == kind]
-        yield ours, [s for s, unit in found.items() if unit.kind == kind]
-
-
-def _beside_places(
-    places: Sequence[int | None], left: Sequence[int], count: int, *, ends: bool
-) -> Iterator[bool]:
-    """For each stored layer, whether a layer that is left out is between those around it.
-
-    Args:
-        places: of the stored layers in the model, None for those that nobody wants.
-        left: places of the layers that are left out, in ascending order.
-        count: of places.
-        ends: whether those before the first and behind the last one count, too.
-    """
-    before, after = _carried(places), _carried(places[::-1])[::-1]
-    for first, last in zip(before, after, strict=True):
-        at = bisect_right(left, -1 if first is None else first)
-        inside = at < len(left) and left[at] < (count if last is None else last)
-        yield inside or (ends and None in (first, last))
-
-
-def _carried(places: Sequence[int | None]) -> list[int | None]:
-    """By entry, the last place that was known before it."""
-    found: list[int | None] = []
-    last: int | None = None
-    for place in places:
-        found.append(last)
-        last = last if place is None else place
-    return found
