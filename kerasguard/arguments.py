@@ -6,6 +6,7 @@ not obeyed switches a check off silently.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -15,6 +16,7 @@ from kerasguard.errors import ArgumentError, nearest
 
 __all__ = [
     "ALLOWABLE",
+    "WORKERS_LIMIT",
     "allowed",
     "check_choice",
     "check_config",
@@ -32,8 +34,12 @@ __all__ = [
     "check_source",
     "check_strategy",
     "check_text",
+    "workers_limit",
 ]
 
+WORKERS_LIMIT = "KERASGUARD_WORKERS_TIMEOUT"
+"""The environment variable that says how many seconds a worker waits for another one."""
+_USUAL_LIMIT = 300.0
 ALLOWABLE = ("graph", "lambdas")
 """What a caller can allow that is not safe for every file."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|xxh3:[0-9a-f]{32}")
@@ -247,3 +253,16 @@ def check_observers(value: object) -> tuple[Callable[[Any], object], ...]:
 
 def _shown(name: str, value: object) -> str:
     return f"{name}={value!r:.80}"
+
+
+def workers_limit() -> float:
+    """How many seconds a worker waits for another one.
+
+    Raises:
+        ArgumentError: what the environment says is not a number of seconds.
+    """
+    told = os.environ.get(WORKERS_LIMIT, "")
+    with contextlib.suppress(ValueError):
+        if not told or 0 < float(told) < float("inf"):
+            return float(told or _USUAL_LIMIT)
+    raise ArgumentError(f"{WORKERS_LIMIT}={told!r:.40} in the environment is no number of seconds")

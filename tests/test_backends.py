@@ -86,6 +86,48 @@ def test_two_processes_of_jax_load_the_same_checkpoint_or_none(
     assert "saved: as recorded" in first
 
 
+def test_processes_of_jax_record_the_steps_that_orbax_saves_of_all_of_them(
+    interpreter: Callable[[str], Path], tmp_path: Path
+) -> None:
+    try:
+        python = interpreter("jax")
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"not to be had here: {error}")
+    job = JOB.with_name("orbax_worker_job.py")
+    for rank, told in enumerate(run_workers(job, [tmp_path], tmp_path, 500, python=python)):
+        cells = [line for line in told.splitlines() if line.endswith((": ok", ": wrong"))]
+        assert len(cells) == 2 * 3 * (1 + 2 * 2) + 2 + rank, told
+        assert all(cell.endswith(": ok") for cell in cells), told
+
+
+def test_steps_of_orbax_go_from_backend_to_backend(
+    interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
+) -> None:
+    pythons, missing = {"tensorflow": Path(sys.executable)}, []
+    for backend in PACKAGES:
+        try:
+            pythons[backend] = interpreter(backend)
+        except (OSError, subprocess.SubprocessError) as error:
+            missing.append(f"{backend}: {error}")
+    if "jax" not in pythons:
+        pytest.skip(f"not to be had here: {missing}")  # Orbax lies there
+    asked = [str(pythons["jax"]), "-c", "import orbax.checkpoint as o; print(*o.__path__)"]
+    place = Path(subprocess.check_output(asked, text=True, timeout=100).split()[0]).parents[1]
+    before: list[str] = []
+    for number, backend in enumerate((*pythons, "tensorflow")):
+        name = f"{number}-{backend}"
+        done = subprocess.run(
+            [pythons[backend], JOB.with_name("orbax_job.py"), place, tmp_path, name, *before],
+            env={**os.environ, "PYTHONPATH": str(repository), "KERAS_BACKEND": backend},
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
+        assert done.stdout.count("ok  ") == 2 + 8 * (1 + len(before)), done.stdout
+        before = [name]
+    if missing:
+        pytest.skip(f"the others passed; not to be had here: {'; '.join(missing)}")
+
+
 def test_checkpoints_go_from_mesh_to_mesh_and_onto_one_device(
     interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
 from kerasguard.manifest import FEATURES, SCHEMA, FileRecord, Manifest, MemberRecord
-from kerasguard.tensors import Extent, LayerRecord, Shard, Table, TensorRecord, TensorSpec, Use
+from kerasguard.tensors import Box, Extent, LayerRecord, Shard, Table, TensorRecord, TensorSpec, Use
 
 FULL = Manifest(
     format="keras_zip",
@@ -29,6 +29,7 @@ FULL = Manifest(
                 variable="kernel", layer="layers/dense", trainable=True, digest="xxh3:" + "2" * 32,
                 nonfinite=0, extent=Extent("größe.keras", 64, 48), attribute="parts[0]",
                 stored_as="tree/kernel", shard=Shard(0, 2, "xxh3:" + "4" * 32),
+                boxes=(Box((0, 0), (1, 1), "xxh3:" + "5" * 32),),
             ),
             "optimizer/vars/1": TensorRecord(
                 "optimizer/vars/1", TensorSpec((), "bfloat16"), role="optimizer", slot="momentum",
@@ -56,7 +57,8 @@ FULL = Manifest(
     model={"class": "Functional", "name": "m", "config_digest": "abc"},
     optimizer={"class": "Adam", "slots": ["momentum"], "iterations": 3},
     versions={"keras": "3.15.1"},
-    environment={"dtype_policy": "float32", "strategy": "MirroredStrategy", "replicas": 2},
+    environment={"dtype_policy": "float32", "strategy": "MultiWorkerMirroredStrategy",
+                 "replicas": 2, "workers": 3},
     training={"epoch": 1, "step": 20, "metrics": {"loss": float("nan"), "accuracy": 0.5}},
     checkpoint_id="c0ffee",
     previous_id="0ff1ce",

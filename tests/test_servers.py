@@ -37,6 +37,8 @@ def test_what_fit_saves_is_restored_into_every_strategy_and_none(
 
     path = tmp_path / "2.keras"
     assert kg.verify(path).verdict == "as recorded"
+    home = kg.inspect(path).environment
+    assert (home["strategy"], home["workers"]) == ("ParameterServerStrategy", 2)
     record = kg.inspect(path).table.tensors["layers/dense/vars/1"]
     assert (record.shard is not None) == bool(parts)
     assert record.extent is not None

@@ -26,7 +26,7 @@ def cases(told: str) -> list[dict[str, Any]]:
 
 def each(folder: Path, part: str) -> dict[str, list[list[dict[str, Any]]]]:
     """By case, what the workers told of it, run by run."""
-    first, second = map(cases, run_workers(JOB, [folder, part], folder, 200))
+    first, second = map(cases, run_workers(JOB, [folder, part], folder, 300))
     assert [one["case"] for one in first] == [one["case"] for one in second]
     found: dict[str, list[list[dict[str, Any]]]] = {}
     for pair in zip(first, second, strict=True):
@@ -42,6 +42,13 @@ def test_workers_of_tf_keras_save_one_checkpoint_and_load_the_same_or_none(
     saved.append("direct.keras")
     listing = sorted(p.name for p in (tmp_path / "run").iterdir())
     assert listing == sorted([*saved, *(f"{name}.manifest.json" for name in saved)])
+
+    for name, mine in (("direct", [True, False]), ("own", [True, True])):
+        recorded = found[f"recorded {name}.keras"][0]
+        assert [one["mine"] for one in recorded] == mine
+        assert {(one["strategy"], one["workers"]) for one in recorded} == {
+            ("MultiWorkerMirroredStrategy", 2)
+        }
 
     wanted = found["good/m.keras exact"][0][0]["digest"]
     for name in ("missing", "bare", "damaged", "cut", "other"):

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,18 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasguard.errors import ArgumentError, WorkersError
+from kerasguard.arguments import WORKERS_LIMIT, workers_limit
+from kerasguard.errors import WorkersError
 from kerasguard.planning.agreement import Statement, Verdict, on_results
 from kerasguard.planning.plan import RepairPlan
 
 if TYPE_CHECKING:
     from kerasguard.models.kerases.workers import Channel
 
-__all__ = ["LIMIT", "Decide", "Peers", "failing", "peers_of", "planned", "seeded"]
+__all__ = ["Decide", "Peers", "failing", "peers_of", "planned", "seeded"]
 
-LIMIT = "KERASGUARD_WORKERS_TIMEOUT"
-"""The environment variable that says how many seconds a worker waits for another one."""
-_USUAL = 300.0
 _GRACE = 6.0
 _loads = itertools.count()
 
@@ -52,16 +49,7 @@ def peers_of(strategy: Any, model: Any, name: str) -> Peers | None:
     from kerasguard.models.kerases import workers
 
     channel = workers.channel(strategy, model)
-    return None if channel is None else Peers(channel, name, limit())
-
-
-def limit() -> float:
-    """How many seconds a worker waits for another one."""
-    told = os.environ.get(LIMIT, "")
-    with contextlib.suppress(ValueError):
-        if not told or 0 < float(told) < float("inf"):
-            return float(told or _USUAL)
-    raise ArgumentError(f"{LIMIT}={told!r:.40} in the environment is not a number of seconds")
+    return None if channel is None else Peers(channel, name, workers_limit())
 
 
 def planned(decided: RepairPlan) -> Statement:
@@ -114,8 +102,8 @@ class Peers:
     def silence(self) -> str:
         """What is said of a worker that said nothing."""
         return (
-            f"did not answer for {self.seconds:g} s ({LIMIT} in the environment); every worker "
-            "must make the same call"
+            f"did not answer for {self.seconds:g} s ({WORKERS_LIMIT} in the environment); every "
+            "worker must make the same call"
         )
 
     def settle(self, mine: Statement, decide: Decide) -> Verdict:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
 from kerasguard.errors import ManifestError
-from kerasguard.tensors import Extent, Role, Shard, TensorRecord, TensorSpec
+from kerasguard.tensors import Box, Extent, Role, Shard, TensorRecord, TensorSpec
 
 __all__ = [
     "FileRecord",
@@ -122,7 +122,7 @@ _KNOWN_OF_MEMBERS = frozenset(_MEMBER_FIELDS)
 _KNOWN_OF_FILES = frozenset({*_FILE_FIELDS, "members"})
 _KNOWN_OF_TENSORS = frozenset(
     {
-        *("key", "shape", "dtype", "file", "offset", "length", "data", "shard"),
+        *("key", "shape", "dtype", "file", "offset", "length", "data", "shard", "boxes"),
         *(name for name, _ in _OPTIONAL),
     }
 )
@@ -145,6 +145,11 @@ def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
     if record.shard is not None:
         s = record.shard
         data["shard"] = {"index": s.index, "count": s.count, "whole": s.whole}
+    if record.boxes:
+        data["boxes"] = [
+            {"start": list(box.start), "shape": list(box.shape), "digest": box.digest}
+            for box in record.boxes
+        ]
     if record.data is not None:
         data["data"] = b64encode(record.data).decode()
     return {**data, **record.extra} if record.extra else data
@@ -238,6 +243,7 @@ def tensor_from(node: Node) -> TensorRecord:
         extent=extent,
         data=_data_from(node, spec.nbytes),
         shard=_shard_from(node),
+        boxes=tuple(_boxes_from(node, spec)),
         extra=others(node, _KNOWN_OF_TENSORS),
         **text,
     )
@@ -251,6 +257,19 @@ def _shard_from(node: Node) -> Shard | None:
     if found.index >= found.count:
         raise ManifestError(f"is number {found.index} of {found.count}", where=part.where)
     return found
+
+
+def _boxes_from(node: Node, whole: TensorSpec) -> Iterator[Box]:
+    """The boxes of a tensor; raises ManifestError where one is not inside it."""
+    for number, item in enumerate(node.get("boxes", list, default=[])):
+        part = Node(item, f"{node.where}.boxes[{number}]")
+        start, shape = part.get("start", list), part.get("shape", list)
+        natural = all(type(n) is int and n >= 0 for n in (*start, *shape))
+        if not (natural and len(start) == len(shape) == len(whole.shape)) or any(
+            first + size > all_ for first, size, all_ in zip(start, shape, whole.shape, strict=True)
+        ):
+            raise ManifestError("is not a part of the tensor", where=part.where)
+        yield Box(tuple(start), tuple(shape), part.get("digest", str))
 
 
 def _data_from(node: Node, size: int) -> bytes | None:

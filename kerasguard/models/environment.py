@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kerasguard.errors import ModelError
 from kerasguard.models import proof
-from kerasguard.models.kerases import KERAS3, homes, of, variables_of
+from kerasguard.models.kerases import KERAS3, homes, of, variables_of, workers
 from kerasguard.models.kerases.backends import components
 from kerasguard.models.unwritten import metric_state
 
@@ -56,11 +56,13 @@ def environment(model: Any) -> dict[str, Any]:
     replicas = len(components(variables[0])) if variables else 1
     apart = proof.replica_differences(model) if replicas > 1 else {}
     mesh = homes.mesh_of(model) if of(model).backend() == "jax" else ()
+    count = workers.count(model)
     return {
+        **({"workers": count} if count > 1 else {}),
         **({"unequal_replicas": list(apart), "replicas_apart": apart} if apart else {}),
         **({"mesh": [list(axis) for axis in mesh], "specs": homes.specs_of(model)} if mesh else {}),
         "dtype_policy": getattr(model.dtype_policy, "name", str(model.dtype_policy)),
-        "strategy": type(strategy).__name__ if strategy is not None else None,
+        "strategy": homes.name_of(strategy) if strategy is not None else None,
         "replicas": replicas,
     }
 

@@ -19,6 +19,7 @@ from kerasguard.models.kerases.homes import (
     is_distribution,
     laid_out_otherwise,
     mesh_of,
+    name_of,
     same_strategy,
     strategy_of,
 )
@@ -61,7 +62,7 @@ def replica_count(model: Any) -> int:
 
 
 def _check_backend(wanted: Any, keras: Keras) -> None:
-    backend, name = keras.backend(), type(wanted).__name__
+    backend, name = keras.backend(), name_of(wanted)
     if is_distribution(wanted) and (backend != "jax" or keras is not KERAS3):
         raise ModelError(
             f"{name} of keras.distribution distributes nothing with the {backend} backend, where "
@@ -76,7 +77,7 @@ def _check_backend(wanted: Any, keras: Keras) -> None:
 
 
 def _check_home(wanted: Any, model: Any) -> None:
-    name = type(wanted).__name__
+    name = name_of(wanted)
     if is_distribution(wanted):
         ours, theirs = mesh_of(model), _mesh(wanted)
         if ours != theirs:
@@ -95,7 +96,7 @@ def _check_home(wanted: Any, model: Any) -> None:
         return
     home = strategy_of(model)
     if not same_strategy(home, wanted):
-        kind = "no strategy" if home is None else type(home).__name__
+        kind = "no strategy" if home is None else name_of(home)
         devices = ", ".join(sorted({_device(v) for v in components(variables_of(model)[0])}))
         raise ModelError(
             f"model {model.name!r} lives on {kind} ({replica_count(model)} replica(s), {devices}), "

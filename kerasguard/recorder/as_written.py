@@ -7,10 +7,13 @@ digested where they lie.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from kerasguard.errors import BadWriteError, CheckpointError, ModelError, listed
 from kerasguard.manifest import Manifest
@@ -19,7 +22,7 @@ from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import Stage
 from kerasguard.tensors import Table, TensorRecord
-from kerasguard.tensors.elements import count_nonfinite, digest, numpy_dtype
+from kerasguard.tensors.elements import Array, count_nonfinite, digest, numpy_dtype
 
 __all__ = ["compare", "digested", "surveyed"]
 
@@ -76,13 +79,15 @@ def _differing(live: Any, checkpoint: Checkpoint, stored: Table) -> dict[str, st
     """By label, the digests of what a model holds and its checkpoint does not."""
     with_optimizer = any(record.role == "optimizer" for record in stored.tensors.values())
     if checkpoint.traits.keys in ("walk", "paths"):
-        return dict(_by_key(live, stored, with_optimizer=with_optimizer))
+        return dict(_by_key(live, checkpoint, stored, with_optimizer=with_optimizer))
     if checkpoint.traits.keys == "order":
         return dict(_by_value(live.model, stored, with_optimizer=with_optimizer))
     return {}  # TensorFlow raises where it cannot write
 
 
-def _by_key(live: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple[str, str]]:
+def _by_key(
+    live: Any, checkpoint: Checkpoint, stored: Table, *, with_optimizer: bool
+) -> Iterator[tuple[str, str]]:
     """What has another value under its key, or is not there.
 
     A layer of which nothing was written was left out by whoever saved (`objects_to_skip` of
@@ -101,9 +106,19 @@ def _by_key(live: Any, stored: Table, *, with_optimizer: bool) -> Iterator[tuple
             continue
         if found is not None and is_read_together(place.value):
             continue
+        if found is not None and place.record.boxes:
+            yield from _of_boxes(place.record, checkpoint.read(found.own_key))
+            continue
         mine = _digest_as(found, held(place.value))
         if found is None or mine != found.digest:
             yield place.record.label, mine
+
+
+def _of_boxes(held: TensorRecord, stored: Array) -> Iterator[tuple[str, str]]:
+    """What was spread over devices is compared with what each of them held, and not gathered."""
+    apart = [b for b in held.boxes if digest(np.ascontiguousarray(stored[b.slices])) != b.digest]
+    if apart or sum(math.prod(b.shape) for b in held.boxes) != held.spec.size:
+        yield held.label, apart[0].digest if apart else ""
 
 
 def _holder(key: str) -> str:

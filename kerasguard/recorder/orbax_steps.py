@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kerasguard.recorder import notices, recording
+from kerasguard.recorder import notices, recording, spread
 from kerasguard.recorder.patched_save import Context, told_of
 from kerasguard.storage import companion, durable, sidecar
 
@@ -42,7 +42,9 @@ def recorded_steps(
         if contexts:
             self.wait_until_finished()  # of all processes
             path = Path(self.directory, str(step))
-            if self.is_primary_host() and path.is_dir():
+            if not self.is_primary_host():
+                spread.tell(self.model, path)
+            elif path.is_dir():
                 _record(path, self.model, contexts)
         return result
 

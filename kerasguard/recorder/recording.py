@@ -22,7 +22,7 @@ from kerasguard.arguments import check_model, check_path, check_probe
 from kerasguard.errors import ArgumentError, BadWriteError, CheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
-from kerasguard.recorder import elsewhere, notices, workers
+from kerasguard.recorder import elsewhere, notices, spread, workers
 from kerasguard.recorder.as_written import compare, digested, surveyed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.storage import companion, durable, sidecar
@@ -111,6 +111,9 @@ def notify(observers: Iterable[Observer], recorded: Recorded) -> None:
 def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     """Write a manifest for a checkpoint that exists.
 
+    Several workers may all call it for the same path: then the chief's manifest is written, and
+    the others only return theirs. A file of its own is recorded by each.
+
     Args:
         path: of the checkpoint; at an address, manifest and companion are sent there.
         model: the model that it was saved from; adds the names of its variables, and keeps what
@@ -121,7 +124,7 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
             one that differs is named; or the input itself, as the model takes it.
 
     Returns:
-        The manifest, which is now beside the checkpoint.
+        The manifest, which is now beside the checkpoint, unless the chief's is.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
@@ -136,13 +139,19 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
         url = str(path)
         with elsewhere.brought_here(url, elsewhere.files_at(url)) as (place, give_back):
             manifest = record(place, model, probe=probe)
-            give_back()
+            if model is None or workers.is_chief(model):
+                give_back()
             return manifest
     target = local_path(path)
+    leads = model is None or workers.is_chief(model)
+    if model is not None and leads:
+        workers.announce(model, target)
     before = durable.signature(target)
     manifest, kept = survey_checkpoint(
         target, model, training={}, previous=target, saved=False, probe=probe, strict=True
     )
+    if not leads and workers.is_chiefs(model, target):
+        return manifest
     with durable.locked(target.resolve().parent):
         if durable.signature(target) != before:
             raise CheckpointError(
@@ -210,6 +219,8 @@ def _with_model(
     live = live_model.LiveModel.of(model, checkpoint.traits.keys)
     table = in_file.as_named(live, manifest.table, checkpoint.traits.keys)
     filed = in_file.as_in_file(live, table)
+    if saved and checkpoint.traits.scattered:
+        filed = spread.with_boxes(filed, checkpoint.path)
     known = filed.table
     if saved:
         compare(filed, checkpoint, table)

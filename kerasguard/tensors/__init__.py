@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kerasguard.tensors.layers import Ends, LayerRecord, Node, Use, auto_named, snake_case
-from kerasguard.tensors.records import Extent, Role, Shard, TensorRecord, TensorSpec
+from kerasguard.tensors.records import Box, Extent, Role, Shard, TensorRecord, TensorSpec
 
 __all__ = [
+    "Box",
     "Ends",
     "Extent",
     "LayerRecord",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["Extent", "Role", "Shard", "TensorRecord", "TensorSpec"]
+__all__ = ["Box", "Extent", "Role", "Shard", "TensorRecord", "TensorSpec"]
 
 # Bytes of an element by dtype; NumPy gives int4 and its like a byte each.
 _ITEMSIZES = {
@@ -87,6 +87,27 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """What a device held of a tensor that was spread over a mesh of devices.
+
+    Args:
+        start: its first element, along each axis.
+        shape: its sizes.
+        digest: of its elements.
+    """
+
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    digest: str
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Which elements of the tensor these are."""
+        ends = zip(self.start, self.shape, strict=True)
+        return tuple(slice(start, start + size) for start, size in ends)
+
+
+@dataclass(frozen=True, slots=True)
 class TensorRecord:
     """What is known of one tensor.
 
@@ -109,6 +130,7 @@ class TensorRecord:
             write.
         stored_as: how the checkpoint itself calls it, where that is not `key`.
         shard: of which larger tensor it is a part; None where it is whole.
+        boxes: what devices held of it, each element once; empty where each held all of it.
         extra: fields of a manifest that this version does not know; kept.
     """
 
@@ -128,6 +150,7 @@ class TensorRecord:
     data: bytes | None = field(default=None, repr=False)
     stored_as: str = ""
     shard: Shard | None = None
+    boxes: tuple[Box, ...] = ()
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property

@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import kerasguard as kg
+from kerasguard.arguments import WORKERS_LIMIT, workers_limit
 from kerasguard.errors import ArgumentError, CheckpointError, WorkersError
 from kerasguard.loader import handing_over, peers
 from kerasguard.loader.reading import Reading
@@ -122,7 +123,7 @@ def test_nobody_waits_longer_than_the_limit() -> None:
         assert time.monotonic() - start < 3
         assert [e.reasons.keys() for e in errors] == [{named}]
         assert "did not answer for 0.3 s" in str(errors[0])
-        assert peers.LIMIT in str(errors[0])
+        assert WORKERS_LIMIT in str(errors[0])
 
 
 def test_a_worker_that_comes_too_late_is_told_so() -> None:
@@ -139,13 +140,13 @@ def test_a_worker_that_comes_too_late_is_told_so() -> None:
 
 
 def test_the_limit_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert peers.limit() == 300
-    monkeypatch.setenv(peers.LIMIT, "12.5")
-    assert peers.limit() == 12.5
+    assert workers_limit() == 300
+    monkeypatch.setenv(WORKERS_LIMIT, "12.5")
+    assert workers_limit() == 12.5
     for wrong in ("soon", "0", "-1", "nan", "inf"):
-        monkeypatch.setenv(peers.LIMIT, wrong)
-        with pytest.raises(ArgumentError, match=peers.LIMIT):
-            peers.limit()
+        monkeypatch.setenv(WORKERS_LIMIT, wrong)
+        with pytest.raises(ArgumentError, match=WORKERS_LIMIT):
+            workers_limit()
 
 
 @pytest.fixture

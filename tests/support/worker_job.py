@@ -101,7 +101,22 @@ class Job:
         self.meet()
         for name in ("2.keras", "2.weights.h5", "direct.keras"):
             self.load_from(run / name, "exact", model)
+        with kg.patched():
+            model.save(run / "direct.keras")
+        self.meet()
+        self.record(run / "direct.keras", model)
         return model
+
+    def record(self, shared: Path, model: Any) -> None:
+        """On every worker: a path that all of them have, and a file of its own."""
+        own = self.own / "own.keras"
+        shutil.copy(shared, own)
+        for path in (shared, own):
+            recorded = kg.record(path, model)
+            self.meet()
+            beside = kg.Manifest.from_json(Path(f"{path}.manifest.json").read_text("utf-8"))
+            mine = recorded.checkpoint_id == beside.checkpoint_id
+            self.tell(f"recorded {path.name}", mine=mine, **beside.environment)
 
     def prepare(self, model: Any) -> None:
         """A copy for each worker; the second worker's may be damaged, or another checkpoint."""

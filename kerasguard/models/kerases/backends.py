@@ -32,6 +32,7 @@ __all__ = [
     "several_processes",
     "several_workers",
     "spread_as",
+    "spread_boxes",
     "synchronization",
     "to_numpy",
 ]
@@ -124,6 +125,20 @@ def boxes(variable: Any) -> list[tuple[tuple[slice, ...], Array]]:
         shards = inner(variable).addressable_shards
         return [(tuple(shard.index), np.asarray(shard.data)) for shard in shards]
     return [((), to_numpy(part)) for part in components(variable)]
+
+
+def spread_boxes(variable: Any) -> list[tuple[tuple[slice, ...], Array]]:
+    """What this process' devices hold of a variable of JAX that no device holds completely.
+
+    Nothing is gathered; of equal copies the first one is given, in one process of all.
+    """
+    if KERAS3.backend() != "jax" or not isinstance(variable, KERAS3.VARIABLE):
+        return []
+    value = variable.value
+    if getattr(value, "is_fully_replicated", True):
+        return []
+    own = [shard for shard in value.addressable_shards if shard.replica_id == 0]
+    return [(tuple(shard.index), np.asarray(shard.data)) for shard in own]
 
 
 def several_processes(extended: Any) -> bool:

@@ -17,6 +17,7 @@ __all__ = [
     "is_served",
     "laid_out_otherwise",
     "mesh_of",
+    "name_of",
     "replicas_apart",
     "same_strategy",
     "specs_of",
@@ -55,6 +56,15 @@ def strategy_of(model: Any) -> Any:
         single = getattr(noted, "num_replicas_in_sync", 1) == 1
         return noted if single or is_served(noted) else None  # created in it, and built outside
     return found if found is not None else noted
+
+
+def name_of(strategy: Any) -> str:
+    """What a strategy or distribution is called in public: `MultiWorkerMirroredStrategy`.
+
+    TensorFlow's class for that one has another name, which no user has ever seen.
+    """
+    exported = vars(type(strategy)).get("_tf_api_names") or (type(strategy).__name__,)
+    return str(exported[-1]).rpartition(".")[2]
 
 
 def is_served(strategy: Any) -> bool:

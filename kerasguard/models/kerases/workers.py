@@ -16,7 +16,7 @@ from kerasguard.models.kerases import of, variables_of
 from kerasguard.models.kerases.backends import active_strategy, several_processes
 from kerasguard.models.kerases.homes import active_distribution, is_distribution, strategy_of
 
-__all__ = ["Channel", "channel", "is_chief", "leads", "saves_together"]
+__all__ = ["Channel", "channel", "count", "is_chief", "leads", "saves_together"]
 
 _ABORTED = 10  # of TensorFlow's error codes
 _SLICE = 1.0
@@ -62,6 +62,22 @@ def channel(strategy: Any, model: Any = None) -> Channel | None:
         return _of_jax(strategy, model)
     found = strategy or (strategy_of(model) if model is not None else active_strategy())
     return None if found is None else _of_tensorflow(found)
+
+
+def count(model: Any) -> int:
+    """How many workers train a model: processes of TensorFlow or of JAX; 1 for one by itself."""
+    if of(model).backend() == "jax":
+        return _processes(model)
+    extended = getattr(strategy_of(model), "extended", None)
+    return max(int(getattr(extended, "_num_workers", 1)), 1)  # a coordinator's tells it, too
+
+
+def _processes(model: Any) -> int:
+    """How many processes of JAX the devices belong to that a model lies on."""
+    for variable in variables_of(model)[:1]:
+        devices = getattr(getattr(variable.value, "sharding", None), "device_set", ())
+        return max(len({device.process_index for device in devices}), 1)
+    return 1
 
 
 def is_chief(model: Any) -> bool:
