@@ -14,6 +14,7 @@ from kerasguard.layouts.local_layers import as_dense
 from kerasguard.layouts.older_paths import restore_older_paths
 from kerasguard.layouts.pairing import opened_groups
 from kerasguard.layouts.pytorch.modules import as_modules
+from kerasguard.layouts.rare_tokens import rare_tokens
 from kerasguard.layouts.restore import CODES, restore_table
 from kerasguard.layouts.state_dict import restore_state_dict, uncounted
 from kerasguard.layouts.state_tree import as_walked
@@ -34,6 +35,7 @@ __all__ = [
     "other_masks",
     "outputs_first",
     "owner",
+    "rare_tokens",
     "restore_older_paths",
     "restore_state_dict",
     "restore_table",

@@ -14,6 +14,7 @@ from kerasguard.blueprint.architecture import layer_configs
 from kerasguard.identity.reduced import reduced, without
 from kerasguard.layouts import (
     in_model_order,
+    rare_tokens,
     restore_older_paths,
     restore_table,
     unsorted_dicts,
@@ -38,7 +39,7 @@ from kerasguard.loader.stored_configs import (
 )
 from kerasguard.planning.findings import Finding
 from kerasguard.planning.left_out import LeftOut
-from kerasguard.planning.operations import Op
+from kerasguard.planning.operations import Op, Step
 from kerasguard.tensors import LayerRecord, Table
 
 __all__ = ["Addressing", "ByObjects", "ByOrder", "ByWalk", "Given"]
@@ -123,6 +124,9 @@ class ByOrder(Addressing):
         architecture = self.reading.in_file() if built else None
         to = expected, architecture, self._writer, self.renames, self._target.listed
         given = restore_table(stored, *to)
+        used = {key for step in given if isinstance(step, Step) for key in step.sources}
+        kept = {*used, *_kept(self.reading)}
+        given += rare_tokens(stored, self._target.table, kept)
         return given if built else self._in_model_order(given, stored, expected)
 
     def _in_model_order(self, given: Steps, stored: Table, expected: Table) -> Given:
