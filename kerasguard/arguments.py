@@ -196,12 +196,25 @@ def check_patterns(name: str, value: object, *, empty: bool) -> None:
 
 def check_renames(value: object) -> None:
     """Refuse what is neither a mapping of names or compiled patterns to names, nor a function."""
-    if callable(value):
+    if callable(value) and not isinstance(value, type):
         return
     example = '{"old_name": "new_name"}'
     if isinstance(value, Mapping):
+        for key, new in value.items():
+            if isinstance(key, re.Pattern) and isinstance(new, str):
+                _check_template(key, new)
         value = {key.pattern if isinstance(key, re.Pattern) else key: v for key, v in value.items()}
     check_mapping("renames", value, example, texts=True)
+
+
+def _check_template(pattern: re.Pattern[str], new: str) -> None:
+    """Refuse what a pattern's matches cannot be replaced by."""
+    try:
+        pattern.sub(new, "")
+    except (re.error, IndexError) as error:
+        raise ArgumentError(
+            f"renames={{{pattern.pattern!r:.40}: {new!r:.40}}} is not understood: {error}"
+        ) from None
 
 
 def check_count(name: str, value: object, word: str | None) -> None:

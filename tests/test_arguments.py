@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 import kerasguard as kg
 from kerasguard.arguments import check_choice
 from kerasguard.checkpoints.scan import scan
-from kerasguard.errors import ArgumentError
+from kerasguard.errors import ArgumentError, ManifestMissingError
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,9 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "renames values": ({"renames": {"a": 1}}, "pass renames="),
     "renames number": ({"renames": 3}, "pass renames="),
     "renames empty": ({"renames": {"": "a"}}, "pass renames="),
+    "renames class": ({"renames": dict}, "is not a mapping"),
+    "renames template": ({"renames": {re.compile("(a)"): r"\2"}}, "invalid group reference"),
+    "renames group": ({"renames": {re.compile("(a)"): r"\g<b>"}}, "unknown group name"),
     "skip": ({"skip": "head"}, r'pass skip=\["head"\]'),
     "skip values": ({"skip": [3]}, r'pass skip=\["head"\]'),
     "skip empty": ({"skip": ["a", ""]}, r'pass skip=\["head"\]'),
@@ -92,6 +96,24 @@ def test_what_is_not_understood_is_refused_before_a_file_is_opened(
     options, message = NOT_UNDERSTOOD[case]
     with pytest.raises(ArgumentError, match=message):
         call(PATH, **options)
+
+
+@pytest.mark.parametrize("call", [kg.load, kg.restore])
+def test_a_rate_is_not_asked_of_an_optimizer_that_is_left_alone(call: Callable[..., Any]) -> None:
+    with pytest.raises(ArgumentError, match="pass one of them"):
+        call(PATH, compile=False, learning_rate="stored")
+
+
+@pytest.mark.parametrize("call", ALL)
+def test_arrays_in_memory_have_no_manifest_to_require(call: Callable[..., Any]) -> None:
+    with pytest.raises(ManifestMissingError, match="arrays in memory have no manifest"):
+        call({"head/kernel": np.zeros((3, 2), "float32")}, manifest="require")
+
+
+@pytest.mark.parametrize("data", [{}, {"steps": 3}, [], None, {"steps": [], "findings": [{}]}])
+def test_what_is_no_stored_plan_is_refused(data: Any) -> None:
+    with pytest.raises(ArgumentError, match="not a plan"):
+        kg.RepairPlan.from_dict(data)
 
 
 @pytest.mark.parametrize("call", ALL)

@@ -125,8 +125,12 @@ class ByOrder(Addressing):
         to = expected, architecture, self._writer, self.renames, self._target.listed
         given = restore_table(stored, *to)
         used = {key for step in given if isinstance(step, Step) for key in step.sources}
-        kept = {*used, *_kept(self.reading)}
-        given += rare_tokens(stored, self._target.table, kept)
+        kept = _kept(self.reading)
+        given += (
+            step
+            for step in rare_tokens(stored, self._target.table, used)
+            if step.target not in kept
+        )
         return given if built else self._in_model_order(given, stored, expected)
 
     def _in_model_order(self, given: Steps, stored: Table, expected: Table) -> Given:

@@ -171,4 +171,5 @@ class Arrays(Mapping[str, Array]):
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_stack"):  # else it was never made: its arguments were others
+            self.close()

@@ -19,6 +19,7 @@ from kerasguard.arguments import (
     check_source,
     check_strategy,
 )
+from kerasguard.errors import ArgumentError
 from kerasguard.identity.renames import Renames
 from kerasguard.loader.config_argument import Config
 from kerasguard.loader.sources import Source
@@ -103,6 +104,11 @@ class Request:
         check_config(self.config, self.model)
         for name in ("compile", "probe", "registered", "allow_graph"):
             check_flag(name, getattr(self, name))
+        if self.learning_rate == "stored" and not self.compile:
+            raise ArgumentError(
+                'learning_rate="stored" asks for the optimizer, which compile=False leaves alone; '
+                "pass one of them"
+            )
         allowed(self.allow)
 
     @property

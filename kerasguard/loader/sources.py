@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from kerasguard.arguments import check_path, check_place
-from kerasguard.errors import ArgumentError
+from kerasguard.errors import ArgumentError, ManifestMissingError
 from kerasguard.manifest import Manifest
 from kerasguard.report import Report
 from kerasguard.storage import durable, remote
@@ -43,6 +43,9 @@ def at_hand(
     in the registry, and any address that fsspec or TensorFlow knows. Bytes, and what an open file
     holds from its start, become a file there. What `kerasguard.read` gave is the checkpoint that it
     reads.
+
+    Raises:
+        ManifestMissingError: one is demanded, of arrays that can have none.
     """
     if isinstance(path, str) and path.startswith(_MLFLOW):
         from kerasguard.tracking import mlflow_models
@@ -51,13 +54,7 @@ def at_hand(
         with mlflow_models.resolve(path, manifest=policy) as download:
             yield download.path, download.manifest or manifest
     elif isinstance(path, Mapping):
-        from kerasguard.formats.arrays import GivenArrays
-        from kerasguard.loader.arrays import Arrays
-
-        if not isinstance(path, Arrays):
-            yield GivenArrays(path), "ignore"
-        else:
-            yield path.checkpoint(), "ignore" if path.made_up else path.manifest or manifest
+        yield _in_memory(path, manifest)
     elif remote.is_remote(path):
         url = str(path)
         with remote.fetched(url, files_of(url)) as place:
@@ -79,6 +76,23 @@ def at_hand(
             except Exception as error:
                 durable.rename_in(error, {place: named(path)})
                 raise
+
+
+def _in_memory(
+    arrays: Mapping[str, Array], manifest: ManifestPolicy
+) -> tuple[Any, Manifest | ManifestPolicy]:
+    from kerasguard.formats.arrays import GivenArrays
+    from kerasguard.loader.arrays import Arrays
+
+    if isinstance(arrays, Arrays) and not arrays.made_up:
+        return arrays.checkpoint(), arrays.manifest or manifest
+    if manifest == "require":
+        raise ManifestMissingError(
+            'arrays in memory have no manifest, which manifest="require" demands; pass the '
+            "recorded checkpoint, or what kerasguard.read(path) gives of it"
+        )
+    found = arrays.checkpoint() if isinstance(arrays, Arrays) else GivenArrays(arrays)
+    return found, "ignore"
 
 
 def files_of(url: str) -> Files:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
 
-from kerasguard.errors import listed
+from kerasguard.errors import ArgumentError, listed
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.operations import Step
@@ -110,17 +110,25 @@ class RepairPlan:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> RepairPlan:
-        """Law: `RepairPlan.from_dict(p.to_dict()) == p`."""
-        findings = tuple(Finding.from_dict(f) for f in data["findings"])
-        return RepairPlan(
-            tuple(Step.from_dict(step) for step in data["steps"]),
-            findings,
-            tuple(findings[i] for i in data["applied"]),
-            tuple(findings[i] for i in data["unresolved"]),
-            tuple(data["unused"]),
-            data["optimizer_reason"],
-            tuple(data.get("skipped", ())),
-        )
+        """Law: `RepairPlan.from_dict(p.to_dict()) == p`.
+
+        Raises:
+            ArgumentError: it is not what `to_dict` gives.
+        """
+        try:
+            findings = tuple(Finding.from_dict(f) for f in data["findings"])
+            return RepairPlan(
+                tuple(Step.from_dict(step) for step in data["steps"]),
+                findings,
+                tuple(findings[i] for i in data["applied"]),
+                tuple(findings[i] for i in data["unresolved"]),
+                tuple(data["unused"]),
+                data["optimizer_reason"],
+                tuple(data.get("skipped", ())),
+            )
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ArgumentError(f"not a plan as RepairPlan.to_dict() gives it ({what})") from error
 
 
 def fold(
