@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kerasguard.blueprint.nodes import History, call_of, free_name, history_of, layers_of, tensor
+from kerasguard.blueprint.edits import Edits
+from kerasguard.blueprint.nodes import History, call_of, history_of, layers_of, tensor
 from kerasguard.blueprint.objects import Json, keras_object, name_of, replace_all
 
 __all__ = ["Layout", "Moved"]
@@ -51,6 +52,10 @@ class Moved:
     layouts: dict[History, Layout] = field(default_factory=dict)
     turned: dict[tuple[History, str], History] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._edits = Edits(self.model)
+        self._named = {name_of(layer): layer for layer in reversed(layers_of(self.model))}
+
     def layout(self, value: Any) -> Layout | None:
         """The layout of a tensor; None for what is as the writer had it."""
         history = history_of(value)
@@ -78,12 +83,13 @@ class Moved:
     def _turn(self, history: History, order: str, dims: list[int]) -> Json:
         """The tensor behind a Permute layer, made once for each tensor."""
         if (history, order) not in self.turned:
-            name = free_name(self.model, f"{history[0]}_{order}")
+            name = self._edits.free_name(f"{history[0]}_{order}")
             config = {"name": name, "dims": dims}
             item = keras_object("keras.layers", "Permute", config)
-            place = [name_of(x) for x in layers_of(self.model)].index(history[0]) + 1
+            place = self._edits.place_of(self._named[history[0]]) + 1
             calls = [call_of(tensor(*history))]
-            self.model["layers"].insert(place, {**item, "name": name, "inbound_nodes": calls})
+            self._named[name] = {**item, "name": name, "inbound_nodes": calls}
+            self._edits.add(self._named[name], place)
             self.turned[history, order] = (name, 0, 0)
         return tensor(*self.turned[history, order])
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from kerasguard.blueprint.axis_operations import AXES
 from kerasguard.blueprint.computation import PREVIOUS, Plan, Unsupported, constant, static
+from kerasguard.blueprint.edits import free_name, insert_after
 from kerasguard.blueprint.image_operations import IMAGES
-from kerasguard.blueprint.nodes import call_of, calls_of, free_name, insert_after
+from kerasguard.blueprint.nodes import call_of, calls_of
 from kerasguard.blueprint.objects import Json, keras_object, name_of, replace_all
 from kerasguard.blueprint.operations import FUNCTIONS, Operation
 from kerasguard.blueprint.special_operations import SPECIAL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from kerasguard.blueprint.nodes import call_of, calls_of, is_graph, layers_of, tensor, tensors_in
 from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
 
@@ -44,12 +46,19 @@ def ends_of(value: object) -> set[str]:
 
 def remove_unused(model: Json, candidates: set[str]) -> None:
     """Take layers out of a graph that no call and no output refers to, again and again."""
-    while True:
-        used = ends_of(model["output_layers"]) | ends_of(model["input_layers"])
-        for layer in layers_of(model):
-            used |= {name for name, _, _ in tensors_in(calls_of(layer))}
-        idle = [x for x in layers_of(model) if name_of(x) in candidates - used]
-        if not idle:
-            return
-        for layer in idle:
-            model["layers"].remove(layer)
+    kept = ends_of(model["output_layers"]) | ends_of(model["input_layers"])
+    named: dict[str, list[Json]] = {}
+    users: Counter[str] = Counter()
+    for layer in layers_of(model):
+        named.setdefault(name_of(layer), []).append(layer)
+        users.update({name for name, _, _ in tensors_in(calls_of(layer))})
+    gone: set[int] = set()
+    idle = [name for name in named if name in candidates and not users[name] and name not in kept]
+    while idle:
+        for layer in named[idle.pop()]:
+            gone.add(id(layer))
+            for name in {name for name, _, _ in tensors_in(calls_of(layer))}:
+                users[name] -= 1
+                if not users[name] and name in candidates and name in named and name not in kept:
+                    idle.append(name)
+    model["layers"][:] = [layer for layer in layers_of(model) if id(layer) not in gone]

@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kerasguard.blueprint.objects import Json, name_of, replace_all
+from kerasguard.blueprint.objects import Json, replace_all
 
 __all__ = [
     "History",
     "calls_of",
     "call_of",
-    "free_name",
     "history_of",
-    "insert_after",
-    "insert_before",
     "is_graph",
     "layers_of",
     "map_histories",
@@ -90,55 +87,3 @@ def calls_of(layer: Json) -> list[Json]:
 def call_of(*args: Any, **kwargs: Any) -> Json:
     """A call of a layer."""
     return {"args": list(args), "kwargs": kwargs}
-
-
-def free_name(model: Json, wanted: str) -> str:
-    """`wanted`, with a number where a layer of the model already has that name."""
-    taken = {name_of(layer) for layer in layers_of(model)}
-    name, number = wanted, 0
-    while name in taken:
-        number += 1
-        name = f"{wanted}_{number}"
-    return name
-
-
-def insert_before(model: Json, layer: Json, new: Json) -> None:
-    """Put `new` between a layer and its input: the layer gets what `new` makes of it.
-
-    The layer's calls must have one tensor as their only positional argument.
-    """
-    position = layers_of(model).index(layer)
-    if is_graph(model):
-        new["name"] = name_of(new)
-        new["inbound_nodes"] = [call_of(call["args"][0]) for call in calls_of(layer)]
-        for number, call in enumerate(calls_of(layer)):
-            call["args"][0] = tensor(name_of(new), number)
-    model["layers"].insert(position, new)
-
-
-def insert_after(model: Json, layer: Json, new: Json) -> None:
-    """Put `new` behind a layer with one output: whoever took that output gets `new`'s instead."""
-    old, name = name_of(layer), name_of(new)
-    position = layers_of(model).index(layer)
-    if is_graph(model):
-
-        def rewire(history: History) -> History:
-            return (name, *history[1:]) if history[0] == old else history
-
-        for other in layers_of(model):
-            other["inbound_nodes"] = [map_histories(call, rewire) for call in calls_of(other)]
-        model["output_layers"] = _rename_outputs(model["output_layers"], old, name)
-        new["name"] = name
-        new["inbound_nodes"] = [call_of(tensor(old, n)) for n in range(len(calls_of(layer)))]
-    model["layers"].insert(position + 1, new)
-
-
-def _rename_outputs(outputs: Any, old: str, new: str) -> Any:
-    """`output_layers` in which `new` takes the place of `old`."""
-
-    def change(part: Any) -> Any:
-        if isinstance(part, list) and len(part) == 3 and part[0] == old:
-            return [new, *part[1:]]
-        return part
-
-    return replace_all(outputs, change)

@@ -123,14 +123,15 @@ def _collect(value: object, key: str, kind: Kind | None, found: list[tuple[str, 
         if (kind is None or kind_of(key) == kind) and is_object(value):
             found.append((key, value))
         for inner, item in value.items():
-            if not isinstance(item, (dict, list)) or inner in _NO_OBJECTS:
+            if not isinstance(item, (dict, list)) or not item or inner in _NO_OBJECTS:
                 continue
             held_by = key if inner == "config" else inner
             if kind != "layer" or kind_of(held_by) == "layer":
                 _collect(item, held_by, kind, found)
     elif isinstance(value, list):
         for item in value:
-            _collect(item, key, kind, found)
+            if isinstance(item, (dict, list)):
+                _collect(item, key, kind, found)
 
 
 def copied(value: Any) -> Any:

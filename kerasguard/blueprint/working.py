@@ -63,6 +63,7 @@ class Blueprint:
     missing: dict[str, list[str]] = field(default_factory=dict)
     offers: dict[str, str] = field(default_factory=dict)
     code: str = ""
+    _refused: set[str] = field(default_factory=set)
 
     @staticmethod
     def of(architecture: Mapping[str, Any], writer: Writer, **more: Any) -> Blueprint:
@@ -75,8 +76,9 @@ class Blueprint:
         Args:
             classes: only those of these classes; all where none is given.
         """
-        for _, item in self.keyed("layer"):
-            if not classes or class_of(item) in classes:
+        for _, item in objects(self.architecture, "layer"):
+            # Still an object, after what was done to those before.
+            if is_object(item) and (not classes or class_of(item) in classes):
                 yield item
 
     def keyed(self, kind: Kind) -> Iterator[tuple[str, Json]]:
@@ -87,9 +89,9 @@ class Blueprint:
 
     def models(self) -> Iterator[tuple[Json, Json]]:
         """Every model with its config, Sequential or functional, outermost first."""
-        for item in self.layers():
+        for _, item in objects(self.architecture, "layer"):
             config = config_of(item)
-            if class_of(item) != "Pipeline" and layers_of(config):
+            if layers_of(config) and class_of(item) != "Pipeline" and is_object(item):
                 yield item, config
 
     def graphs(self) -> Iterator[tuple[Json, Json]]:
@@ -117,8 +119,7 @@ class Blueprint:
 
     def is_refused(self, layer: Json | str) -> bool:
         """Whether another migration has said why this layer cannot be built."""
-        name = layer if isinstance(layer, str) else name_of(layer)
-        return any(f.key == name and f.severity is Severity.ERROR for f in self.findings)
+        return (layer if isinstance(layer, str) else name_of(layer)) in self._refused
 
     def note(self, layer: Json | str, message: str) -> None:
         """Something was changed without loss."""
@@ -136,6 +137,8 @@ class Blueprint:
         key = layer if isinstance(layer, str) else name_of(layer)
         text = f"{key}: {message}" if key else message
         self.findings.append(Finding(self.code, key, text, severity))
+        if severity is Severity.ERROR:
+            self._refused.add(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +150,14 @@ class Migration:
         writers: the versions it applies to, in words.
         applies: the same as a test.
         rewrite: makes the change in a working copy and notes it there.
+        words: one of them stands in every config that it changes; none where any config may be.
     """
 
     code: str
     writers: str
     applies: Callable[[Writer], bool]
     rewrite: Callable[[Blueprint], None]
+    words: tuple[str, ...] = ()
 
     def run(self, blueprint: Blueprint) -> None:
         """Apply it if the writer is one that it is for."""

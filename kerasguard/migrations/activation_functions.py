@@ -113,4 +113,6 @@ def _modern(blueprint: Blueprint, item: Json, key: str, name: str) -> Any:
     return plain
 
 
-MIGRATION = Migration("KG422", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG422", "Keras 1 and 2", lambda w: w.before_keras3, rewrite, words=("activation",)
+)

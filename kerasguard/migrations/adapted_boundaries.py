@@ -85,4 +85,4 @@ def rewrite(blueprint: Blueprint) -> None:
         blueprint.architecture = replace_all(blueprint.architecture, change)
 
 
-MIGRATION = Migration("KG446", "any", lambda _: True, rewrite)
+MIGRATION = Migration("KG446", "any", lambda _: True, rewrite, words=("Discretization",))

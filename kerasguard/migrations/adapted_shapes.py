@@ -112,4 +112,4 @@ def _means(stored: Table, name: str, around: Sequence[str]) -> list[tuple[int, .
     return own or outer
 
 
-MIGRATION = Migration("KG447", "any", lambda _: True, rewrite)
+MIGRATION = Migration("KG447", "any", lambda _: True, rewrite, words=("Normalization",))

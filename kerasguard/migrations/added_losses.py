@@ -39,12 +39,19 @@ def rewrite(blueprint: Blueprint) -> None:
         added = [layer for layer in layers_of(model) if class_of(layer) in _ADDED]
         if not added:
             continue
+        gone = {id(layer) for layer in added}
+        model["layers"][:] = [layer for layer in layers_of(model) if id(layer) not in gone]
         for layer in added:
-            model["layers"].remove(layer)
             blueprint.warn(layer, f"{class_of(layer)} affects training only and was dropped")
         remove_unused(
             model, {name_of(x) for x in layers_of(model) if class_of(x) in _WITHOUT_WEIGHTS}
         )
 
 
-MIGRATION = Migration("KG438", "TensorFlow 2.0 to 2.15", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG438",
+    "TensorFlow 2.0 to 2.15",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("AddLoss", "AddMetric"),
+)

@@ -42,4 +42,4 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.refuse(item, f"causal=True of {class_of(item)} needs a functional model")
 
 
-MIGRATION = Migration("KG416", "tf.keras", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration("KG416", "tf.keras", lambda w: w.before_keras3, rewrite, words=("Attention",))

@@ -39,4 +39,4 @@ def rewrite(blueprint: Blueprint) -> None:
                 blueprint.note(item, f"axis {axis} is {axis[0]}")
 
 
-MIGRATION = Migration("KG414", "all", lambda _: True, rewrite)
+MIGRATION = Migration("KG414", "all", lambda _: True, rewrite, words=("axis",))

@@ -17,15 +17,9 @@ they are no longer random at inference.
 
 from __future__ import annotations
 
+from kerasguard.blueprint.edits import Edits
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.nodes import (
-    calls_of,
-    free_name,
-    history_of,
-    insert_after,
-    insert_before,
-    layers_of,
-)
+from kerasguard.blueprint.nodes import calls_of, history_of, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -38,14 +32,15 @@ _DROPPED = ("momentum", "moving_mean_initializer", "moving_variance_initializer"
 def rewrite(blueprint: Blueprint) -> None:
     """Another layer for normalisations; a word for the rest."""
     for item, model in blueprint.models():
-        layers = layers_of(model)
+        layers = list(layers_of(model))
         found = [layer for layer in layers if _uses_batch(layer)]
         shapes = shapes_of(model) if found and as_graph(item) else {}
+        edits, seen = Edits(model), {id(layer) for layer in found}
         for layer in found:
             history = history_of(calls_of(layer)[0]["args"][0]) if calls_of(layer) else None
-            _normalise(blueprint, model, layer, shapes.get(history) if history else None)
+            _normalise(blueprint, edits, layer, shapes.get(history) if history else None)
         for layer in layers:
-            if layer not in found and any(map(_trains, calls_of(layer))):
+            if id(layer) not in seen and any(map(_trains, calls_of(layer))):
                 blueprint.warn(
                     layer,
                     f"this {class_of(layer)} was called with training=True, which Keras 3 "
@@ -65,7 +60,7 @@ def _uses_batch(layer: Json) -> bool:
     return bool(asked) or any(map(_trains, calls_of(layer)))
 
 
-def _normalise(blueprint: Blueprint, model: Json, layer: Json, shape: Shape | None) -> None:
+def _normalise(blueprint: Blueprint, edits: Edits, layer: Json, shape: Shape | None) -> None:
     config, name = config_of(layer), name_of(layer)
     axis = config.get("axis", -1)
     last = shape is not None and axis in (-1, len(shape) - 1)
@@ -83,8 +78,8 @@ def _normalise(blueprint: Blueprint, model: Json, layer: Json, shape: Shape | No
     for call in calls_of(layer):
         call["kwargs"].pop("training", None)
     layer.pop("build_config", None)
-    insert_before(model, layer, _reshape(model, f"{name}_batch", [1, -1, shape[-1]]))
-    insert_after(model, layer, _reshape(model, f"{name}_samples", [-1, *shape[1:]]))
+    edits.before(layer, _reshape(edits, f"{name}_batch", [1, -1, shape[-1]]))
+    edits.after(layer, _reshape(edits, f"{name}_samples", [-1, *shape[1:]]))
     blueprint.note(layer, "uses the batch's own statistics, as GroupNormalization over the batch")
 
 
@@ -94,10 +89,16 @@ def _agree(layer: Json) -> bool:
     return len(told) == 1
 
 
-def _reshape(model: Json, name: str, shape: list[int]) -> Json:
-    config = {"name": free_name(model, name), "newshape": shape}
+def _reshape(edits: Edits, name: str, shape: list[int]) -> Json:
+    config = {"name": edits.free_name(name), "newshape": shape}
     item = keras_object("keras.src.ops.numpy", "Reshape", config)
     return {**item, "registered_name": "Reshape"}
 
 
-MIGRATION = Migration("KG440", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG440",
+    "Keras 1 and 2",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("batch_statistics", "training"),
+)

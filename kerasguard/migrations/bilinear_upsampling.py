@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerasguard.blueprint.edits import Edits
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.nodes import call_of, calls_of, free_name, history_of, layers_of, tensor
+from kerasguard.blueprint.nodes import call_of, calls_of, history_of, layers_of, tensor
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -41,13 +42,14 @@ def rewrite(blueprint: Blueprint) -> None:
     for item, model in blueprint.models():
         found = [layer for layer in layers_of(model) if _is_bilinear(layer)]
         shapes = shapes_of(model) if found else {}
+        edits = Edits(model)
         for layer in found:
             shape = shapes.get((name_of(layer), 0, 0))
             known = shape is not None and None not in shape[1:]
             if not known or not as_graph(item) or len(calls_of(layer)) != 1 or shape is None:
                 blueprint.warn(layer, "it interpolated between pixel corners, not centres")
                 continue
-            _replace(model, layer, shape)
+            _replace(edits, layer, shape)
             blueprint.note(layer, "it interpolates between pixel corners, as its writer did")
 
 
@@ -57,13 +59,13 @@ def _is_bilinear(layer: Json) -> bool:
     return class_of(layer) == "UpSampling2D" and last and config.get("interpolation") == "bilinear"
 
 
-def _replace(model: Json, layer: Json, shape: Shape) -> None:
+def _replace(edits: Edits, layer: Json, shape: Shape) -> None:
     """Operations for both axes; the last takes the layer's name."""
     size = config_of(layer).get("size", 2)
     factors = size if isinstance(size, list) else [size, size]
-    place, name = layers_of(model).index(layer), name_of(layer)
-    model["layers"].remove(layer)
-    build = _Chain(model, place, name)
+    place, name = edits.place_of(layer), name_of(layer)
+    del edits.model["layers"][place]
+    build = _Chain(edits, place, name)
     value = calls_of(layer)[0]["args"][0]
     rows = [-1, shape[1], shape[2] // factors[1], shape[3]]
     value = build.axis(value, 1, factors[0], rows, build.name("rows"))
@@ -74,23 +76,23 @@ class _Chain:
     """Operations put into a graph one after the other.
 
     Args:
-        model: the graph's config.
+        edits: of the graph.
         place: where the first goes in its list of layers.
         owner: the start of the names.
     """
 
-    def __init__(self, model: Json, place: int, owner: str) -> None:
-        self.model, self.place, self.owner = model, place, owner
+    def __init__(self, edits: Edits, place: int, owner: str) -> None:
+        self.edits, self.place, self.owner = edits, place, owner
 
     def name(self, what: str) -> str:
         """A name that no layer has."""
-        return free_name(self.model, f"{self.owner}_{what}")
+        return self.edits.free_name(f"{self.owner}_{what}")
 
     def add(self, name: str, kind: str, options: Json, *arguments: Any) -> Json:
         """An operation; the tensor that it makes."""
         item = keras_object("keras.src.ops.numpy", kind, {"name": name, **options})
         item |= {"registered_name": kind, "name": name, "inbound_nodes": [call_of(*arguments)]}
-        self.model["layers"].insert(self.place, item)
+        self.edits.add(item, self.place)
         self.place += 1
         return tensor(name)
 
@@ -119,4 +121,6 @@ def _from(axis: int, start: int) -> list[Any]:
     return spec
 
 
-MIGRATION = Migration("KG437", "Keras 2.2 and 2.3, TensorFlow 1.12", _applies, rewrite)
+MIGRATION = Migration(
+    "KG437", "Keras 2.2 and 2.3, TensorFlow 1.12", _applies, rewrite, words=("bilinear",)
+)

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasguard.blueprint.nodes import free_name, insert_before, layers_of
+from kerasguard.blueprint.edits import Edits
+from kerasguard.blueprint.nodes import layers_of
 from kerasguard.blueprint.objects import class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
@@ -29,13 +30,14 @@ def rewrite(blueprint: Blueprint) -> None:
         if config.get("padding") == "causal" and config.get("data_format") == "channels_first":
             blueprint.refuse(item, "padding='causal' with channels first is not in Keras 3")
     for _, model in blueprint.models():
+        edits = Edits(model)
         for layer in list(layers_of(model)):
             config = config_of(layer)
             if class_of(layer) != "SeparableConv1D" or config.get("padding") != "causal":
                 continue
             width = (_only(config["kernel_size"]) - 1) * _only(config.get("dilation_rate", 1))
-            pad = {"name": free_name(model, f"{name_of(layer)}_start"), "padding": [width, 0]}
-            insert_before(model, layer, keras_object("keras.layers", "ZeroPadding1D", pad))
+            pad = {"name": edits.free_name(f"{name_of(layer)}_start"), "padding": [width, 0]}
+            edits.before(layer, keras_object("keras.layers", "ZeroPadding1D", pad))
             config["padding"] = "valid"
             blueprint.note(layer, f"{width} zeros at its start are added by a separate layer")
 
@@ -45,4 +47,6 @@ def _only(value: Any) -> int:
     return int(value[0]) if isinstance(value, list) else int(value)
 
 
-MIGRATION = Migration("KG444", "tf.keras 2.0 to 2.15", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG444", "tf.keras 2.0 to 2.15", lambda w: w.before_keras3, rewrite, words=("causal",)
+)

@@ -84,23 +84,29 @@ def _refuse_the_rest(blueprint: Blueprint) -> None:
 def _turn_model(model: Json) -> None:
     """Visit every call when its inputs are known."""
     moved = Moved(model)
-    done: set[tuple[str, int]] = set()
-    waiting = [(x, n) for x in layers_of(model) for n in range(len(calls_of(x)))]
+    calls = [(x, n) for x in layers_of(model) for n in range(len(calls_of(x)))]
     made = {name_of(x) for x in layers_of(model) if not calls_of(x)}
-    while waiting:
-        ready = [(x, n) for x, n in waiting if _known(calls_of(x)[n], done, made)]
-        if not ready:
-            break
-        for layer, number in ready:
+    open_inputs: dict[int, int] = {}
+    waiting: dict[tuple[str, int], list[int]] = {}
+    for place, (layer, number) in enumerate(calls):
+        needed = {(name, n) for name, n, _ in tensors_in(calls_of(layer)[number])}
+        needed = {source for source in needed if source[0] not in made}
+        open_inputs[place] = len(needed)
+        for source in needed:
+            waiting.setdefault(source, []).append(place)
+    ready = [place for place, count in open_inputs.items() if not count]
+    while ready:
+        following: list[int] = []
+        for place in ready:
+            layer, number = calls[place]
             _turn_call(moved, layer, number)
-            done.add((name_of(layer), number))
-        waiting = [(x, n) for x, n in waiting if (name_of(x), n) not in done]
+            for other in waiting.pop((name_of(layer), number), ()):
+                open_inputs[other] -= 1
+                if not open_inputs[other]:
+                    following.append(other)
+        ready = sorted(following)
     functional = {name_of(x) for x in layers_of(model) if "input_layers" in config_of(x)}
     model["output_layers"] = moved.ends(model["output_layers"], lambda name: name in functional)
-
-
-def _known(call: Json, done: set[tuple[str, int]], made: set[str]) -> bool:
-    return all(name in made or (name, n) in done for name, n, _ in tensors_in(call))
 
 
 def _turn_call(moved: Moved, layer: Json, number: int) -> None:
@@ -176,4 +182,6 @@ def _output(layer: Json, layout: Layout) -> Layout | None:
     return None if kind.startswith("Global") and not config.get("keepdims") else layout
 
 
-MIGRATION = Migration("KG432", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG432", "Keras 1 and 2", lambda w: w.before_keras3, rewrite, words=("channels_first",)
+)

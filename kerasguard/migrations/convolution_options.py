@@ -48,4 +48,6 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.note(item, f"{', '.join(told)} had no effect")
 
 
-MIGRATION = Migration("KG413", "tf.keras 2.0 to 2.15", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG413", "tf.keras 2.0 to 2.15", lambda w: w.before_keras3, rewrite, words=("Conv",)
+)

@@ -36,4 +36,6 @@ def _fixed(old: str) -> Json:
     return {**fixed, "reset_after": True} if old == "CuDNNGRU" else fixed
 
 
-MIGRATION = Migration("KG412", "before Keras 3", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG412", "before Keras 3", lambda w: w.before_keras3, rewrite, words=("CuDNN",)
+)

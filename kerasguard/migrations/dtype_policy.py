@@ -66,4 +66,6 @@ def _plain(name: str) -> str | None:
     return name.removesuffix("_ref")
 
 
-MIGRATION = Migration("KG408", "tf.keras 2.0 to 2.15", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG408", "tf.keras 2.0 to 2.15", lambda w: w.before_keras3, rewrite, words=("dtype",)
+)

@@ -114,4 +114,6 @@ def _batch_of(size: Any, layers: dict[str, Json]) -> History | None:
     return history_of(calls_of(layers[source[0]])[source[1]]["args"][0])
 
 
-MIGRATION = Migration("KG428", "TensorFlow 2.4 to 2.15", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG428", "TensorFlow 2.4 to 2.15", lambda w: w.before_keras3, rewrite, words=("OpLambda",)
+)

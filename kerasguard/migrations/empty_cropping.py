@@ -53,4 +53,6 @@ def _part(before: int, behind: int) -> Json:
     return {"class_name": "__slice__", "config": config}
 
 
-MIGRATION = Migration("KG433", "before Keras 3", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG433", "before Keras 3", lambda w: w.before_keras3, rewrite, words=("Cropping",)
+)

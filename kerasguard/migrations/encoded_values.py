@@ -53,4 +53,10 @@ def _decode(part: Any) -> Any:
     return part
 
 
-MIGRATION = Migration("KG402", "Keras 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG402",
+    "Keras 2",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("__numpy__", "__tuple__", "TensorShape", "ndarray"),
+)

@@ -27,4 +27,6 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.note(item, "reset_after is missing, which meant False")
 
 
-MIGRATION = Migration("KG411", "before Keras 2.1.3", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG411", "before Keras 2.1.3", lambda w: w.before_keras3, rewrite, words=("GRU",)
+)

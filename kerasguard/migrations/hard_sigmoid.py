@@ -67,4 +67,10 @@ def _old_function(dtype: Any) -> Json:
     return keras_object("keras.layers", "Pipeline", config)
 
 
-MIGRATION = Migration("KG409", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG409",
+    "Keras 1 and 2",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("hard_sigmoid", "ConvLSTM", "GRU", "LSTM"),
+)

@@ -34,4 +34,6 @@ def rewrite(blueprint: Blueprint) -> None:
             )
 
 
-MIGRATION = Migration("KG450", "TensorFlow 2.3 to 2.5", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG450", "TensorFlow 2.3 to 2.5", lambda w: w.before_keras3, rewrite, words=("Hashing",)
+)

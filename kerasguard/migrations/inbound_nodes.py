@@ -56,7 +56,7 @@ def rewrite(blueprint: Blueprint) -> None:
             old = old or any(not _is_modern(call) for call in calls)
             layer["inbound_nodes"] = [_call(layer, call, names) for call in calls]
         offsets = _offsets(model)
-        for layer in layers_of(model):
+        for layer in layers_of(model) if any(offsets.values()) else ():
             layer["inbound_nodes"] = [_shift(call, offsets) for call in calls_of(layer)]
         for key in ("input_layers", "output_layers"):
             model[key] = _ends(model[key], offsets, _functional_names(model))

@@ -44,4 +44,10 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.note(item, "its initial state is now a keyword argument")
 
 
-MIGRATION = Migration("KG417", "Keras 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG417",
+    "Keras 2",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("GRU", "LSTM", "RNN", "Bidirectional"),
+)

@@ -125,4 +125,4 @@ def _input(name: str, told: Json) -> Json:
     return {**item, "name": name, "inbound_nodes": []}
 
 
-MIGRATION = Migration("KG427", "Keras 1", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration("KG427", "Keras 1", lambda w: w.before_keras3, rewrite, words=("Merge",))

@@ -170,4 +170,4 @@ def _refuse(
     blueprint.refuse(item, f"this Lambda {what}; supply it: {line}")
 
 
-MIGRATION = Migration("KG421", "all", lambda _: True, rewrite)
+MIGRATION = Migration("KG421", "all", lambda _: True, rewrite, words=("Lambda",))

@@ -19,8 +19,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kerasguard.blueprint.edits import Edits
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.nodes import calls_of, free_name, history_of, insert_before, layers_of
+from kerasguard.blueprint.nodes import calls_of, history_of, layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.shapes import Shape, shapes_of
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -48,16 +49,17 @@ def rewrite(blueprint: Blueprint) -> None:
     for item, model in blueprint.models():
         found = [layer for layer in layers_of(model) if class_of(layer) in _CLASSES]
         shapes = shapes_of(model) if found and as_graph(item) else {}
+        edits = Edits(model)
         for layer in found:
             history = history_of(calls_of(layer)[0]["args"][0]) if calls_of(layer) else None
             shape = shapes.get((name_of(layer), 0, 0))
             if history not in shapes or shape is None or None in shape[1:]:
                 blueprint.refuse(layer, f"{class_of(layer)} whose input has no known size")
             else:
-                _replace(blueprint, model, layer, (shapes[history], shape))
+                _replace(blueprint, edits, layer, (shapes[history], shape))
 
 
-def _replace(blueprint: Blueprint, model: Json, layer: Json, sizes: tuple[Shape, Shape]) -> None:
+def _replace(blueprint: Blueprint, edits: Edits, layer: Json, sizes: tuple[Shape, Shape]) -> None:
     old, config, name = class_of(layer), config_of(layer), name_of(layer)
     kernel, strides = _pair(config["kernel_size"]), _pair(config.get("strides", 1))
     options = {
@@ -76,9 +78,9 @@ def _replace(blueprint: Blueprint, model: Json, layer: Json, sizes: tuple[Shape,
     if config.get("patch_order") == "channels_first":
         steps += _channels_first(sizes[1][:-1], math.prod(kernel), sizes[0][-1])
     for module, class_name, values in steps:
-        new = free_name(model, f"{name}_{class_name.lower()}")
+        new = edits.free_name(f"{name}_{class_name.lower()}")
         item = keras_object(f"keras.src.ops.{module}", class_name, {"name": new, **values})
-        insert_before(model, layer, {**item, "registered_name": class_name})
+        edits.before(layer, {**item, "registered_name": class_name})
     blueprint.note(layer, f"{old} is computed by patches and an EinsumDense")
 
 
@@ -121,4 +123,6 @@ def _pair(value: int | list[int]) -> list[int]:
     return [*sizes, 1] if len(sizes) == 1 else sizes
 
 
-MIGRATION = Migration("KG426", "before Keras 3", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG426", "before Keras 3", lambda w: w.before_keras3, rewrite, words=("LocallyConnected",)
+)

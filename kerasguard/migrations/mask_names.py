@@ -57,4 +57,6 @@ def _rename(model: Json, renamed: dict[str, str]) -> None:
     model["output_layers"] = replace_all(model["output_layers"], end)
 
 
-MIGRATION = Migration("KG429", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG429", "Keras 1 and 2", lambda w: w.before_keras3, rewrite, words=("Embedding", "Masking")
+)

@@ -20,11 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kerasguard.blueprint.edits import Edits
 from kerasguard.blueprint.nodes import (
     History,
     call_of,
     calls_of,
-    free_name,
     history_of,
     layers_of,
     tensor,
@@ -61,6 +61,7 @@ _POOLED = {"GlobalAveragePooling1D", "MultiHeadAttention", "TimeDistributed"}
 _USERS = _RECURRENT | _ATTENTION | _POOLED
 
 _OPAQUE = ""
+_MOST = 50  # sources of a mask; a chain of thousands of merges has all of them at every place
 
 # What a mask is made of: the tensors (with the class that masks them) that must all be valid.
 Mask = frozenset[tuple[History, str]]
@@ -70,7 +71,8 @@ Mask = frozenset[tuple[History, str]]
 class _Masks:
     """The masks of one graph's tensors in Keras 2 and in Keras 3, as far as they can be told."""
 
-    model: Json
+    edits: Edits
+    layers: dict[str, Json]
     old: dict[History, Mask] = field(default_factory=dict)
     new: dict[History, Mask] = field(default_factory=dict)
     made: dict[Any, Json] = field(default_factory=dict)
@@ -79,7 +81,8 @@ class _Masks:
 def rewrite(blueprint: Blueprint) -> None:
     """Give the old mask to every layer that would get another."""
     for _, model in blueprint.graphs():
-        masks = _Masks(model)
+        by_name = {name_of(layer): layer for layer in reversed(layers_of(model))}
+        masks = _Masks(Edits(model), by_name)
         # In the order of the graph's depth, in which Keras writes layers.
         for layer in list(layers_of(model)):
             for number, call in enumerate(calls_of(layer)):
@@ -110,7 +113,8 @@ def _merge(masks: _Masks, place: History, inputs: list[History]) -> None:
     old = [masks.old[x] for x in inputs if x in masks.old]
     new = {masks.new.get(x) for x in inputs}
     if old:
-        masks.old[place] = frozenset().union(*old)
+        joined = frozenset().union(*old)
+        masks.old[place] = joined if len(joined) <= _MOST else frozenset({(place, _OPAQUE)})
     if len(new) == 1 and None not in new:
         masks.new[place] = new.pop() or frozenset()
 
@@ -171,7 +175,7 @@ def _tensor(masks: _Masks, mask: Mask | None) -> Json | None:
 def _single(masks: _Masks, source: History, owner: str) -> Json:
     """Where one Embedding or Masking layer finds its input valid."""
     if (source, owner) not in masks.made:
-        layer = next(x for x in layers_of(masks.model) if name_of(x) == owner)
+        layer = masks.layers[owner]
         masking = class_of(layer) == "Masking"
         value = config_of(layer).get("mask_value", 0.0) if masking else 0
         found = _operation(masks, "NotEqual", {}, tensor(*source), value)
@@ -183,11 +187,13 @@ def _single(masks: _Masks, source: History, owner: str) -> Json:
 
 def _operation(masks: _Masks, class_name: str, options: Json, *arguments: Any) -> Json:
     """Add an operation to the graph; the tensor that it makes."""
-    name = free_name(masks.model, f"mask_{class_name.lower()}")
+    name = masks.edits.free_name(f"mask_{class_name.lower()}")
     item = keras_object("keras.src.ops.numpy", class_name, {"name": name, **options})
     item |= {"registered_name": class_name, "name": name, "inbound_nodes": [call_of(*arguments)]}
-    masks.model["layers"].append(item)
+    masks.edits.add(item)
     return tensor(name)
 
 
-MIGRATION = Migration("KG436", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG436", "Keras 1 and 2", lambda w: w.before_keras3, rewrite, words=("Masking", "mask_zero")
+)

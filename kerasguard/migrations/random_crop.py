@@ -14,7 +14,8 @@ is refused where the size is unknown. A warning says that training loses the ran
 
 from __future__ import annotations
 
-from kerasguard.blueprint.nodes import free_name, insert_after, layers_of
+from kerasguard.blueprint.edits import Edits
+from kerasguard.blueprint.nodes import layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.shapes import Shape, with_input_shapes
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -28,11 +29,12 @@ def rewrite(blueprint: Blueprint) -> None:
     for _, model in blueprint.models():
         found = [layer for layer in layers_of(model) if class_of(layer) == "RandomCrop"]
         crops = [layer for layer in found if not blueprint.is_known(str(layer["class_name"]))]
+        edits = Edits(model)
         for layer, shape in with_input_shapes(model, crops):
-            _crop(blueprint, model, layer, shape)
+            _crop(blueprint, edits, layer, shape)
 
 
-def _crop(blueprint: Blueprint, model: Json, layer: Json, shape: Shape | None) -> None:
+def _crop(blueprint: Blueprint, edits: Edits, layer: Json, shape: Shape | None) -> None:
     config = config_of(layer)
     wanted = config["height"], config["width"]
     if shape is None or len(shape) != 4 or None in shape[1:3]:
@@ -47,10 +49,10 @@ def _crop(blueprint: Blueprint, model: Json, layer: Json, shape: Shape | None) -
     options = {**kept, "height": size[0], "width": size[1], "interpolation": "bilinear"}
     layer.update(keras_object("keras.layers", "Resizing", options))
     if size != wanted:
-        name = free_name(model, f"{name_of(layer)}_middle")
+        name = edits.free_name(f"{name_of(layer)}_middle")
         edges = [[(s - w) // 2, s - w - (s - w) // 2] for s, w in zip(size, wanted, strict=True)]
         cropping = {"name": name, "cropping": edges, "data_format": "channels_last"}
-        insert_after(model, layer, keras_object("keras.layers", "Cropping2D", cropping))
+        edits.after(layer, keras_object("keras.layers", "Cropping2D", cropping))
     blueprint.warn(layer, "RandomCrop is random in training only; Resizing and Cropping2D are not")
 
 
@@ -66,4 +68,6 @@ def _resizes_first(writer: Writer) -> bool:
     return writer.before_keras3 and (version < (2, 7) if len(version) > 1 else True)
 
 
-MIGRATION = Migration("KG449", "TensorFlow 2.3 to 2.6", _resizes_first, rewrite)
+MIGRATION = Migration(
+    "KG449", "TensorFlow 2.3 to 2.6", _resizes_first, rewrite, words=("RandomCrop",)
+)

@@ -16,16 +16,9 @@ Constants are refused, because Keras 3 has none.
 
 from __future__ import annotations
 
+from kerasguard.blueprint.edits import Edits
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.nodes import (
-    calls_of,
-    free_name,
-    history_of,
-    insert_after,
-    insert_before,
-    layers_of,
-    tensors_in,
-)
+from kerasguard.blueprint.nodes import calls_of, history_of, layers_of, tensors_in
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.working import Blueprint, Migration
 
@@ -49,10 +42,13 @@ _CLASSES = (
 def rewrite(blueprint: Blueprint) -> None:
     """Drop what says nothing, turn what has the time first, and refuse what else says something."""
     for item, model in blueprint.models():
+        edits: Edits | None = None
+        masks = _has_masks(model)
         for layer in list(layers_of(model)):
             first = class_of(layer) in _TURNED and config_of(layer).get("time_major")
-            if first and as_graph(item) and _can_be_turned(model, layer):
-                _turn(model, layer)
+            if first and not masks and as_graph(item) and _can_be_turned(layer):
+                edits = edits or Edits(model)
+                _turn(edits, layer)
                 blueprint.note(layer, "batch and time axes are swapped around it")
     for item in blueprint.layers(*_CLASSES, "Bidirectional"):
         config, told = config_of(item), []
@@ -72,24 +68,28 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.note(item, f"{' and '.join(told)} has no effect in Keras 3 and was dropped")
 
 
-def _can_be_turned(model: Json, layer: Json) -> bool:
-    """Whether a sequence is all that goes in and comes out, and no mask comes with it."""
-    masks = any(class_of(x) == "Masking" or config_of(x).get("mask_zero") for x in layers_of(model))
+def _has_masks(model: Json) -> bool:
+    layers = layers_of(model)
+    return any(class_of(x) == "Masking" or config_of(x).get("mask_zero") for x in layers)
+
+
+def _can_be_turned(layer: Json) -> bool:
+    """Whether a sequence is all that goes in and comes out."""
     alone = all(
         len(call["args"]) == 1
         and history_of(call["args"][0]) is not None
         and next(tensors_in(call["kwargs"]), None) is None
         for call in calls_of(layer)
     )
-    return alone and not masks and not config_of(layer).get("return_state")
+    return alone and not config_of(layer).get("return_state")
 
 
-def _turn(model: Json, layer: Json) -> None:
+def _turn(edits: Edits, layer: Json) -> None:
     config_of(layer)["time_major"] = False
     layer.pop("build_config", None)
-    insert_before(model, layer, _exchange(free_name(model, f"{name_of(layer)}_batch_first")))
+    edits.before(layer, _exchange(edits.free_name(f"{name_of(layer)}_batch_first")))
     if config_of(layer).get("return_sequences"):
-        insert_after(model, layer, _exchange(free_name(model, f"{name_of(layer)}_time_first")))
+        edits.after(layer, _exchange(edits.free_name(f"{name_of(layer)}_time_first")))
 
 
 def _exchange(name: str) -> Json:
@@ -97,4 +97,10 @@ def _exchange(name: str) -> Json:
     return {**item, "registered_name": "Transpose"}
 
 
-MIGRATION = Migration("KG410", "Keras 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG410",
+    "Keras 2",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("GRU", "LSTM", "RNN", "Bidirectional"),
+)

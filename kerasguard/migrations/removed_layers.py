@@ -86,4 +86,10 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.note(item, f"{old} is computed by {item['class_name']}")
 
 
-MIGRATION = Migration("KG418", "before Keras 3", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG418",
+    "before Keras 3",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("InstanceNormalization", "Random", "ThresholdedReLU"),
+)

@@ -64,4 +64,10 @@ def _rename(config: Json, names: dict[str, str]) -> list[str]:
     return told
 
 
-MIGRATION = Migration("KG415", "Keras 1 and 2", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG415",
+    "Keras 1 and 2",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("CategoryEncoding", "Discretization", "Lookup", "LeakyReLU", "TextVectorization"),
+)

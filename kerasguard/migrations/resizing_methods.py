@@ -35,4 +35,10 @@ def rewrite(blueprint: Blueprint) -> None:
             )
 
 
-MIGRATION = Migration("KG445", "tf.keras 2.3 to 2.15", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG445",
+    "tf.keras 2.3 to 2.15",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("Resizing", "UpSampling2D"),
+)

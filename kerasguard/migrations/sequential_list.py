@@ -29,4 +29,6 @@ def rewrite(blueprint: Blueprint) -> None:
             blueprint.note(str(name), "its config was a bare list of layers (before Keras 2.2.3)")
 
 
-MIGRATION = Migration("KG401", "before Keras 2.2.3", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG401", "before Keras 2.2.3", lambda w: w.before_keras3, rewrite, words=("Sequential",)
+)

@@ -49,4 +49,6 @@ def _replace(model: Json, layer: Json, function: str) -> None:
     install(model, layer, plans)
 
 
-MIGRATION = Migration("KG419", "TensorFlow 2.4 to 2.15", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG419", "TensorFlow 2.4 to 2.15", lambda w: w.before_keras3, rewrite, words=("OpLambda",)
+)

@@ -231,4 +231,10 @@ def _slices(inputs: list[Any], attributes: Json) -> list[Any]:
     return spec
 
 
-MIGRATION = Migration("KG420", "TensorFlow 1.13 to 2.3", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG420",
+    "TensorFlow 1.13 to 2.3",
+    lambda w: w.before_keras3,
+    rewrite,
+    words=("TensorFlowOpLayer",),
+)

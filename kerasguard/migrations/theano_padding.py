@@ -23,7 +23,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from kerasguard.blueprint.nodes import free_name, insert_after, insert_before, layers_of
+from kerasguard.blueprint.edits import Edits
+from kerasguard.blueprint.nodes import layers_of
 from kerasguard.blueprint.objects import Json, class_of, config_of, keras_object, name_of
 from kerasguard.blueprint.shapes import Shape, with_input_shapes
 from kerasguard.blueprint.working import Blueprint, Migration
@@ -39,8 +40,9 @@ def rewrite(blueprint: Blueprint) -> None:
     """Zeros in front of convolutions; refuse the rest where it differs."""
     for _, model in blueprint.models():
         padded = [layer for layer in layers_of(model) if _differs(blueprint, layer)]
+        edits = Edits(model)
         for layer, shape in with_input_shapes(model, padded):
-            _pad(blueprint, model, layer, shape)
+            _pad(blueprint, edits, layer, shape)
     for wrapper in blueprint.layers("TimeDistributed"):
         inner = config_of(wrapper).get("layer")
         if isinstance(inner, dict) and _differs(blueprint, inner):
@@ -53,9 +55,9 @@ def _differs(blueprint: Blueprint, layer: Json) -> bool:
     return padding == "full" or (padding == "same" and blueprint.writer.backend == "theano")
 
 
-def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | None) -> None:
+def _pad(blueprint: Blueprint, edits: Edits | None, layer: Json, shape: Shape | None) -> None:
     kind, config = class_of(layer), config_of(layer)
-    if "Transpose" in kind and model is not None and _cut(blueprint, model, layer):
+    if "Transpose" in kind and edits is not None and _cut(blueprint, edits, layer):
         return
     convolves = _CONVOLUTIONS.fullmatch(kind)
     if not (convolves or _POOLINGS.fullmatch(kind) or _OTHERS.fullmatch(kind)):
@@ -64,7 +66,7 @@ def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | N
     same = config["padding"] == "same" and "Transpose" not in kind
     if same and edges is not None and all(theirs == ours for theirs, ours in edges):
         return
-    if model is None or not convolves or edges is None:
+    if edits is None or not convolves or edges is None:
         blueprint.refuse(
             layer,
             f"padding {config['padding']!r} of {kind} is placed differently by Theano, which "
@@ -74,16 +76,16 @@ def _pad(blueprint: Blueprint, model: Json | None, layer: Json, shape: Shape | N
         return
     was, config["padding"] = config["padding"], "valid"
     width = [list(theirs) for theirs, _ in edges]
-    name = free_name(model, f"{name_of(layer)}_padding")
+    name = edits.free_name(f"{name_of(layer)}_padding")
     options: Json = {"name": name, "padding": width[0] if len(width) == 1 else width}
     options |= {} if len(width) == 1 else {"data_format": "channels_last"}
-    insert_before(model, layer, keras_object("keras.layers", f"ZeroPadding{len(width)}D", options))
+    edits.before(layer, keras_object("keras.layers", f"ZeroPadding{len(width)}D", options))
     blueprint.note(
         layer, f"padding {was!r} was placed differently by Theano: {width} zeros in front"
     )
 
 
-def _cut(blueprint: Blueprint, model: Json, layer: Json) -> bool:
+def _cut(blueprint: Blueprint, edits: Edits, layer: Json) -> bool:
     """Cut what a transposed convolution makes where Theano cut it; whether that is settled.
 
     What it makes without padding is as much longer as the kernel is than the stride.
@@ -97,11 +99,11 @@ def _cut(blueprint: Blueprint, model: Json, layer: Json) -> bool:
         return False
     if edges != ours:
         config["padding"] = "valid"
-        name = free_name(model, f"{name_of(layer)}_cropping")
+        name = edits.free_name(f"{name_of(layer)}_cropping")
         cropping = [list(edge) for edge in edges]
         options: Json = {"name": name, "cropping": cropping if rank > 1 else cropping[0]}
         options |= {"data_format": "channels_last"} if rank > 1 else {}
-        insert_after(model, layer, keras_object("keras.layers", f"Cropping{rank}D", options))
+        edits.after(layer, keras_object("keras.layers", f"Cropping{rank}D", options))
         blueprint.note(layer, f"padding 'same' cropped its output differently with Theano: {edges}")
     return True
 
@@ -153,4 +155,6 @@ def _sizes(value: Any, count: int) -> list[int]:
     return list(value) if isinstance(value, (list, tuple)) else [value] * count
 
 
-MIGRATION = Migration("KG441", "Keras 1 and 2 with Theano", lambda w: w.before_keras3, rewrite)
+MIGRATION = Migration(
+    "KG441", "Keras 1 and 2 with Theano", lambda w: w.before_keras3, rewrite, words=("padding",)
+)

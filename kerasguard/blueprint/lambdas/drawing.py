@@ -8,13 +8,13 @@ from typing import Any
 
 from kerasguard.blueprint.computation import Plan, Unsupported
 from kerasguard.blueprint.computations import filled, operation
+from kerasguard.blueprint.edits import free_name
 from kerasguard.blueprint.lambdas.kinds import kept_of_small, kind_made
 from kerasguard.blueprint.lambdas.values import Tensor
 from kerasguard.blueprint.nodes import (
     History,
     call_of,
     calls_of,
-    free_name,
     history_of,
     layers_of,
     map_histories,
