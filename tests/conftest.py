@@ -49,18 +49,32 @@ TOGETHER = {
 }
 
 
-# What takes longest or guards most comes first.
+# What takes longest or guards most comes first; files of many cases of one law come last, so that
+# a run that is cut off has tried every law.
 FIRST = (
     "test_corpora.py",
     "test_wild_weights.py",
     "test_bit_flips.py",
-    "test_distribution.py",
+    "test_backends.py",
+    "test_workers.py",
+    "test_servers.py",
+    "test_strategies.py",
     "test_kill_during_save.py",
     "test_mutations.py",
-    "test_keras_replicas.py",
     "test_docs.py",
     "test_quickstart.py",
     *TOGETHER,
+    "test_tf_keras.py",
+    "test_installed.py",
+    "test_examples.py",
+)
+LAST = (
+    "test_fuzzing.py",
+    "test_failing_disk.py",
+    "test_interrupts.py",
+    "test_hostile_on_kerases.py",
+    "test_resume_law.py",
+    "test_computed_edits.py",
 )
 
 
@@ -70,8 +84,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         place = str(item.path.relative_to(REPOSITORY))
         item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.name, place)))
-    last = len(FIRST)
-    items.sort(key=lambda i: FIRST.index(i.path.name) if i.path.name in FIRST else last)
+    order = {name: place for place, name in enumerate((*FIRST, "", *LAST))}
+    items.sort(key=lambda item: order.get(item.path.name, order[""]))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
