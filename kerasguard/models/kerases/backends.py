@@ -105,10 +105,14 @@ def is_read_together(variable: Any) -> bool:
 
 
 def is_spread(variable: Any) -> bool:
-    """Whether devices of other processes hold some of a variable of JAX."""
+    """Whether devices hold parts of a variable of JAX, or some of it lies in other processes.
+
+    To read it as a whole would gather it, and JAX keeps what it has gathered.
+    """
     if KERAS3.backend() != "jax" or not isinstance(variable, KERAS3.VARIABLE):
         return False
-    return not getattr(variable.value, "is_fully_addressable", True)
+    local = getattr(variable.value, "is_fully_addressable", True)
+    return not (local and getattr(variable.value, "is_fully_replicated", True))
 
 
 def spread_as(variable: Any, array: Array) -> Any:
