@@ -221,10 +221,8 @@ def check_count(name: str, value: object, word: str | None) -> None:
     """Refuse what is neither `word` (or None) nor a whole number of 1 or more."""
     counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if not counts and value != word:
-        raise ArgumentError(
-            f"{_shown(name, value)} is not understood; allowed: {word!r} or a whole number from 1 "
-            "on"
-        )
+        allowed = f"{word!r} or a whole number of 1 or more"
+        raise ArgumentError(f"{_shown(name, value)} is not understood; allowed: {allowed}")
 
 
 def check_text(name: str, value: object) -> None:
@@ -236,10 +234,8 @@ def check_text(name: str, value: object) -> None:
 def check_strategy(value: object) -> None:
     """Refuse what has no scope to create a model in; None is none."""
     if value is not None and not callable(getattr(value, "scope", None)):
-        raise ArgumentError(
-            f"{_shown('strategy', value)} is neither a tf.distribute.Strategy nor a "
-            "distribution of keras.distribution"
-        )
+        what = "neither a tf.distribute.Strategy nor a distribution of keras.distribution"
+        raise ArgumentError(f"{_shown('strategy', value)} is {what}")
 
 
 def check_probe(value: object, *, inputs: bool) -> None:
@@ -278,4 +274,6 @@ def workers_limit() -> float:
     with contextlib.suppress(ValueError):
         if not told or 0 < float(told) < float("inf"):
             return float(told or _USUAL_LIMIT)
-    raise ArgumentError(f"{WORKERS_LIMIT}={told!r:.40} in the environment is no number of seconds")
+    raise ArgumentError(
+        f"{WORKERS_LIMIT}={told!r:.40} in the environment is not a number of seconds"
+    )

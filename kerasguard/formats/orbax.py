@@ -8,11 +8,8 @@ config and digests of files need no Orbax.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import itertools
 import logging
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kerasguard.errors import CorruptCheckpointError, MissingPackageError
+from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats.keras_weights import parse_config
+from kerasguard.formats.orbax_reader import Place, alone, flat, like, orbax, short
 from kerasguard.formats.variable_paths import state_table
 from kerasguard.storage.budget import excess
 from kerasguard.storage.checkpoint import Checkpoint, Traits
@@ -39,8 +37,6 @@ _MAX_FILES, _MAX_CONFIG = 10_000, 64 << 20
 _AT_ONCE = 64 << 20
 _NUMBERS = (bool, int, float)
 _COPY = "copy the whole step's folder again"
-
-_Place = tuple[str, ...]
 
 
 class OrbaxStep(Checkpoint):
@@ -166,47 +162,47 @@ class OrbaxStep(Checkpoint):
         return chosen
 
     @cached_property
-    def _trees(self) -> dict[str, dict[_Place, Any]]:
+    def _trees(self) -> dict[str, dict[Place, Any]]:
         return {}
 
-    def _leaves(self, tree: str) -> dict[_Place, Any]:
+    def _leaves(self, tree: str) -> dict[Place, Any]:
         """By their place, the leaves of a tree that are tensors: what tells shape and dtype."""
         if tree not in self._trees:
-            ocp = _orbax()
+            ocp = orbax()
             ask = getattr(ocp, "metadata", None) or ocp.pytree_metadata
-            with self._guarded(f"{tree}: its metadata cannot be read"), _alone(ocp):
+            with self._guarded(f"{tree}: its metadata cannot be read"), alone(ocp):
                 told = ask(self.path.absolute(), checkpointable_name=tree).metadata
-                leaves = dict(_flat(told, ()))
+                leaves = dict(flat(told, ()))
                 numbers = {place: leaf for place, leaf in leaves.items() if type(leaf) in _NUMBERS}
                 if numbers:  # only the kind of each is told
                     read = self._asked(tree, leaves, numbers)
-                    leaves.update((place, _short(number)) for place, number in read.items())
+                    leaves.update((place, short(number)) for place, number in read.items())
             self._trees[tree] = {k: leaf for k, leaf in leaves.items() if hasattr(leaf, "shape")}
         return self._trees[tree]
 
     def _load(self, tree: str, names: Sequence[str]) -> dict[str, Array]:
         leaves = self._leaves(tree)
         places = {"/".join(place): place for place in leaves}
-        asked = {places[name]: _like(leaves[places[name]]) for name in names}
+        asked = {places[name]: like(leaves[places[name]]) for name in names}
         with self._guarded(f"{tree}: cannot be read ({len(names)} tensors from {names[0]} on)"):
             found = self._asked(tree, leaves, asked)
             arrays = {n: np.asarray(found[p], leaves[p].dtype) for n in names if (p := places[n])}
             return {n: np.ascontiguousarray(a).reshape(a.shape) for n, a in arrays.items()}
 
     def _asked(
-        self, tree: str, places: Iterable[_Place], asked: Mapping[_Place, Any]
-    ) -> dict[_Place, Any]:
+        self, tree: str, places: Iterable[Place], asked: Mapping[Place, Any]
+    ) -> dict[Place, Any]:
         """Some leaves of a tree, each like what is given for it; the others are not read."""
-        ocp = _orbax()
+        ocp = orbax()
         abstract: dict[str, Any] = {}
         for place in places:
             here = abstract
             for part in place[:-1]:
                 here = here.setdefault(part, {})
             here[place[-1]] = asked.get(place, ocp.PLACEHOLDER)
-        with _alone(ocp):
+        with alone(ocp):
             loaded = ocp.load_checkpointables(self.path.absolute(), {tree: abstract})[tree]
-        return {place: leaf for place, leaf in _flat(loaded, ()) if place in asked}
+        return {place: leaf for place, leaf in flat(loaded, ()) if place in asked}
 
     @contextlib.contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
@@ -226,68 +222,3 @@ class OrbaxStep(Checkpoint):
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(self.path, f"{what}; {_COPY}")
-
-
-def _flat(tree: Any, place: _Place) -> Iterator[tuple[_Place, Any]]:
-    if isinstance(tree, Mapping):
-        for name, item in tree.items():
-            yield from _flat(item, (*place, str(name)))
-    else:
-        yield place, tree
-
-
-def _short(number: Any) -> Array:
-    """A number of Python as the scalar that Keras made it of.
-
-    Where Keras does not compute with JAX it hands Orbax `.item()` of a scalar, which has lost its
-    dtype: one that float32 can hold is taken for what Keras' own scalars are.
-    """
-    array = np.asarray(number)
-    short = array.astype(np.float32) if type(number) is float else array
-    return short if np.array_equal(short, array, equal_nan=True) else array
-
-
-def _like(leaf: Any) -> Any:
-    """What Orbax' reader is given to tell it what to return."""
-    return leaf.item() if isinstance(leaf, np.ndarray) else np.empty(leaf.shape, leaf.dtype)
-
-
-@contextlib.contextmanager
-def _alone(ocp: Any) -> Iterator[None]:
-    """Orbax reads here without waiting for other processes of JAX, which may not read at all.
-
-    It numbers what all processes do together, and would wait for ever for one that has counted
-    otherwise: what one does by itself must not count.
-    """
-    jax: Any = sys.modules.get("jax")
-    if jax is None or jax.process_count() < 2:
-        yield
-        return
-    rank = int(jax.process_index())
-    options = ocp.options.MultiprocessingOptions(primary_host=rank, active_processes={rank})
-    module: Any = sys.modules.get("orbax.checkpoint._src.futures.synchronization")
-    numbers = getattr(module, "OperationIdGenerator", None)
-    before = getattr(numbers, "_operation_id", None)
-    try:
-        with ocp.Context(multiprocessing_options=options):
-            yield
-    finally:
-        if numbers is not None and before is not None:
-            numbers._operation_id = before  # noqa: SLF001  # nothing public sets it
-            numbers._operation_id_counter = itertools.count(before + 1)  # noqa: SLF001
-
-
-def _orbax() -> Any:
-    """The interface of Orbax that Keras' callback writes with.
-
-    Raises:
-        MissingPackageError: it is not installed, or too old.
-    """
-    try:
-        found = importlib.import_module("orbax.checkpoint").v1
-    except (ImportError, AttributeError) as error:
-        raise MissingPackageError(
-            "reading the tensors of an Orbax checkpoint needs Orbax, which is not installed or too "
-            "old: pip install 'kerasguard[orbax]'"
-        ) from error
-    return found

@@ -40,14 +40,13 @@ from kerasguard.manifest.layers import (
     use_from,
     use_to_dict,
 )
+from kerasguard.manifest.nodes import Node, others
 from kerasguard.manifest.optimizers import check_optimizers
 from kerasguard.manifest.records import (
     FileRecord,
     MemberRecord,
-    Node,
     file_from,
     file_to_dict,
-    others,
     plain,
     tensor_from,
     tensor_to_dict,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kerasguard.errors import ManifestError
-from kerasguard.manifest.records import Node, others
+from kerasguard.manifest.nodes import Node, others
 from kerasguard.tensors import Ends, LayerRecord, Use
 from kerasguard.tensors import Node as Call
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasguard.errors import ManifestError
-from kerasguard.manifest.records import Node
+from kerasguard.manifest.nodes import Node
 
 __all__ = ["check_optimizers"]
 

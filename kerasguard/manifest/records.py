@@ -1,33 +1,27 @@
-"""The parts of a manifest and their JSON form: files and tensors.
-
-Parsing is strict: every value is checked for its type where it stands, and an error names the
-place (`tensors[3].shape`).
-"""
+"""The parts of a manifest and their JSON form: files and tensors."""
 
 from __future__ import annotations
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from kerasguard.errors import ManifestError
+from kerasguard.manifest.nodes import Node, others
 from kerasguard.tensors import Box, Extent, Role, Shard, TensorRecord, TensorSpec
 
 __all__ = [
     "FileRecord",
     "MemberRecord",
-    "Node",
     "file_from",
     "file_to_dict",
-    "others",
     "plain",
     "tensor_from",
     "tensor_to_dict",
 ]
 
-T = TypeVar("T")
 _ROLES = get_args(Role)
 
 
@@ -84,13 +78,6 @@ def plain(value: Any) -> Any:
 
 _MEMBER_FIELDS = ("name", "size", "crc32")
 _FILE_FIELDS = ("name", "size", "sha256", "skeleton")
-
-
-def others(node: Node, known: Set[str]) -> dict[str, Any] | None:
-    """The fields at this place that are not among those `known`; None where there are none."""
-    if node.value.keys() <= known:
-        return None
-    return {name: value for name, value in node.value.items() if name not in known}
 
 
 def file_to_dict(record: FileRecord) -> dict[str, Any]:
@@ -153,49 +140,6 @@ def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
     if record.data is not None:
         data["data"] = b64encode(record.data).decode()
     return {**data, **record.extra} if record.extra else data
-
-
-class Node:
-    """A place in the parsed JSON that knows its path, for messages."""
-
-    def __init__(self, value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            raise ManifestError(f"must be an object, got {type(value).__name__}", where=where)
-        self.value, self.where = value, where
-
-    def get(self, name: str, *types: type, default: Any = ...) -> Any:
-        """The value under `name`, of one of `types`; the default must not be checked."""
-        value = self.value.get(name, default)
-        if type(value) in types or (value is default and default is not ...):
-            return value  # what follows takes longer, and is for what is wrong
-        place = f"{self.where}.{name}" if self.where else name
-        if value is ...:
-            raise ManifestError("is missing", where=place)
-        # bool is an int to isinstance, and never what a number's place should hold.
-        if value is not default and (
-            not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
-        ):
-            names = " or ".join(t.__name__ for t in types)
-            raise ManifestError(f"must be {names}, got {value!r:.80}", where=place)
-        return value
-
-    def items(self, name: str) -> list[Node]:
-        """The objects in the list under `name`."""
-        return [Node(v, f"{self.where}{name}[{i}]") for i, v in enumerate(self.get(name, list))]
-
-    def natural(self, name: str) -> int:
-        """The non-negative integer under `name`."""
-        value = self.get(name, int)
-        if value < 0:
-            raise ManifestError(f"must not be negative, got {value}", where=f"{self.where}.{name}")
-        return int(value)
-
-    def build(self, make: Callable[[], T]) -> T:
-        """What `make` returns; its complaint about a value becomes a ManifestError here."""
-        try:
-            return make()
-        except (TypeError, ValueError) as error:
-            raise ManifestError(f"is not valid: {error}", where=self.where) from None
 
 
 def file_from(node: Node) -> FileRecord:

@@ -9,7 +9,7 @@ from typing import Any
 import xxhash
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
-from kerasguard.manifest.records import Node
+from kerasguard.manifest.nodes import Node
 
 __all__ = [
     "FEATURES",

@@ -13,7 +13,7 @@ from kerasguard.manifest.layers import (
     use_from,
     use_to_dict,
 )
-from kerasguard.manifest.records import Node
+from kerasguard.manifest.nodes import Node
 from kerasguard.tensors import LayerRecord, Use
 
 CALL = (("layers/input", 0, 0),)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kerasguard.errors import ManifestError
+from kerasguard.manifest.nodes import Node
 from kerasguard.manifest.optimizers import check_optimizers
-from kerasguard.manifest.records import Node
 
 OTHER: dict[str, Any] = {"path": "d", "holder": "", "attribute": "d", "entry": None, "config": {}}
 GOOD: dict[str, Any] = {

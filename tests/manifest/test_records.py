@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from kerasguard.errors import ManifestError
+from kerasguard.manifest.nodes import Node
 from kerasguard.manifest.records import (
     FileRecord,
     MemberRecord,
-    Node,
     file_from,
     file_to_dict,
-    others,
     plain,
     tensor_from,
     tensor_to_dict,
@@ -60,20 +59,6 @@ def test_what_is_wrong_is_named_by_its_place(change: dict[str, Any], where: str)
     with pytest.raises(ManifestError) as caught:
         tensor_from(Node(tensor_to_dict(TENSOR) | change, "t"))
     assert caught.value.where == where
-
-
-def test_a_number_is_no_truth_value() -> None:
-    node = Node({"count": True}, "here")
-    with pytest.raises(ManifestError, match="must be int"):
-        node.get("count", int)
-    with pytest.raises(ManifestError, match="is missing"):
-        node.get("size", int)
-    assert node.get("size", int, default=None) is None
-
-
-def test_what_a_reader_does_not_know_is_kept_apart() -> None:
-    assert others(Node({"a": 1, "b": 2}, ""), {"a"}) == {"b": 2}
-    assert others(Node({"a": 1}, ""), {"a"}) is None
 
 
 def test_values_are_in_the_types_of_json() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kerasguard.errors import ManifestError, UnsupportedManifestError
-from kerasguard.manifest.records import Node
+from kerasguard.manifest.nodes import Node
 from kerasguard.manifest.schema import (
     FEATURES,
     SCHEMA,
