@@ -173,7 +173,7 @@ def _chosen(
     known = told.get(visit.path)
     if known is None:
         return today if visit.path == _MAIN else None
-    recorded = _recorded(known.keys, variables)
+    recorded = _recorded(model, known.keys, variables)
     if not recorded:
         fitting = [some for some in _candidates(model) if _fits(some, known.shapes)]
         return fitting[0] if len(fitting) == 1 else today if visit.path == _MAIN else None
@@ -182,12 +182,12 @@ def _chosen(
     return today
 
 
-def _recorded(keys: Sequence[str], variables: Mapping[str, Any]) -> list[Any]:
+def _recorded(model: Any, keys: Sequence[str], variables: Mapping[str, Any]) -> list[Any]:
     """The variables that were recorded; a legacy file names them by their paths, all or none."""
     found = [variables[key] for key in keys if key in variables]
     if found or not keys:
         return found
-    by_path = _by_path(variables.values(), keys)
+    by_path = _by_path(model, variables.values(), keys)
     return by_path if len(by_path) == len(keys) else []
 
 
@@ -201,14 +201,15 @@ def _trained_then(
     return ids <= {id(v) for v in recorded} or ids & known == then
 
 
-def _by_path(variables: Iterable[Any], keys: Sequence[str]) -> list[Any]:
+def _by_path(model: Any, variables: Iterable[Any], keys: Sequence[str]) -> list[Any]:
     """The variables that legacy keys name: `model_weights/<layer>/<path>`, each by one alone.
 
     A path may begin with the model's name, which is counted: the rest of it will do.
     """
     found: dict[str, list[Any]] = {}
+    path_of = of(model).path
     for variable in variables:
-        path = str(variable.path)
+        path = path_of(variable)
         for told in {path, path.partition("/")[2]}:
             found.setdefault(told, []).append(variable)
     paths = [path_in(key) for key in keys]
