@@ -18,7 +18,6 @@ from real_models import checked, made, saved, truth
 
 # Keras warns of layers that it cannot quantise, or that were never built; neither is of this test.
 pytestmark = [*MARKS, pytest.mark.filterwarnings("ignore::UserWarning")]
-SAMPLE = ("own_variables",)
 # A `.h5` file's own config does not say enough of them: Keras refuses it, or builds another model.
 NOT_WHOLE = {
     "tied_weights",
@@ -34,13 +33,8 @@ NOT_WHOLE = {
 OPEN = {"adapted_text", "tf_idf_text"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name in SAMPLE else [pytest.mark.slow])
-        for name in sorted(PROGRAMS.keys() - OPEN)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - OPEN))
 def test_an_unmodified_program_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     model, inputs = made(PROGRAMS[name], 1)
     weights, predictions = truth(model, inputs)

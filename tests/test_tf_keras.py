@@ -69,7 +69,7 @@ def test_objects_of_both_are_told_apart() -> None:
     assert kerases.is_symbolic(tf_keras.Input((1,)))
 
 
-SLOW = ("images", "nested", "recurrent", "sequential")
+SLOW = ("held", "images", "nested", "recurrent", "sequential", "subclassed")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def passed(found: Latest) -> list[str]:
     return [Path(one.path).name for one in found.passed_over]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_of_200_checkpoints_good_and_bad_the_newest_good_one_is_found(
     tmp_path: Path, seed: int
 ) -> None:

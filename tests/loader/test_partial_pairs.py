@@ -222,6 +222,7 @@ def judged(seeds: range, folder: Path) -> None:
     assert len(refused) <= len(seeds) // 5, refused
 
 
+@pytest.mark.slow
 def test_what_was_asked_for_is_loaded_and_nothing_else_changes(tmp_path: Path) -> None:
     judged(range(SAMPLE), tmp_path)
 

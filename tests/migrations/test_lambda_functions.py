@@ -355,7 +355,10 @@ def test_inputs_of_another_dtype_are_cast_as_the_layer_did() -> None:
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    "writer",
+    [pytest.param(w, marks=[pytest.mark.slow] if w in WRITERS[1:-1] else []) for w in WRITERS],
+)
 def test_the_functions_that_old_tensorflows_wrote_compute_what_they_did(
     repository: Path, build: Callable[..., Any], writer: str
 ) -> None:

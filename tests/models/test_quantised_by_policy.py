@@ -41,8 +41,8 @@ class Backbone(keras.Model):  # type: ignore[misc,name-defined]
         return cls(dtype=policy, name=config["name"])
 
 
-@pytest.mark.parametrize("manifest", ["auto", "ignore"])
-@pytest.mark.parametrize("name", ["m.keras", "folder"])
+@pytest.mark.parametrize("manifest", ["auto", pytest.param("ignore", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["m.keras", pytest.param("folder", marks=pytest.mark.slow)])
 def test_a_quantised_backbone_loads_whole_without_a_finding(
     tmp_path: Path, name: str, manifest: Any
 ) -> None:

@@ -29,7 +29,8 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [100])
 def test_a_kill_during_a_save_never_loses_the_good_pair(kills: int) -> None:
     done = subprocess.run(
         [sys.executable, __file__, str(kills)],

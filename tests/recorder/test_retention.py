@@ -206,7 +206,8 @@ def test_the_callback_keeps_the_best_by_a_metric_that_knows_its_direction(tmp_pa
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("kills", [1, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [40])
 def test_a_kill_at_any_moment_leaves_one_that_verifies(kills: int) -> None:
     done = subprocess.run(
         [sys.executable, __file__, str(kills)],

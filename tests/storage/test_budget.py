@@ -122,8 +122,9 @@ def star(path: Path) -> Path:
 
 BOMBS = (
     brackets, star,
-    growing_keys, one_block_many_times, deflated_config, deflated_weights, deflated_asset,
-    compressed_datasets,
+    growing_keys, one_block_many_times, deflated_config, deflated_asset,
+    pytest.param(deflated_weights, marks=pytest.mark.slow),
+    pytest.param(compressed_datasets, marks=pytest.mark.slow),
 )  # fmt: skip
 
 

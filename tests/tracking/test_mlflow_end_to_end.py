@@ -76,6 +76,7 @@ def test_a_fit_in_a_run_leaves_the_manifest_of_every_checkpoint_in_it(
     assert tags["kerasguard.weights_digest"] == logged.weights_digest
 
 
+@pytest.mark.slow
 def test_a_logged_model_is_loaded_verified_from_every_address(server_mlflow: ModuleType) -> None:
     name = "whole"
     model, info = log_model(server_mlflow, name)
