@@ -44,15 +44,21 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     return found
 
 
-def test_files_go_from_backend_to_backend_and_each_does_every_job(
-    interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
-) -> None:
+def _every_backend(interpreter: Callable[[str], Path]) -> tuple[dict[str, Path], list[str]]:
+    """The Pythons of all backends that can be had here, and why the others cannot."""
     pythons, missing = {"tensorflow": Path(sys.executable)}, []
     for backend in PACKAGES:
         try:
             pythons[backend] = interpreter(backend)
         except (OSError, subprocess.SubprocessError) as error:
             missing.append(f"{backend}: {error}")
+    return pythons, missing
+
+
+def test_files_go_from_backend_to_backend_and_each_does_every_job(
+    interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
+) -> None:
+    pythons, missing = _every_backend(interpreter)
     before = ""
     for number, backend in enumerate((*pythons, "tensorflow")):
         name = f"{number}-{backend}"
@@ -103,12 +109,7 @@ def test_processes_of_jax_record_the_steps_that_orbax_saves_of_all_of_them(
 def test_steps_of_orbax_go_from_backend_to_backend(
     interpreter: Callable[[str], Path], tmp_path: Path, repository: Path
 ) -> None:
-    pythons, missing = {"tensorflow": Path(sys.executable)}, []
-    for backend in PACKAGES:
-        try:
-            pythons[backend] = interpreter(backend)
-        except (OSError, subprocess.SubprocessError) as error:
-            missing.append(f"{backend}: {error}")
+    pythons, missing = _every_backend(interpreter)
     if "jax" not in pythons:
         pytest.skip(f"not to be had here: {missing}")  # Orbax lies there
     asked = [str(pythons["jax"]), "-c", "import orbax.checkpoint as o; print(*o.__path__)"]

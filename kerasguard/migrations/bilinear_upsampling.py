@@ -41,8 +41,9 @@ def rewrite(blueprint: Blueprint) -> None:
     """Compute the old interpolation row by row and column by column."""
     for item, model in blueprint.models():
         found = [layer for layer in layers_of(model) if _is_bilinear(layer)]
-        shapes = shapes_of(model) if found else {}
-        edits = Edits(model)
+        if not found:
+            continue
+        shapes, edits = shapes_of(model), Edits(model)
         for layer in found:
             shape = shapes.get((name_of(layer), 0, 0))
             known = shape is not None and None not in shape[1:]

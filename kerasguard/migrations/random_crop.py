@@ -29,6 +29,8 @@ def rewrite(blueprint: Blueprint) -> None:
     for _, model in blueprint.models():
         found = [layer for layer in layers_of(model) if class_of(layer) == "RandomCrop"]
         crops = [layer for layer in found if not blueprint.is_known(str(layer["class_name"]))]
+        if not crops:
+            continue
         edits = Edits(model)
         for layer, shape in with_input_shapes(model, crops):
             _crop(blueprint, edits, layer, shape)

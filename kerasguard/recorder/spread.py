@@ -79,11 +79,12 @@ def _own(live: Any) -> Mapping[str, tuple[Box, ...]]:
 
 
 def _heard(channel: Any, place: str) -> str:
-    count = channel.get(place, workers_limit())
-    pieces = [channel.get(f"{place}/{n}", workers_limit()) for n in range(int(count or 0))]
+    limit = workers_limit()
+    count = channel.get(place, limit)
+    pieces = [channel.get(f"{place}/{n}", limit) for n in range(int(count or 0))]
     if count is None or None in pieces:
         raise ModelError(
-            f"process {place.rpartition('/')[2]} did not say within {workers_limit():g} s "
+            f"process {place.rpartition('/')[2]} did not say within {limit:g} s "
             f"({WORKERS_LIMIT} in the environment) what its devices hold; all processes need the "
             "callback or kerasguard.patch()"
         )
