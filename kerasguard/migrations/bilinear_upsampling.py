@@ -26,6 +26,10 @@ from kerasguard.blueprint.writer import Writer
 
 CODES = {"KG437": "bilinear upsampling aligned to pixel corners"}
 
+_MOST = 4096
+"""Operations that are added to one file: each row between two of the input takes two, and how many
+rows there are is a number in the file."""
+
 
 def _applies(writer: Writer) -> bool:
     """Standalone Keras with TensorFlow, and tf.keras of TensorFlow 1.12."""
@@ -39,6 +43,7 @@ def _applies(writer: Writer) -> bool:
 
 def rewrite(blueprint: Blueprint) -> None:
     """Compute the old interpolation row by row and column by column."""
+    left = _MOST
     for item, model in blueprint.models():
         found = [layer for layer in layers_of(model) if _is_bilinear(layer)]
         if not found:
@@ -47,9 +52,12 @@ def rewrite(blueprint: Blueprint) -> None:
         for layer in found:
             shape = shapes.get((name_of(layer), 0, 0))
             known = shape is not None and None not in shape[1:]
-            if not known or not as_graph(item) or len(calls_of(layer)) != 1 or shape is None:
+            added = sum(4 + 2 * factor for factor in _factors(layer))
+            one_call = as_graph(item) and len(calls_of(layer)) == 1
+            if not known or not one_call or added > left or shape is None:
                 blueprint.warn(layer, "it interpolated between pixel corners, not centres")
                 continue
+            left -= added
             _replace(edits, layer, shape)
             blueprint.note(layer, "it interpolates between pixel corners, as its writer did")
 
@@ -60,11 +68,15 @@ def _is_bilinear(layer: Json) -> bool:
     return class_of(layer) == "UpSampling2D" and last and config.get("interpolation") == "bilinear"
 
 
+def _factors(layer: Json) -> list[Any]:
+    """By how much it enlarges rows and columns."""
+    size = config_of(layer).get("size", 2)
+    return size if isinstance(size, list) else [size, size]
+
+
 def _replace(edits: Edits, layer: Json, shape: Shape) -> None:
     """Operations for both axes; the last takes the layer's name."""
-    size = config_of(layer).get("size", 2)
-    factors = size if isinstance(size, list) else [size, size]
-    place, name = edits.place_of(layer), name_of(layer)
+    factors, place, name = _factors(layer), edits.place_of(layer), name_of(layer)
     del edits.model["layers"][place]
     build = _Chain(edits, place, name)
     value = calls_of(layer)[0]["args"][0]

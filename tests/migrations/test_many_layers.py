@@ -195,3 +195,16 @@ def test_what_is_used_by_what_stays_is_not_removed() -> None:
     model["output_layers"] = [["a", 0, 0]]
     remove_unused(model, {"b", "c"})
     assert list(sources(model)) == ["a", "b", "c", "d"]
+
+
+def test_a_size_in_the_file_does_not_tell_how_many_operations_are_added() -> None:
+    def wide(size: int) -> tuple[int, list[str]]:
+        made = of("UpSampling2D", size=[size, 1], interpolation="bilinear")
+        migrated, findings = migrate(chain(1, made, (2, 2, 1)), {"keras": "2.2.4"})
+        told = [f.message for f in findings if f.code == "KG437"]
+        return len(migrated["config"]["layers"]), told
+
+    assert wide(8)[0] > 20
+    few, told = wide(10**8)
+    assert few == 2
+    assert "not centres" in told[0]

@@ -29,6 +29,7 @@ NAMES = {
 }
 MODES = {"one": 0, "of this kind": 1, "from there on": 2}
 ERRORS = ("EIO", "ENOSPC", "EINTR", "EDQUOT", "EROFS")
+KILLED = 0
 # No kernel answers EINTR for ever, and callers ask again for as long as it does.
 INTERRUPTED = 20
 # Of the cases, every so-manieth; KERASGUARD_EVERY=1 for all of them, which takes half an hour.
@@ -97,7 +98,7 @@ def main(kind: str, step: int) -> dict[str, Any]:
             shutil.rmtree(folder)
             shutil.copytree(Path(name) / "kept", folder, symlinks=True)
             times = INTERRUPTED if number == "EINTR" else -1
-            _, told = failing(save, folder, at, getattr(errno, number), MODES[mode], times)
+            _, told = failing(save, folder, at, getattr(errno, number, KILLED), MODES[mode], times)
             state = seen(path, model)
             verdict = "old" if state == old else "new" if state == new else "lost"
             result[verdict] = result.get(verdict, 0) + 1
@@ -110,8 +111,11 @@ def main(kind: str, step: int) -> dict[str, Any]:
 
 
 def cases(calls: int, step: int) -> Iterator[tuple[str, str, int]]:
+    """What fails, how often and where; every call is also one at which the process is killed."""
     every = [(n, m, at) for at in range(calls) for n in ERRORS for m in MODES]
     yield from every[::step]
+    for at in range(0, calls, (step + 2) // 3):
+        yield "KILL", "one", at
 
 
 def listing(folder: Path) -> list[str]:

@@ -26,6 +26,8 @@ NAMES = {
     "weights": "m.weights.h5",
     "shards": "s.weights.json",
     "legacy": "m.h5",
+    "ModelCheckpoint": "best.keras",
+    "BackupAndRestore": "latest.weights.h5",
 }
 
 
@@ -94,6 +96,14 @@ def saver(kind: str, path: Path) -> tuple[Any, Callable[[], None]]:
         return model, lambda: model.save_weights(path, max_shard_size=2e6 / 1024**3)
     if kind == "directory":
         return model, lambda: model.save(path, zipped=False)
+    callbacks = {
+        "ModelCheckpoint": lambda: keras.callbacks.ModelCheckpoint(path),
+        "BackupAndRestore": lambda: keras.callbacks.BackupAndRestore(path.parent),
+    }
+    if kind in callbacks:
+        callback = callbacks[kind]()
+        callback.set_model(model)
+        return model, lambda: callback.on_epoch_end(0, {})
     return model, lambda: model.save(path)
 
 
@@ -143,7 +153,7 @@ def run(save: Callable[[], None], killer: Callable[[], None] | None) -> float:
     return time.monotonic() - start
 
 
-def main(kills: int) -> None:
+def main(kills: int, kinds: list[str]) -> None:
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     import kerasguard
     from kerasguard.recorder import unwritten_state
@@ -151,11 +161,11 @@ def main(kills: int) -> None:
     unwritten_state.INLINE = -1  # the companion is what may be lost
     kerasguard.patch(log_to_mlflow=False)
     counts = {}
-    for kind in NAMES:
+    for kind in kinds:
         with tempfile.TemporaryDirectory() as folder:
             counts[kind] = count_kills(kind, Path(folder), kills)
     print(json.dumps(counts))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:] or list(NAMES))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -54,20 +56,47 @@ def writers(path: Path, count: int) -> Iterator[None]:
             process.join()
 
 
+def verified(path: Path) -> str:
+    report = kg.verify(path)
+    assert report.origin == "recorded"
+    assert report.ok, report
+    return report.checkpoint_id
+
+
+@functools.cache
+def model() -> Any:
+    import keras
+
+    return keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, use_bias=False)])
+
+
+def loaded(path: Path) -> str:
+    report = kg.restore(path, model(), manifest="require", probe=False).report
+    assert report.origin == "recorded"
+    assert report.ok, report
+    assert np.any(model().weights[0])
+    return report.checkpoint_id
+
+
 @pytest.mark.parametrize("count", READS.values(), ids=READS)
-@pytest.mark.parametrize("reads", [100, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("read", "reads"),
+    [
+        (verified, 100),
+        pytest.param(verified, 10_000, marks=pytest.mark.slow),
+        pytest.param(loaded, 10, marks=pytest.mark.keras),
+        pytest.param(loaded, 10_000, marks=[pytest.mark.keras, pytest.mark.slow]),
+    ],
+)
 def test_no_read_beside_writers_finds_a_pair_that_does_not_belong_together(
-    tmp_path: Path, count: int, reads: int
+    tmp_path: Path, count: int, read: Callable[[Path], str], reads: int
 ) -> None:
     path = tmp_path / "m.weights.h5"
     save(path)
     seen: set[str] = set()
     with writers(path, count):
         while (reads := reads - 1) >= 0 or len(seen) < 4:
-            report = kg.verify(path)
-            assert report.origin == "recorded"
-            assert report.ok, report
-            seen.add(report.checkpoint_id)
+            seen.add(read(path))
     save(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, f"{path.name}.manifest.json"]
 

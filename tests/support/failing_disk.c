@@ -1,9 +1,11 @@
-/* A disk that fails: preloaded, it lets the n-th call below one folder fail, or all from there on. */
+/* A disk that fails: preloaded, it lets the n-th call below one folder fail, or all from there on;
+   without an error's number the process is killed at that call. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +33,7 @@ static int fails(const char *kind, const char *path) {
     if (fatal < 0 || now < fatal || times == 0) return 0;
     if (now == fatal) kind_at = kind;
     else if (mode == ONE || (mode == SAME && strcmp(kind, kind_at) != 0)) return 0;
+    if (!number) raise(SIGKILL);
     times--;
     errno = number;
     return 1;
@@ -46,6 +49,16 @@ static int fails_open(const char *kind, int descriptor) {
     return fails(kind, path);
 }
 
+static int fails_at(const char *kind, int in, const char *path) {
+    char name[64], whole[2 * PATH_MAX];
+    if (!path || path[0] == '/' || in == AT_FDCWD) return fails(kind, path);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", in);
+    ssize_t length = readlink(name, whole, PATH_MAX);
+    if (length < 0) return 0;
+    snprintf(whole + length, PATH_MAX, "/%s", path);
+    return fails(kind, whole);
+}
+
 #define REAL(name) __typeof__(&name) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 #define MODE mode_t bits = 0; if (flags & (O_CREAT | __O_TMPFILE)) \
     { va_list more; va_start(more, flags); bits = va_arg(more, mode_t); va_end(more); }
@@ -55,9 +68,9 @@ int open(const char *path, int flags, ...)
 int open64(const char *path, int flags, ...)
 { MODE REAL(open64); return fails("open", path) ? -1 : real(path, flags, bits); }
 int openat(int at, const char *path, int flags, ...)
-{ MODE REAL(openat); return fails("open", path) ? -1 : real(at, path, flags, bits); }
+{ MODE REAL(openat); return fails_at("open", at, path) ? -1 : real(at, path, flags, bits); }
 int openat64(int at, const char *path, int flags, ...)
-{ MODE REAL(openat64); return fails("open", path) ? -1 : real(at, path, flags, bits); }
+{ MODE REAL(openat64); return fails_at("open", at, path) ? -1 : real(at, path, flags, bits); }
 FILE *fopen64(const char *path, const char *how)
 { REAL(fopen64); return fails("open", path) ? NULL : real(path, how); }
 ssize_t write(int to, const void *data, size_t size)
@@ -85,3 +98,7 @@ int link(const char *from, const char *to)
 { REAL(link); return fails("link", from) ? -1 : real(from, to); }
 int linkat(int at, const char *from, int in, const char *to, int flags)
 { REAL(linkat); return fails("link", from) ? -1 : real(at, from, in, to, flags); }
+int unlink(const char *path) { REAL(unlink); return fails("unlink", path) ? -1 : real(path); }
+int unlinkat(int at, const char *path, int flags)
+{ REAL(unlinkat); return fails_at("unlink", at, path) ? -1 : real(at, path, flags); }
+int rmdir(const char *path) { REAL(rmdir); return fails("unlink", path) ? -1 : real(path); }
