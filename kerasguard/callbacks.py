@@ -13,7 +13,6 @@ from kerasguard.arguments import (
     check_count,
     check_flag,
     check_observers,
-    check_path,
     check_probe,
     check_text,
 )
@@ -24,6 +23,7 @@ from kerasguard.models.kerases.homes import is_served, strategy_of
 from kerasguard.models.kerases.workers import is_chief, saves_together
 from kerasguard.models.monitored import directions
 from kerasguard.recorder.background import Background
+from kerasguard.recorder.name_template import check_template
 from kerasguard.recorder.patching import Context, arm
 from kerasguard.recorder.retention import Retention
 from kerasguard.tracking.mlflow_tracking import observer_for
@@ -248,7 +248,7 @@ def _check_saver(options: dict[str, Any], filepath: object, *, with_best: bool) 
     check_count("save_freq", options["save_freq"], "epoch")
     check_choice("verbose", options["verbose"], (0, 1, False, True))
     if filepath is not None:
-        check_path("filepath", filepath)
+        check_template("filepath", filepath)
         return
     usual = inspect.signature(WeightManifestCallback).parameters
     for name, value in options.items():

@@ -206,6 +206,9 @@ def test_every_public_function_refuses_what_it_does_not_understand(case: str) ->
 CALLBACK: dict[str, tuple[dict[str, Any], str]] = {
     "filepath": ({"filepath": 3}, "filepath=3 is not a path"),
     "filepath empty": ({"filepath": ""}, "filepath='' is not a path"),
+    "filepath misspelt": ({"filepath": "a{epoh:02d}.keras"}, "did you mean {epoch}"),
+    "filepath unnamed": ({"filepath": "a{}.keras"}, "write {epoch} or a metric"),
+    "filepath open": ({"filepath": "a{epoch.keras"}, "write {{ and }} for its own"),
     "filepath suffix": ({"filepath": "run/a.ckpt"}, "filepath='run/a.ckpt'"),
     "monitor": ({"filepath": "a.keras", "monitor": None}, "monitor=None is not a name"),
     "mode": ({"filepath": "a.keras", "mode": "minimum"}, "allowed: 'auto', 'min', 'max'"),

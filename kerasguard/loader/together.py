@@ -38,9 +38,21 @@ def opened(request: Request) -> Iterator[tuple[Reading, tuple[Finding, ...]]]:
     """The checkpoint that is asked for, open, and what is to be reported of that: nothing."""
     with (
         at_hand(request.path, request.manifest) as (local, found),
-        Reading(local, found, keep=request.in_one_pass) as reading,
+        Reading(local, found, keep=_is_kept(request)) as reading,
     ):
         yield reading, ()
+
+
+def _is_kept(request: Request) -> bool:
+    """Whether what is read is kept in memory until it is assigned.
+
+    A model that is built from the checkpoint takes it over, and nothing is lost with it if reading
+    fails; unless its devices copy what they are given, which is then read once more for each.
+    """
+    from kerasguard.models import placement
+
+    built = request.model is None and request.keep
+    return request.in_one_pass and not (built and placement.is_cut_up(request.strategy))
 
 
 @contextlib.contextmanager
@@ -90,7 +102,7 @@ def _exchanged(
         if peers.rank in verdict.takers:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerasguard-"))
             place = take(peers, Path(folder))
-            reading = stack.enter_context(Reading(place, "require", keep=request.in_one_pass))
+            reading = stack.enter_context(Reading(place, "require", keep=_is_kept(request)))
         elif peers.rank == verdict.giver and reading is not None:
             give(peers, reading, verdict.takers)
         assert reading is not None, "who does not take has verified its own"

@@ -24,7 +24,7 @@ from kerasguard.models.kerases.homes import (
     strategy_of,
 )
 
-__all__ = ["replica_count", "scope"]
+__all__ = ["is_cut_up", "replica_count", "scope"]
 
 
 def scope(strategy: Any, model: Any = None) -> contextlib.AbstractContextManager[Any]:
@@ -39,11 +39,7 @@ def scope(strategy: Any, model: Any = None) -> contextlib.AbstractContextManager
         ModelError: `model` lives on something else than `strategy` or what is active, or its
             Keras computes with something that cannot be distributed so.
     """
-    wanted = strategy
-    if wanted is None:
-        wanted = active_strategy() if of(model).backend() == "tensorflow" else None
-    if wanted is None:
-        wanted = active_distribution()
+    wanted = _wanted(strategy, model)
     if wanted is None:
         return contextlib.nullcontext()
     _check_backend(wanted, of(model))
@@ -53,6 +49,20 @@ def scope(strategy: Any, model: Any = None) -> contextlib.AbstractContextManager
         return contextlib.nullcontext()
     context: contextlib.AbstractContextManager[Any] = wanted.scope()
     return context if strategy is not None else contextlib.nullcontext()
+
+
+def is_cut_up(strategy: Any) -> bool:
+    """Whether a model that is built on `strategy`, or on what is active, lies on a mesh.
+
+    Its devices then hold copies of what they are given.
+    """
+    return _wanted(strategy) is not None and of(None).backend() != "tensorflow"
+
+
+def _wanted(strategy: Any, model: Any = None) -> Any:
+    if strategy is None and of(model).backend() == "tensorflow":
+        strategy = active_strategy()
+    return active_distribution() if strategy is None else strategy
 
 
 def replica_count(model: Any) -> int:

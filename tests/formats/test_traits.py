@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,7 @@ MARKS = (b"PK\3\4", b"PK\5\6", b"\x89HDF", "saved_model.pb", ".index", ".data-")
 def test_nobody_outside_formats_decides_by_a_formats_name(repository: Path) -> None:
     assert not [
         f"{place}:{node.lineno} {node.value!r}"
-        for place, tree in _outside(repository)
-        for node in _code_constants(tree)
+        for place, node in _code_constants(repository)
         if node.value in NAMES or node.value in SUFFIXES
     ]
 
@@ -50,8 +48,7 @@ def test_nobody_outside_formats_asks_which_class_a_checkpoint_is(repository: Pat
 def test_marks_of_formats_are_known_to_formats_and_storage_only(repository: Path) -> None:
     assert not [
         f"{place}:{node.lineno} {node.value!r}"
-        for place, tree in _outside(repository)
-        for node in _code_constants(tree)
+        for place, node in _code_constants(repository)
         if isinstance(node.value, (str, bytes)) and _marked(node.value)
     ]
 
@@ -113,13 +110,16 @@ def _modules(repository: Path) -> list[Path]:
     return sorted((repository / "kerasguard").rglob("*.py"))
 
 
-def _code_constants(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Every constant that is no docstring."""
-    texts = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and id(node) not in texts:
-            yield node
+@cache
+def _code_constants(repository: Path) -> list[tuple[str, ast.Constant]]:
+    """Every constant outside that is no docstring, with the module's place."""
+    found: list[tuple[str, ast.Constant]] = []
+    for place, tree in _outside(repository):
+        nodes = list(ast.walk(tree))
+        texts = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        found += (
+            (place, node)
+            for node in nodes
+            if isinstance(node, ast.Constant) and id(node) not in texts
+        )
+    return found
