@@ -83,7 +83,7 @@ def test_an_observer_is_called_after_each_save(tmp_path: Path) -> None:
     with kg.patched(observers=[note]):
         _model().save(tmp_path / "a.keras")
     model = _model()
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     saver = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
     model.fit(
         np.ones((2, 3)), np.ones((2, 2)), verbose=0,

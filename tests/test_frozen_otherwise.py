@@ -22,7 +22,7 @@ def net(frozen: str) -> Any:
         x = keras.layers.Dense(4, name=name)(x)
     model = keras.Model(inputs, x)
     model.get_layer(frozen).trainable = False
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     return model
 
 

@@ -204,7 +204,7 @@ def test_12_a_training_resumes_from_its_backup_unless_that_was_damaged(tmp_path:
 
     def fit(*more: Any) -> list[int]:
         model, seen = dense("a", "head"), list[int]()
-        model.compile("adam", "mse")
+        model.compile("adam", "mse", run_eagerly=True)
         callbacks = [
             keras.callbacks.BackupAndRestore(tmp_path / "backup"),
             kg.WeightManifestCallback(),
@@ -231,7 +231,7 @@ def test_13_a_custom_loss_for_inference(tmp_path: Path) -> None:
         return keras.ops.mean(keras.ops.square(y - p))
 
     model = dense("a", "head")
-    model.compile("sgd", penalty)
+    model.compile("sgd", penalty, run_eagerly=True)
     path = save(model, tmp_path / "m.keras")
     with pytest.raises(ArchitectureError, match=r'custom_objects=\{"penalty": .* compile=False'):
         kg.load(path)
@@ -260,7 +260,7 @@ def test_14_a_function_of_the_users_own_in_a_text_layer(tmp_path: Path) -> None:
 def test_15_optimizer_state_under_mixed_float16(tmp_path: Path, name: str, recorded: bool) -> None:
     def build() -> Any:
         model = dense("a", "head")
-        model.compile("adam", "mse")
+        model.compile("adam", "mse", run_eagerly=True)
         return model
 
     keras.mixed_precision.set_global_policy("mixed_float16")
@@ -312,7 +312,7 @@ def test_18_a_checkpoint_callback_of_somebody_elses(tmp_path: Path) -> None:
 
     def fit(name: str, **options: Any) -> None:
         model = dense("a", "head")
-        model.compile("sgd", "mse")
+        model.compile("sgd", "mse", run_eagerly=True)
         saving = Logged(tmp_path / name, **options)
         callbacks = [kg.WeightManifestCallback(), saving]
         model.fit(X, np.ones((8, 4)), epochs=3, verbose=0, callbacks=callbacks)
@@ -379,7 +379,7 @@ def test_23_a_metric_by_its_name_after_a_load(tmp_path: Path, saved_compiled: bo
         fitted(model, metrics=["accuracy"])
     again = kg.load(save(model, tmp_path / "m.keras"))
     if not saved_compiled:
-        again.compile("adam", "mse", metrics=["accuracy"])
+        again.compile("adam", "mse", metrics=["accuracy"], run_eagerly=True)
     names = again.evaluate(X, np.ones((8, 4)), verbose=0, return_dict=True)
     assert set(names) == {"loss", "accuracy"}
 

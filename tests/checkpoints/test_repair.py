@@ -269,7 +269,7 @@ def test_the_learning_rate_that_is_written_is_the_callers_choice(
 ) -> None:
     def net(learning_rate: float) -> keras.Model:
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
-        model.compile(keras.optimizers.SGD(learning_rate), "mse")
+        model.compile(keras.optimizers.SGD(learning_rate), "mse", run_eagerly=True)
         return model
 
     first = net(0.5)

@@ -30,7 +30,7 @@ x = np.random.default_rng(1).normal(size=(8, 4)).astype("float32") * np.arange(1
 
 def net():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.BatchNormalization()])
-    model.compile(keras.optimizers.Adam(0.1), "mean_squared_error")
+    model.compile(keras.optimizers.Adam(0.1), "mean_squared_error", run_eagerly=True)
     return model
 
 def trained():

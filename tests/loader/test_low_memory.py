@@ -23,7 +23,7 @@ from kerasguard.models import assign, variables  # noqa: E402
 def model() -> Any:
     layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dense(3)]
     model = keras.Sequential([keras.Input((5,)), *layers])
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     model.fit(np.ones((4, 5)), np.ones((4, 3)), verbose=0)
     return model
 

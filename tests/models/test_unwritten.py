@@ -315,7 +315,7 @@ def test_small_state_lies_in_the_manifest_and_makes_no_file_of_its_own(
     tmp_path: Path, small_state: None
 ) -> None:
     model = keras.Sequential([keras.Input((3,)), layers.Dense(1), layers.Dropout(0.5)])
-    model.compile("adam", "mse", metrics=["mae"])
+    model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
     x = np.ones((8, 3), "float32")
     model.fit(x, x[:, :1], epochs=1, verbose=0)
     for name in ("m.keras", "m.weights.h5"):
@@ -329,7 +329,7 @@ def test_small_state_lies_in_the_manifest_and_makes_no_file_of_its_own(
         assert kg.verify(path).ok
         assert kg.verify(path, sha256=True).ok
         again = keras.models.clone_model(model)
-        again.compile("adam", "mse", metrics=["mae"])
+        again.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
         again.fit(x, x[:, :1], epochs=1, verbose=0)
         again.layers[-1].seed_generator.state.assign([7, 7])
         report = kg.restore(path, model=again).report

@@ -24,7 +24,7 @@ X, Y = np.ones((8, 5), "float32"), np.ones((8, 3), "float32")
 def net(*extra: Any) -> Any:
     layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), *extra]
     model = keras.Sequential([keras.Input((5,)), *layers, keras.layers.Dense(3)])
-    model.compile(keras.optimizers.Adam(0.1), "mse")
+    model.compile(keras.optimizers.Adam(0.1), "mse", run_eagerly=True)
     model.fit(X, Y, verbose=0)
     return model
 

@@ -22,7 +22,7 @@ def model() -> Any:
     inputs = keras.Input((4,))
     hidden = keras.layers.Dropout(0.5, seed=3)(keras.layers.Dense(3, name="hidden")(inputs))
     model = keras.Model(inputs, keras.layers.Dense(2, name="head")(hidden))
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     model.fit(np.ones((2, 4)), np.ones((2, 2)), verbose=0)
     return model
 
@@ -86,7 +86,7 @@ def test_the_callback_records_what_modelcheckpoint_saves_elsewhere(model: Any) -
 
     base = "ram://run"  # Keras makes the folder, by TensorFlow
     model = keras.models.clone_model(model)  # the callback arms it for good
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     told = []
     saver = keras.callbacks.ModelCheckpoint(f"{base}/{{epoch:02d}}.keras")
     callback = kg.WeightManifestCallback(observers=[lambda event: told.append(event.manifest)])

@@ -185,7 +185,7 @@ def test_the_callback_keeps_the_best_by_a_metric_that_knows_its_direction(tmp_pa
 
     x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
     seen: dict[int, float] = {}
 
     class Worse(keras.callbacks.Callback):  # type: ignore[misc]

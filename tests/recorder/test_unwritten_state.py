@@ -23,11 +23,11 @@ def gan(names: tuple[str, str] = ("g", "d"), *, front: bool = False) -> Any:
         [keras.Input((3,)), L.Dense(4, name="a"), L.Dense(6)], name=names[0]
     )
     critic = keras.Sequential([keras.Input((6,)), L.Dense(4, name="a"), L.Dense(1)], name=names[1])
-    critic.compile(keras.optimizers.Adam(0.02), "mse")
+    critic.compile(keras.optimizers.Adam(0.02), "mse", run_eagerly=True)
     z = keras.Input((3,))
     start = keras.Sequential([keras.Input((3,)), L.ReLU()], name="front")(z) if front else z
     model = keras.Model(z, critic(generator(start)))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     return model
 
 
