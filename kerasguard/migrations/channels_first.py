@@ -12,8 +12,10 @@ When it is exact: always, because kernels have the same layout either way. Layer
 `data_format` get channels last, as do the layers between them that work element by element; Permute
 layers are inserted where a tensor enters or leaves such a part. Inputs and outputs of the model,
 and what a Flatten or Dense layer sees, keep the writer's order. Layers whose weights follow the
-order of the axes (PReLU, LayerNormalization) are left where they are, between two Permutes. Where
-no input shape is known, or inside wrappers other than TimeDistributed, it is refused.
+order of the axes (PReLU, LayerNormalization) are left where they are, between two Permutes. A
+Bidirectional layer joined both directions along the last axis, which was none of the channels: a
+Concatenate does that now. Where no input shape is known, or inside other wrappers than these two,
+it is refused.
 """
 
 from __future__ import annotations
@@ -22,9 +24,24 @@ import re
 from typing import Any
 
 from kerasguard.blueprint.axis_order import Layout, Moved
+from kerasguard.blueprint.edits import Edits
 from kerasguard.blueprint.graphs import as_graph
-from kerasguard.blueprint.nodes import calls_of, history_of, layers_of, tensors_in
-from kerasguard.blueprint.objects import Json, class_of, config_of, name_of
+from kerasguard.blueprint.nodes import (
+    call_of,
+    calls_of,
+    history_of,
+    layers_of,
+    tensor,
+    tensors_in,
+)
+from kerasguard.blueprint.objects import (
+    Json,
+    class_of,
+    config_of,
+    keras_object,
+    name_of,
+    replace_all,
+)
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG432": "a layer uses channels_first"}
@@ -59,9 +76,13 @@ def rewrite(blueprint: Blueprint) -> None:
             continue
         if not as_graph(item):
             continue
+        for layer in spatial:
+            if class_of(layer) == "Bidirectional":
+                _join_apart(model, layer)
         _turn_model(model)
         for layer in spatial:
-            config_of(_inner(layer))["data_format"] = "channels_last"
+            for wrapped in _wrapped(layer):
+                config_of(wrapped)["data_format"] = "channels_last"
             if class_of(layer) in _ORDERED:
                 config_of(layer)["patch_order"] = "channels_first"
             blueprint.note(layer, "converted from channels_first to channels_last")
@@ -113,10 +134,18 @@ def _turn_call(moved: Moved, layer: Json, number: int) -> None:
     call, kind = calls_of(layer)[number], class_of(layer)
     value = call["args"][0] if call["args"] else None
     own, out = _layout(layer), None
-    if own is not None and history_of(value) is not None:
+    if own is not None:
         call["args"][0] = moved.last(value, own)
-        out = _output(layer, own)
-    elif kind == "Flatten" and _is_first(layer) and moved.layout(value) is not None:
+        states = call["kwargs"].pop("initial_state", None)
+        call["kwargs"] = moved.first(call["kwargs"])
+        if states is not None:
+            state = _state(own)
+            call["kwargs"]["initial_state"] = replace_all(states, lambda x: moved.last(x, state))
+        for place, made in enumerate(_outputs(layer, own)):
+            if made is not None:
+                moved.layouts[name_of(layer), number, place] = made
+        return
+    if kind == "Flatten" and _is_first(layer) and moved.layout(value) is not None:
         # With channels first it moved them to the end before it flattened.
         config_of(layer)["data_format"] = "channels_last"
     elif len(calls_of(layer)) == 1 and _stays(moved, layer, value):
@@ -157,29 +186,69 @@ def _move_axis(config: Json, layout: Layout | None) -> None:
         config["axis"] = layout.moved(config["axis"])
 
 
-def _inner(layer: Json) -> Json:
-    """The layer that a TimeDistributed wraps; any other layer itself."""
-    wrapped = class_of(layer) == "TimeDistributed" and config_of(layer).get("layer")
-    return wrapped if isinstance(wrapped, dict) else layer
+def _join_apart(model: Json, layer: Json) -> None:
+    """Let a Concatenate join the directions, along the axis that the layer joined them along."""
+    config, name = config_of(layer), name_of(layer)
+    if config.get("merge_mode", "concat") != "concat":
+        return
+    edits = Edits(model)
+    joined = edits.free_name(f"{name}_joined")
+    new = keras_object("keras.layers", "Concatenate", {"name": joined, "axis": -1})
+    edits.after(layer, new)
+    numbers = range(len(calls_of(layer)))
+    new["inbound_nodes"] = [call_of([tensor(name, n, 0), tensor(name, n, 1)]) for n in numbers]
+    config["merge_mode"] = None
+
+
+def _wrapped(layer: Json) -> list[Json]:
+    """What a TimeDistributed or Bidirectional wraps; any other layer itself."""
+    places = {"TimeDistributed": ["layer"], "Bidirectional": ["layer", "backward_layer"]}
+    held = [config_of(layer).get(place) for place in places.get(class_of(layer), ())]
+    return [item for item in held if isinstance(item, dict)] or [layer]
 
 
 def _layout(layer: Json) -> Layout | None:
     """The layout that a layer with channels first takes; None for all others."""
-    inner = _inner(layer)
-    kind = class_of(inner)
+    inner, *others = _wrapped(layer)
+    kind, wrapper = class_of(inner), class_of(layer)
     planes = re.search(r"([123])D", kind)
-    if config_of(inner).get("data_format") != "channels_first" or planes is None:
+    formats = {config_of(item).get("data_format") for item in (inner, *others)}
+    if formats != {"channels_first"} or planes is None:
         return None
-    axis = 1 + (inner is not layer) + kind.startswith("ConvLSTM")
+    if wrapper == "Bidirectional" and not _is_bidirectional(layer, inner):
+        return None
+    if not all(call["args"] and history_of(call["args"][0]) for call in calls_of(layer)):
+        return None
+    axis = 1 + (wrapper == "TimeDistributed") + kind.startswith("ConvLSTM")
     return Layout(int(planes[1]) + 1 + axis, axis)
 
 
-def _output(layer: Json, layout: Layout) -> Layout | None:
-    """The layout of what the layer makes; None where no channels axis is left."""
-    config, kind = config_of(_inner(layer)), class_of(_inner(layer))
-    if kind.startswith("ConvLSTM") and not config.get("return_sequences"):
-        return Layout(layout.rank - 1, layout.axis - 1)
-    return None if kind.startswith("Global") and not config.get("keepdims") else layout
+def _is_bidirectional(layer: Json, inner: Json) -> bool:
+    """Whether it is one that can be turned.
+
+    Of one that joins its outputs and returns states, too, every state's place would be another.
+    """
+    joins = config_of(layer).get("merge_mode", "concat") == "concat"
+    states = bool(config_of(inner).get("return_state"))
+    return class_of(inner).startswith("ConvLSTM") and not (joins and states)
+
+
+def _outputs(layer: Json, layout: Layout) -> list[Layout | None]:
+    """The layouts of what the layer makes; None where no channels axis is left."""
+    inner = _wrapped(layer)[0]
+    config, kind = config_of(inner), class_of(inner)
+    if not kind.startswith("ConvLSTM"):
+        return [None if kind.startswith("Global") and not config.get("keepdims") else layout]
+    twice = class_of(layer) == "Bidirectional"
+    apart = twice and config_of(layer).get("merge_mode", "concat") is None
+    made = layout if config.get("return_sequences") else _state(layout)
+    states = [_state(layout)] * (2 * (1 + twice) if config.get("return_state") else 0)
+    return [*[made] * (1 + apart), *states]
+
+
+def _state(layout: Layout) -> Layout:
+    """Of what a recurrent layer holds at one time."""
+    return Layout(layout.rank - 1, layout.axis - 1)
 
 
 MIGRATION = Migration(
