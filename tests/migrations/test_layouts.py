@@ -77,13 +77,16 @@ def recurrent(
     config: dict[str, Any], count: int, merge_mode: str | None = "", given: bool = False
 ) -> Any:
     """A functional model of Keras 2 of one ConvLSTM2D, with all that it makes as outputs."""
-    layer = {"class_name": "ConvLSTM2D", "config": {"name": "c", **LSTM, **config}}
+    layer: dict[str, Any] = {
+        "class_name": "ConvLSTM2D",
+        "config": {"name": "c", **LSTM, **config},
+    }
     if merge_mode != "":
         wrapper = {"name": "c", "layer": layer, "merge_mode": merge_mode}
         layer = {"class_name": "Bidirectional", "config": wrapper}
     shapes = {"x": [None, 3, 3, 4, 5], "h": [None, 2, 4, 5], "s": [None, 2, 4, 5]}
     names = ["x", "h", "s"] if given else ["x"]
-    inputs = [
+    inputs: list[Any] = [
         {
             "class_name": "InputLayer",
             "name": name,
@@ -92,7 +95,8 @@ def recurrent(
         }
         for name in names
     ]
-    layer |= {"name": "c", "inbound_nodes": [[[name, 0, 0, {}] for name in names]]}
+    calls: list[Any] = [[[name, 0, 0, {}] for name in names]]
+    layer |= {"name": "c", "inbound_nodes": calls}
     ends = {
         "input_layers": [[name, 0, 0] for name in names],
         "output_layers": [["c", 0, n] for n in range(count)],
