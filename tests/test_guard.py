@@ -335,11 +335,11 @@ def test_a_failure_while_assigning_leaves_the_model_unchanged(
     calls = [0]
     real = variables.write
 
-    def failing(variable: Any, array: Any) -> None:
+    def failing(variable: Any, array: Any, way: Any) -> None:
         calls[0] += 1
         if calls[0] == step + 1:
             raise OSError(5, "Input/output error")
-        real(variable, array)
+        real(variable, array, way)
 
     monkeypatch.setattr(variables, "write", failing)
     if step >= len(before):

@@ -45,7 +45,7 @@ def test_a_corrupted_assignment_is_caught_and_taken_back(
     other = trained("plain", "adam")
     before, write = states(other), variables.write
 
-    def wrong(variable: Any, array: Any) -> None:
+    def wrong(variable: Any, array: Any, *_: Any) -> None:
         write(variable, array + 1 if variable.name.endswith(corrupted) else array)
 
     monkeypatch.setattr(variables, "write", wrong)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import xxhash
@@ -53,6 +54,7 @@ _DROPPED_KEYS = frozenset(
     }
 )
 _DROPPED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+_ESSENCE = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 
 # One layer is exported, and so serialised, under a different name than its class has; automatic
@@ -60,6 +62,7 @@ _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 _EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
 
 
+@lru_cache(4096)  # a model's configs have the same few keys again and again
 def counts(key: str) -> bool:
     """Whether an entry of a layer's config, by its key, can be part of a config digest."""
     return key not in _DROPPED_KEYS and not key.endswith(_DROPPED_ENDINGS)
@@ -240,6 +243,8 @@ def _class(entry: Mapping[str, Any]) -> str:
 
 def _essence(value: Any) -> Any:
     """`value` without what a config digest leaves out; plain JSON."""
+    if value is None or isinstance(value, (str, int)):  # before what takes longer to tell
+        return value
     if isinstance(value, Mapping):
         if _entries(value) is not None:
             return _read_graph(value, "", {})
@@ -260,5 +265,4 @@ def _essence(value: Any) -> Any:
 
 
 def _digest(essence: Any) -> str:
-    text = json.dumps(essence, sort_keys=True, separators=(",", ":"))
-    return f"xxh3:{xxhash.xxh3_128_hexdigest(text.encode())}"
+    return f"xxh3:{xxhash.xxh3_128_hexdigest(_ESSENCE.encode(essence).encode())}"

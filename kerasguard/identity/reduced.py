@@ -31,6 +31,8 @@ def reduced(table: Table, keys: Collection[str]) -> Table:
         table: a model's or a checkpoint's.
         keys: of the tensors.
     """
+    if not keys:
+        return table
     rest, gone = without(table, keys), _gone(table, keys)
     if not gone:
         return rest

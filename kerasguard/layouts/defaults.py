@@ -53,7 +53,7 @@ def changed_defaults(
     """
     version = tuple(int(part) for part in re.findall(r"\d+", writer.get("keras", "1"))[:2])
     old = []
-    for group in model_groups(expected):
+    for group in model_groups(expected) if version < (3,) else ():
         classes = {leaf.class_name for leaf in group.leaves}
         # "2" alone is what a TensorFlow checkpoint tells: its LSTM may be of either kind.
         plain = version < (2, 3) and version != (2,) and bool(classes & set(_PLAIN))

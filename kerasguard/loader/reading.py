@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -163,7 +164,10 @@ class Reading:
             count = found.nonfinite
             if count is None:  # equal bytes have equal counts; only damage makes it unknown
                 count = record.nonfinite if found.digest == record.digest else None
-            seen[key] = replace(record, digest=found.digest, nonfinite=count)
+            as_recorded = record.digest == found.digest and record.nonfinite == count
+            if not as_recorded:
+                record = replace(record, digest=found.digest, nonfinite=count)
+            seen[key] = record
         seen.update(self._kept())
         self.table = replace(self.table, tensors=seen)
         return self.table
@@ -267,11 +271,15 @@ class Reading:
         theirs = self.checkpoint.architecture() is not None
         return {**self.writer(), "config": self.traits.config if theirs else "keras3"}
 
+    @cached_property
+    def _told(self) -> dict[str, str]:
+        """What the open files say of their writer, who is asked for again and again."""
+        return self.checkpoint.writer()
+
     def writer(self) -> dict[str, str]:
         """Versions of what wrote the checkpoint; the manifest knows more than the file."""
-        told = self.checkpoint.writer()
         return {
             "format": self.checkpoint.name,
-            **(self.config.writer(told) if self.config else told),
+            **(self.config.writer(self._told) if self.config else self._told),
             **(self.manifest.versions if self.manifest else {}),
         }

@@ -17,6 +17,7 @@ __all__ = [
     "canonical",
     "crowd",
     "digest",
+    "is_as_digested",
     "understood",
     "unique_keys",
 ]
@@ -60,6 +61,16 @@ def digest(data: object) -> str:
         return f"xxh3:{xxhash.xxh3_128_hexdigest(canonical(data).encode())}"
     except ValueError as error:  # NaN or half a surrogate pair, which no manifest is written with
         raise ManifestError(f"manifest is not JSON: {error}") from None
+
+
+def is_as_digested(text: str, entry: str, told: object) -> bool:
+    """Whether canonical JSON, without the entry that holds its digest, is what that tells.
+
+    Then it need not be written again to be compared; a copy with other spaces has to be.
+    """
+    first, found, rest = text.strip().partition(f'"{entry}":"{told}",')
+    whole = f"{first}{rest}".encode("utf-8", "surrogatepass")
+    return bool(found) and f"xxh3:{xxhash.xxh3_128_hexdigest(whole)}" == told
 
 
 def understood(top: Node) -> tuple[str, ...]:

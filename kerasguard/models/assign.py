@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,9 @@ class Sink:
         keys = list(keys)
         found = [self.places[key] for key in keys if key in self.places]
         held = [self.hidden[key].holder for key in keys if key in self.hidden]
-        return [*(p.variable for p in found if self._is_plain(p.visit)), *held]
+        visits = {place.visit.path: place.visit for place in found}
+        plain = {path for path, visit in visits.items() if self._is_plain(visit)}
+        return [*(place.variable for place in found if place.visit.path in plain), *held]
 
     def _is_plain(self, visit: Visit) -> bool:
         if visit.path in self._by_variable:
@@ -92,7 +96,7 @@ class Sink:
             return self.hidden[key].holder if self.hidden[key].is_variable else None
         return self.places[key].variable if key in self.places else None
 
-    @property
+    @cached_property
     def open_keys(self) -> frozenset[str]:
         """Keys of what may have any length: boundaries that `adapt` finds."""
         hidden = (key for key, held in self.hidden.items() if not held.is_variable)
@@ -133,11 +137,12 @@ class Sink:
             RestoreError: a tensor does not fit, or assigning failed; the model is as before.
         """
         self._check(values)
-        skipped = skipped_of(self.model)
+        skipped, filled = skipped_of(self.model), self.filled_by(values)
         if skipped is not None:
-            skipped.fill(except_variables=self.filled_by(values))
+            skipped.fill(except_variables=filled)
         room = _ROOM if isinstance(values, Deferred) else None
         with transaction(keep=skipped is None, room=room) as journal:
+            journal.variables(filled)
             same = self._assign(values, journal)
             if assets:
                 self._load_assets(assets, journal)
@@ -190,19 +195,24 @@ class Sink:
             path, _, name = key.rpartition("vars/")
             by_path.setdefault(path.rstrip("/"), {})[name] = key
         own = any(is_normalisation(held.layer) for held in put_back)
-        for visit in self.visits:
-            keys = by_path.get(visit.path)
-            if keys and self._is_plain(visit):
-                for name, key in keys.items():
-                    array = values[key]
-                    self._write(visit.key(name), array, journal)
-                    same |= at_once({key: array})
-                derive(self.model, visit.object, journal)
-            elif keys:
-                own = True
-                arrays = {name: values[key] for name, key in keys.items()}
+        given = (visit for visit in self.visits if visit.path in by_path)
+        for plain, run in groupby(given, self._is_plain):
+            visits = list(run)
+            if plain:
+                keys = [key for visit in visits for key in by_path[visit.path].values()]
+                for some in [[key] for key in keys] if isinstance(values, Deferred) else [keys]:
+                    arrays = {key: values[key] for key in some}
+                    self._write(arrays, journal)
+                    same |= at_once(arrays)
+                for visit in visits:
+                    derive(self.model, visit.object, journal)
+                continue
+            own = True
+            for visit in visits:
+                names = by_path[visit.path]
+                arrays = {name: values[key] for name, key in names.items()}
                 self._load_own(visit, arrays, journal)
-                same |= at_once({keys[name]: array for name, array in arrays.items()})
+                same |= at_once({names[name]: array for name, array in arrays.items()})
         for held in put_back:  # what was loaded as one may be parts again
             array = values[held.record.key]
             self._put_back(held, array, journal)
@@ -215,11 +225,14 @@ class Sink:
     def _proven(self, values: Mapping[str, Array]) -> frozenset[str]:
         return proven(values, self.places, self.hidden)
 
-    def _write(self, key: str, array: Array, journal: Journal) -> None:
-        place = self.places[key]
-        journal.variable(place.variable)
-        with named(place.record.label, "could not be assigned"):
-            variables.write(place.variable, array)
+    def _write(self, arrays: Mapping[str, Array], journal: Journal) -> None:
+        found = [self.places[key] for key in arrays]
+        for place in found:
+            journal.variable(place.variable)
+        ways = variables.ways([place.variable for place in found], list(arrays.values()))
+        for place, array, way in zip(found, arrays.values(), ways, strict=True):
+            with named(place.record.label, "could not be assigned"):
+                variables.write(place.variable, array, way)
 
     def _put_back(self, held: Hidden, array: Array, journal: Journal) -> None:
         """Give the model what Keras had not written."""

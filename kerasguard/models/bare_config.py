@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from kerasguard.blueprint.architecture import counts
@@ -18,7 +19,7 @@ from kerasguard.models.kerases import KERAS3, is_foreign, of
 from kerasguard.models.kerases.keras3_saving import default_quantisation
 from kerasguard.models.patches import Patch, PatchSet
 
-__all__ = ["bare_config"]
+__all__ = ["bare_config", "many_configs"]
 
 _QUANTISATION = "quantization_config"
 _OMITTED = "left out by kerasguard"
@@ -29,6 +30,18 @@ class _Active(threading.local):
 
 
 _active = _Active()
+
+
+@contextmanager
+def many_configs() -> Iterator[None]:
+    """Inside, what `bare_config` puts in the place of Keras' own stays there from call to call."""
+    for patches in _PATCHES:
+        patches.install()
+    try:
+        yield
+    finally:
+        for patches in _PATCHES:
+            patches.remove()
 
 
 def bare_config(operation: Any) -> dict[str, Any]:

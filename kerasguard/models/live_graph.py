@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from kerasguard.blueprint.architecture import config_digest, graph_digest
-from kerasguard.models.bare_config import bare_config
+from kerasguard.models.bare_config import bare_config, many_configs
 from kerasguard.models.call_arguments import call_text, text_of
 from kerasguard.models.fast_build import less_work
 from kerasguard.models.kerases import (
@@ -32,7 +31,7 @@ from kerasguard.models.live_calls import (
     operation_keys,
     operations_of,
 )
-from kerasguard.models.live_use import Uses
+from kerasguard.models.live_use import Calls, Uses
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import LayerRecord, Node, Use
 
@@ -50,8 +49,8 @@ def records_of(
         visits: all of a walk, the model itself first.
         axes: how another model counts axes, of `axis_spellings`.
     """
-    survey = _Survey(visits, axes or {})
-    with less_work():
+    with less_work(), many_configs():
+        survey = _Survey(visits, axes or {})
         records = {v.path: survey.record(v) for v in visits if v.path and is_layer(v.object)}
     optimizers = {
         v.path: LayerRecord(v.path, str(getattr(v.object, "name", "")), type(v.object).__name__)
@@ -134,9 +133,10 @@ class _Survey:
 
     def use(self, operation: Any, *, hidden: bool = False) -> Use:
         """What the model's code does with a layer or an operation."""
-        found = self.uses.of(operation, hidden=hidden) if is_layer(operation) else _cast(operation)
-        calls, graph = self.arguments.get(id(operation)), self.traced.get(id(operation))
-        return replace(found, arguments=calls, graph=graph)
+        calls = self.arguments.get(id(operation)), self.traced.get(id(operation))
+        if not is_layer(operation):
+            return _cast(operation, calls)
+        return self.uses.of(operation, calls, hidden=hidden)
 
     def place(self, model: Any, path: str) -> None:
         """Learn one model's graph and record its operations that are not layers."""
@@ -228,10 +228,10 @@ def _attributes(visits: Sequence[Visit]) -> dict[int, str]:
     return found
 
 
-def _cast(operation: Any) -> Use:
+def _cast(operation: Any, calls: Calls) -> Use:
     """The dtype that an operation makes, which no digest of a config looks at."""
     dtype = vars(operation).get("dtype")
-    return Use() if dtype is None else Use(settings={"dtype": text_of(dtype)})
+    return Use(*calls, settings={} if dtype is None else {"dtype": text_of(dtype)})
 
 
 def _is_opaque(item: Any) -> bool:

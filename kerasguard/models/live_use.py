@@ -22,10 +22,11 @@ from kerasguard.models.kerases import (
     stock_modules,
 )
 from kerasguard.models.walk import Visit, walk
-from kerasguard.tensors import LayerRecord, Use
+from kerasguard.tensors import LayerRecord, Node, Use
 
-__all__ = ["Uses", "use_of_model", "variable_places", "waits_for_weights"]
+__all__ = ["Calls", "Uses", "use_of_model", "variable_places", "waits_for_weights"]
 
+Calls = tuple[tuple[str, ...] | None, tuple[Node, ...] | None]
 _DEPTH = 4  # of containers in containers
 # Classes that switch it off themselves.
 _NEVER_CAST = ("Embedding", "GroupNormalization", "LayerNormalization")
@@ -51,16 +52,18 @@ class Uses:
                         full = f"{visit.path}.{place}".lstrip(".")
                         self.held.setdefault(id(item), []).append(full)
 
-    def of(self, layer: Any, *, hidden: bool) -> Use:
+    def of(self, layer: Any, calls: Calls = (None, None), *, hidden: bool) -> Use:
         """What the code does with one layer.
 
         Args:
             layer: of the model.
+            calls: `arguments` and `graph` of the layer's use.
             hidden: whether it is a part of one of Keras' own layers, whose config tells the rest.
         """
         if hidden:
-            return Use(policy=_policy(layer))
+            return Use(*calls, policy=_policy(layer))
         return Use(
+            *calls,
             policy=_policy(layer),
             held=tuple(sorted(self.held.get(id(layer), ()))),
             settings=_settings(layer),
@@ -100,12 +103,12 @@ def _settings(layer: Any) -> dict[str, str]:
     Of Keras' own layers, functions of the user's own only: their configs tell everything else.
     """
     found = {}
-    own = own_attributes(layer)
+    own, foreign = own_attributes(layer), is_foreign(layer)
     if own.get("autocast") is False and not any(is_a(layer, name) for name in _NEVER_CAST):
         found["autocast"] = "False"
     for name in _arguments(layer.__class__):
         value = own.get(name, own.get(f"_{name}"))
-        if value is None or (not is_foreign(layer) and not _is_own_function(value)):
+        if value is None or (not foreign and not _is_own_function(value)):
             continue
         try:
             found[name] = text_of(value)

@@ -7,7 +7,6 @@ variable is read again. Where it lies over the array's own memory, that is all t
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from kerasguard.models.kerases.backends import (
 )
 from kerasguard.models.kerases.homes import replicas_apart
 from kerasguard.models.live_model import Place
-from kerasguard.models.variables import held, same_on_replicas
+from kerasguard.models.variables import held, held_together, same_on_replicas
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors.elements import Array, dtype_name
 
@@ -61,20 +60,21 @@ def proven(
     same: set[str] = set()
     wrong: list[str] = []
     stored: dict[str, Mapping[str, Any]] = {}
-    times = Counter(id(places[k].variable) for k in values if k in places)
+    # What is in neither is of a layer that does not know its own tensors: nothing to compare with.
+    placed = {key: _now(places[key], stored) for key in values if key in places}
+    arrays = dict(zip(placed, held_together(list(placed.values())), strict=True))
     for key, array in values.items():
         if key in hidden:
-            equal, plain = _put_back(hidden[key], array), True
-        elif key in places:
-            place = places[key]
-            plain = place.variable is not None and place.visit.plain
-            plain = plain and times[id(place.variable)] == 1 and not _summed(place.variable)
-            equal = same_bytes(_now(place, stored), array)
+            equal = _put_back(hidden[key], array)
+        elif (found := arrays.get(key)) is not None:
+            equal = _equal(found, array)
+        elif key in placed:
+            equal = same_bytes(placed[key], array)
         else:
-            continue  # of a layer that does not know its own tensors: nothing to compare with
+            continue
         if equal:
             same.add(key)
-        elif plain:
+        elif key in hidden or _only_assigned(places[key], values, places):
             wrong.append(key)
     if wrong:
         label = (places.get(wrong[0]) or hidden[wrong[0]]).record.label
@@ -83,6 +83,14 @@ def proven(
             f"{UNCHANGED}"
         )
     return frozenset(same)
+
+
+def _only_assigned(place: Place, values: Mapping[str, Array], places: Mapping[str, Place]) -> bool:
+    """Whether nothing but the assignment of one of these values has touched the variable."""
+    variable = place.variable
+    if variable is None or not place.visit.plain or _summed(variable):
+        return False
+    return sum(places[key].variable is variable for key in values if key in places) == 1
 
 
 def replica_differences(model: Any) -> dict[str, float | str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from kerasguard.models.kerases.backends import (
     on_tensorflow,
     pieces,
     read,
+    read_together,
     resource_of,
     spread_as,
     synchronization,
@@ -32,30 +33,35 @@ __all__ = [
     "ALIGNMENT",
     "alias",
     "held",
+    "held_together",
     "in_place",
     "same_on_replicas",
     "snapshot",
+    "snapshots",
     "tensor_over",
+    "ways",
     "write",
 ]
 
+Way = tuple[Sequence[Any], Any]
 ALIGNMENT = 64
 """TensorFlow copies arrays whose memory does not start at a multiple of this."""
 _CPU = re.compile(r"job:localhost/.*device:CPU:\d+$")
 
 
-def write(variable: Any, array: Array) -> None:
+def write(variable: Any, array: Array, way: Way | None = None) -> None:
     """Give a Keras variable (on all replicas) the array's elements.
 
     The array must have the variable's shape and dtype and must not be changed afterwards.
+
+    Args:
+        variable: of any backend.
+        array: its new elements.
+        way: what `ways` gave for the two, where many are written.
     """
-    resources = _plain_resources(variable)
-    if not resources and is_spread(variable):
-        variable.assign(spread_as(variable, array))
-        return
-    tensor = alias(array) if resources else None
+    resources, tensor = way or ways([variable], [array])[0]
     if tensor is None:
-        variable.assign(array)
+        variable.assign(spread_as(variable, array) if is_spread(variable) else array)
         return
     import tensorflow as tf
 
@@ -66,6 +72,19 @@ def write(variable: Any, array: Array) -> None:
     for resource in resources:  # a replica each: no traced update, and no copy for each of them
         with tf.device(resource.device):
             assign(resource=resource.handle, value=tensor)
+
+
+def ways(variables: Sequence[Any], arrays: Sequence[Array]) -> list[Way]:
+    """For each, where it can be written without a copy and the tensor for that; None elsewhere.
+
+    To do one thing for all variables before the next takes half the time: a processor's caches do
+    not hold the insides of TensorFlow and those of Python at once.
+    """
+    resources = [_plain_resources(variable) for variable in variables]
+    return [
+        (some, alias(array) if some else None)
+        for some, array in zip(resources, arrays, strict=True)
+    ]
 
 
 def snapshot(variable: Any) -> Callable[[], None]:
@@ -93,6 +112,16 @@ def snapshot(variable: Any) -> Callable[[], None]:
     return restore
 
 
+def snapshots(variables: Sequence[Any]) -> list[Callable[[], None]]:
+    """As `snapshot` of each, with one call for all that lie on one device."""
+    resources = [resource_of(variable) for variable in variables]
+    known = iter(read_together([one for one in resources if one is not None]))
+    return [
+        snapshot(variable) if resource is None else partial(resource.assign, next(known))
+        for variable, resource in zip(variables, resources, strict=True)
+    ]
+
+
 def same_on_replicas(variable: Any) -> bool:
     """Whether all replicas of a variable that is kept in step hold the same bytes."""
     if not on_tensorflow():
@@ -111,8 +140,19 @@ def in_place(value: Any) -> Any:
     resource = resource_of(value)
     if resource is None:
         return value
-    tensor = read(resource)
-    return getattr(tensor, "_numpy", lambda: value)()
+    return _elements(read(resource))
+
+
+def _elements(tensor: Any) -> Any:
+    """An array (or a number) over a tensor's memory where TensorFlow gives one, else a copy."""
+    return getattr(tensor, "_numpy", tensor.numpy)()
+
+
+def held_together(values: Sequence[Any]) -> list[Array | None]:
+    """What `held` gives of each variable of TensorFlow on one device; None for all else."""
+    resources = [resource_of(value) for value in values]
+    known = iter(read_together([one for one in resources if one is not None]))
+    return [None if one is None else np.asarray(_elements(next(known))) for one in resources]
 
 
 def held(value: Any) -> Array:

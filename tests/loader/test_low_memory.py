@@ -82,9 +82,9 @@ def test_no_two_tensors_are_held_at_a_time(
         order.append("read")
         return read(reading, key)
 
-    def write(variable: Any, array: Array) -> None:
+    def write(*args: Any) -> None:
         order.append("write")
-        written(variable, array)
+        written(*args)
 
     monkeypatch.setattr(Reading, "value", value)
     monkeypatch.setattr(variables, "write", write)

@@ -85,10 +85,10 @@ def test_a_failure_half_way_leaves_the_model_as_it_was(
     last = list(sink.places.values())[-1]
     write = keras_variables.write
 
-    def failing(variable: Any, array: Any) -> None:
+    def failing(variable: Any, array: Any, way: Any) -> None:
         if variable is last.variable:
             raise OSError("disk on fire")
-        write(variable, array)
+        write(variable, array, way)
 
     monkeypatch.setattr(keras_variables, "write", failing)
     with pytest.raises(RestoreError, match=r"could not be assigned.*disk on fire") as caught:
@@ -281,3 +281,19 @@ def test_training_afterwards_leaves_the_arrays_alone(optimizer: str, jit: bool) 
 def test_without_a_strategy_there_is_none() -> None:
     assert backends.active_strategy() is None
     assert replica_differences(ZOO["sequential"]()) == {}
+
+
+def test_what_was_read_of_many_variables_at_once_does_not_change_with_them() -> None:
+    import tensorflow as tf
+
+    plain, rows = (keras.Variable(np.zeros((3, 2), "float32")) for _ in range(2))
+    tf.gather(rows.value, [0])  # from now on rows are written in place
+    found = keras_variables.held_together([plain, np.zeros(1), rows])
+    undo = keras_variables.snapshots([plain, rows])
+    plain.assign(plain + 1)
+    rows.value.scatter_nd_update([[1]], [[5.0, 5.0]])
+    assert [one is None for one in found] == [False, True, False]
+    assert not any(np.any(one) for one in found if one is not None)
+    for back in undo:
+        back()
+    assert not np.any([plain.numpy(), rows.numpy()])

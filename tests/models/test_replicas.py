@@ -58,10 +58,10 @@ assert abs(apart - 1.0) < 1e-6  # the sum was rounded to float32
 assert replica_differences(model) == {"dense/kernel": apart}, replica_differences(model)
 
 # A failed restore brings back each replica's own bytes, different as they are.
-def failing(variable, array, write=keras_variables.write):
+def failing(variable, array, way, write=keras_variables.write):
     if variable is sink.places["layers/dense_1/vars/1"].variable:
         raise OSError("no")
-    write(variable, array)
+    write(variable, array, way)
 before = [part.numpy() for part in parts]
 good, keras_variables.write = keras_variables.write, failing
 try:

@@ -62,12 +62,12 @@ def present(*, imported: bool = True) -> tuple[Keras, ...]:
 
 def of(item: object) -> Keras:
     """The Keras that an object belongs to; what belongs to none is taken for Keras 3's."""
-    found = _owners.get(type(item))
-    if found is not None:
-        return found
     legacy = _legacy()
     if legacy is None:
         return keras3  # and not for good: somebody may import tf_keras yet
+    found = _owners.get(type(item))
+    if found is not None:
+        return found
     named = type(item).__module__.startswith("tf_keras.")
     found = legacy if named or isinstance(item, legacy.saveable_class()) else keras3
     _owners[type(item)] = found
@@ -75,7 +75,8 @@ def of(item: object) -> Keras:
 
 
 def _legacy() -> Keras | None:
-    if not hasattr(sys.modules.get("tf_keras"), "Model"):  # or somebody is importing it
+    module = sys.modules.get("tf_keras")
+    if module is None or not hasattr(module, "Model"):  # or somebody is importing it
         return None
     from kerasguard.models.kerases import legacy
 
