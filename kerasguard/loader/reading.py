@@ -13,9 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from kerasguard.errors import (
-    CorruptCheckpointError,
-)
+from kerasguard.errors import CorruptCheckpointError
 from kerasguard.formats import open_checkpoint
 from kerasguard.loader.given_config import GivenConfig
 from kerasguard.loader.kept_state import KeptState
@@ -135,12 +133,8 @@ class Reading:
 
     def _start(self) -> None:
         placed = [r for r in self.table.tensors.values() if r.extent is not None]
-        self._arena = Arena(
-            self.checkpoint.files(),
-            placed,
-            count_nonfinite=self.manifest is None,
-            keep=self._keep,
-        )
+        files, unknown = self.checkpoint.files(), self.manifest is None
+        self._arena = Arena(files, placed, count_nonfinite=unknown, keep=self._keep)
         self._arena.start()
 
     def finish(self) -> Table:
@@ -164,8 +158,7 @@ class Reading:
             count = found.nonfinite
             if count is None:  # equal bytes have equal counts; only damage makes it unknown
                 count = record.nonfinite if found.digest == record.digest else None
-            as_recorded = record.digest == found.digest and record.nonfinite == count
-            if not as_recorded:
+            if (record.digest, record.nonfinite) != (found.digest, count):
                 record = replace(record, digest=found.digest, nonfinite=count)
             seen[key] = record
         seen.update(self._kept())

@@ -18,7 +18,7 @@ from kerasguard.models.hidden import Hidden
 from kerasguard.models.journal import Journal, label_of, named, transaction
 from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.listings import as_stored, listings
-from kerasguard.models.live_model import Place, facts_of, places
+from kerasguard.models.live_model import facts_of, places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.proof import proven
 from kerasguard.models.traced import derive, finalise, is_normalisation, retrace
@@ -100,12 +100,8 @@ class Sink:
     def open_keys(self) -> frozenset[str]:
         """Keys of what may have any length: boundaries that `adapt` finds."""
         hidden = (key for key, held in self.hidden.items() if not held.is_variable)
-        places = (key for key, place in self.places.items() if self._is_open(place))
-        return frozenset((*hidden, *places))
-
-    @staticmethod
-    def _is_open(place: Place) -> bool:
-        return None in tuple(getattr(place.variable, "shape", ()))
+        shapes = {k: getattr(place.variable, "shape", ()) for k, place in self.places.items()}
+        return frozenset((*hidden, *(key for key, shape in shapes.items() if None in tuple(shape))))
 
     def assign(
         self,

@@ -20,13 +20,12 @@ from kerasguard.models.kerases.backends import (
     is_spread,
     on_tensorflow,
     pieces,
-    read,
-    read_together,
     resource_of,
     spread_as,
     synchronization,
     to_numpy,
 )
+from kerasguard.models.kerases.resources import read, read_together
 from kerasguard.tensors.elements import Array
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,11 @@ def test_what_was_read_of_many_variables_at_once_does_not_change_with_them() -> 
     for back in undo:
         back()
     assert not np.any([plain.numpy(), rows.numpy()])
+
+
+def test_where_nothing_lies_on_tensorflow_it_need_not_be_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert keras_variables.held_together([np.zeros(1), 3.0]) == [None, None]
+    assert keras_variables.snapshots([]) == []

@@ -12,7 +12,7 @@ keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
 from kerasguard.models import kerases  # noqa: E402
-from kerasguard.models.kerases import backends, facts, graphs, keras3  # noqa: E402
+from kerasguard.models.kerases import backends, facts, graphs, keras3, resources  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -81,10 +81,10 @@ def test_a_variable_of_tensorflow_is_none_of_keras_3() -> None:
 
 def test_what_was_read_of_a_variable_does_not_change_with_it() -> None:
     raw = tf.Variable([1.0, 2.0])
-    before = backends.read(raw)
+    before = resources.read(raw)
     raw.assign([3.0, 4.0])
     np.testing.assert_array_equal(before, [1.0, 2.0])
-    np.testing.assert_array_equal(backends.read(raw), [3.0, 4.0])
+    np.testing.assert_array_equal(resources.read(raw), [3.0, 4.0])
 
 
 def test_a_layer_that_is_called_twice_has_two_calls_in_the_graph() -> None:

@@ -6,7 +6,6 @@ No backend is imported for the sake of asking, only where Keras computes with it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,6 @@ __all__ = [
     "on_tensorflow",
     "parts",
     "pieces",
-    "read",
-    "read_together",
     "resource_of",
     "several_processes",
     "several_workers",
@@ -38,9 +35,6 @@ __all__ = [
     "synchronization",
     "to_numpy",
 ]
-
-
-_READ_SEVERAL = b"_ReadVariablesOp"
 
 
 def on_tensorflow() -> bool:
@@ -228,45 +222,6 @@ def device(keras: Keras) -> str:
     import tensorflow as tf
 
     return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
-
-
-def read(part: Any) -> Any:
-    """A tensor of what a backend's variable of TensorFlow holds, which nothing changes later."""
-    import tensorflow as tf
-
-    if type(part).__name__ == "ResourceVariable" and tf.executing_eagerly():
-        # `read_value` without its names and gradients: four fifths of what that takes.
-        return tf.raw_ops.ReadVariableOp(resource=part.handle, dtype=part.dtype)
-    return part.read_value()
-
-
-def read_together(resources: Sequence[Any]) -> list[Any]:
-    """As `read` of each; variables of TensorFlow on one device are read in one call."""
-    import tensorflow as tf
-
-    alone = len({resource.device for resource in resources}) != 1
-    if alone or not tf.executing_eagerly() or not _reads_several():
-        return [read(resource) for resource in resources]
-    from tensorflow.python.eager import context, execute
-
-    dtypes = [resource.dtype.as_datatype_enum for resource in resources]
-    return list(
-        execute.execute(
-            _READ_SEVERAL,
-            len(dtypes),
-            inputs=[resource.handle for resource in resources],
-            attrs=("N", len(dtypes), "dtypes", dtypes),
-            ctx=context.context(),
-        )
-    )
-
-
-@cache
-def _reads_several() -> bool:
-    """Whether TensorFlow has the operation, which is not public and takes a quarter of the time."""
-    from tensorflow.python.framework import op_def_registry
-
-    return op_def_registry.get(_READ_SEVERAL.decode()) is not None
 
 
 def is_traced(tensor: Any) -> bool:
