@@ -60,6 +60,8 @@ _OPTIMIZERS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+_OF_KERAS_3 = ("Adafactor", "Lamb", "Muon", "ScheduleFreeAdamW")
+"""Whose options nobody has renamed since."""
 
 # What Keras 2 called what Keras 3 finds by another name only.
 _NAMES = {"logcosh": "log_cosh"}
@@ -71,7 +73,8 @@ def rewrite(blueprint: Blueprint) -> None:
     if not training:
         return
     try:
-        blueprint.compile_arguments = compile_config_from(training)
+        today = not blueprint.writer.before_keras3
+        blueprint.compile_arguments = compile_config_from(training, today=today)
     except ValueError as error:
         blueprint.warn("", not_compiled(str(error)))
 
@@ -91,15 +94,19 @@ def compiled_in_part(cls: str, arguments: Sequence[str]) -> str:
     )
 
 
-def compile_config_from(training: Mapping[str, Any]) -> dict[str, Any]:
+def compile_config_from(training: Mapping[str, Any], *, today: bool = False) -> dict[str, Any]:
     """Keras 3's compile config of a legacy `training_config`.
+
+    Args:
+        training: as the file has it.
+        today: whether Keras 3 wrote it, whose optimizers have no other options now.
 
     Raises:
         ValueError: says which part has no counterpart in Keras 3.
     """
     optimizer = training.get("optimizer_config") or training.get("optimizer")
     return {
-        "optimizer": None if optimizer is None else _optimizer(optimizer),
+        "optimizer": None if optimizer is None else _optimizer(optimizer, today=today),
         "loss": _objects(training.get("loss"), "keras.losses"),
         "metrics": _objects(training.get("metrics"), "keras.metrics"),
         "weighted_metrics": _objects(training.get("weighted_metrics"), "keras.metrics"),
@@ -110,21 +117,24 @@ def compile_config_from(training: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _optimizer(stored: Any) -> Any:
+def _optimizer(stored: Any, *, today: bool) -> Any:
     if not isinstance(stored, Mapping) or "module" in stored:
         return stored
     name = str(stored.get("class_name", "")).rpartition(">")[2]
     if name in ("LossScaleOptimizer", "LossScaleOptimizerV3"):
         options = stored["config"]
         inner = options.get("inner_optimizer") or options.get("optimizer")
-        return _optimizer({k: inner[k] for k in ("class_name", "config")})
+        return _optimizer({k: inner[k] for k in ("class_name", "config")}, today=today)
     known = {k.lower(): k for k in _OPTIMIZERS}.get(name.lower())
+    if known is None and today and stored.get("class_name") in _OF_KERAS_3:
+        known = name
     if known is None:
         raise ValueError(f"optimizer {name} is not part of Keras 3")
     config = dict(stored.get("config", {}))
-    taken = {
-        k: config[k] for k in (*_COMMON, *_OPTIMIZERS[known]) if config.get(k) not in (None, False)
-    }
+    taken = config
+    if not today:
+        options = (*_COMMON, *_OPTIMIZERS[known])
+        taken = {k: config[k] for k in options if config.get(k) not in (None, False)}
     rate = config.get("learning_rate", config.get("lr", 0.001))
     if config.get("decay"):
         rate = _schedule(

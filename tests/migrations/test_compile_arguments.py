@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+import kerasguard as kg
 from kerasguard.migrations.compile_arguments import compile_config_from
 
 
@@ -77,3 +81,37 @@ def test_a_reduction_is_kept_and_an_output_without_metrics_has_none() -> None:
 def test_a_loss_that_is_a_lambda_is_not_in_the_file() -> None:
     with pytest.raises(ValueError, match="lambda"):
         compile_config_from({"loss": {"out": "<lambda>"}})
+
+
+def test_an_optimizer_of_an_hdf5_file_of_keras_3_keeps_every_option() -> None:
+    config = {"name": "mine", "learning_rate": 0.1, "nesterov": False, "weight_decay": None}
+    stored = {"optimizer_config": {"class_name": "Muon", "config": config}}
+    found = compile_config_from(stored, today=True)["optimizer"]
+    assert (found["module"], found["class_name"]) == ("keras.optimizers", "Muon")
+    assert found["config"] == config
+    with pytest.raises(ValueError, match="Muon is not part"):
+        compile_config_from(stored)  # whose LAMB, say, is another one than Keras 3's
+    stored["optimizer_config"]["class_name"] = "Addons>Lamb"
+    with pytest.raises(ValueError, match="Lamb is not part"):
+        compile_config_from(stored, today=True)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("name", ["Lamb", "Muon", "ScheduleFreeAdamW", "Adam"])
+def test_an_hdf5_file_of_keras_3_gives_its_optimizer_back(
+    name: str, recorded: bool, tmp_path: Path
+) -> None:
+    import keras
+
+    optimizer = getattr(keras.optimizers, name)(0.02, gradient_accumulation_steps=2)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(optimizer, "mse", run_eagerly=True)
+    model.fit(np.ones((2, 3)), np.ones((2, 2)), epochs=2, verbose=0)
+    path = tmp_path / "m.h5"
+    with kg.patched(log_to_mlflow=False):
+        model.save(path)
+    found = kg.load(path, manifest="require" if recorded else "ignore").optimizer
+    assert found.get_config() == optimizer.get_config()
+    pairs = zip(found.variables, optimizer.variables, strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
