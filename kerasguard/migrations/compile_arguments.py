@@ -60,7 +60,7 @@ _OPTIMIZERS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_OF_KERAS_3 = ("Adafactor", "Lamb", "Muon", "ScheduleFreeAdamW")
+_OF_KERAS_3 = ("Adafactor", "Lamb", "MultiOptimizer", "Muon", "ScheduleFreeAdamW")
 """Whose options nobody has renamed since."""
 
 # What Keras 2 called what Keras 3 finds by another name only.
@@ -131,23 +131,25 @@ def _optimizer(stored: Any, *, today: bool) -> Any:
     if known is None:
         raise ValueError(f"optimizer {name} is not part of Keras 3")
     config = dict(stored.get("config", {}))
-    taken = config
-    if not today:
-        options = (*_COMMON, *_OPTIMIZERS[known])
-        taken = {k: config[k] for k in options if config.get(k) not in (None, False)}
+    if today:
+        rate = config.get("learning_rate")
+        bare = isinstance(rate, Mapping) and "module" not in rate
+        return _object("keras.optimizers", known, {**config, **(_rate(config) if bare else {})})
+    taken = {
+        k: config[k] for k in (*_COMMON, *_OPTIMIZERS[known]) if config.get(k) not in (None, False)
+    }
+    return _object("keras.optimizers", known, {**taken, **_rate(config)})
+
+
+def _rate(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The learning rate's entry in an optimizer's config, a schedule with its module."""
     rate = config.get("learning_rate", config.get("lr", 0.001))
     if config.get("decay"):
-        rate = _schedule(
-            "InverseTimeDecay",
-            {
-                "initial_learning_rate": rate,
-                "decay_steps": 1,
-                "decay_rate": config["decay"],
-            },
-        )
+        options = {"initial_learning_rate": rate, "decay_steps": 1, "decay_rate": config["decay"]}
+        rate = _schedule("InverseTimeDecay", options)
     elif isinstance(rate, Mapping):
         rate = _schedule(str(rate["class_name"]), rate["config"])
-    return _object("keras.optimizers", known, {**taken, "learning_rate": rate})
+    return {"learning_rate": rate}
 
 
 def _schedule(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,9 @@ def test_an_optimizer_of_an_hdf5_file_of_keras_3_keeps_every_option() -> None:
     config = {"name": "mine", "learning_rate": 0.1, "nesterov": False, "weight_decay": None}
     stored = {"optimizer_config": {"class_name": "Muon", "config": config}}
     found = compile_config_from(stored, today=True)["optimizer"]
+    several = {"class_name": "MultiOptimizer", "config": {"name": "m", "optimizer_map": {}}}
+    made = compile_config_from({"optimizer_config": several}, today=True)["optimizer"]
+    assert made["config"] == several["config"]  # there is no learning rate of its own
     assert (found["module"], found["class_name"]) == ("keras.optimizers", "Muon")
     assert found["config"] == config
     with pytest.raises(ValueError, match="Muon is not part"):

@@ -30,6 +30,11 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "adamax": lambda: keras.optimizers.Adamax(0.03),
     "ftrl": lambda: keras.optimizers.Ftrl(0.03),
     "lamb": lambda: keras.optimizers.Lamb(0.03),
+    "mapped": lambda: keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(
+            keras.optimizers.SGD(0.05, momentum=0.9), {".*kernel": keras.optimizers.Adam(0.03)}
+        )
+    ),
     "lion": lambda: keras.optimizers.Lion(0.01),
     "muon": lambda: keras.optimizers.Muon(0.02),
     "nadam": lambda: keras.optimizers.Nadam(0.03),
