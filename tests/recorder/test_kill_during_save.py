@@ -32,7 +32,7 @@ NAMES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [100])
+@pytest.mark.parametrize("kills", [60])
 def test_a_kill_during_a_save_never_loses_the_good_pair(kills: int) -> None:
     done = subprocess.run(
         [sys.executable, __file__, str(kills)],
