@@ -47,12 +47,13 @@ _ADDONS = re.compile(
 
 def is_object(value: object) -> bool:
     """Whether this is a serialised object with a config of its own."""
-    if not isinstance(value, dict):
-        return False
-    name = value.get("class_name")
-    if not isinstance(name, str) or name == "function" or name[:2] == "__":
-        return False
-    return isinstance(value.get("config"), (dict, list))
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("class_name"), str)
+        and isinstance(value.get("config"), (dict, list))
+        and not value["class_name"].startswith("__")
+        and value["class_name"] != "function"
+    )
 
 
 def class_of(item: Json) -> str:
@@ -112,26 +113,25 @@ def objects(value: object, kind: Kind | None = None) -> list[tuple[str, Json]]:
         kind: only objects of this kind; layers are looked for only inside of layers.
     """
     found: list[tuple[str, Json]] = []
-    if isinstance(value, (dict, list)):
-        _collect(value, "", kind, found)
+    _collect(value, "", kind, found)
     return found
 
 
 def _collect(value: object, key: str, kind: Kind | None, found: list[tuple[str, Json]]) -> None:
     """Add the objects inside a value to a list: generators in generators take long."""
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, (dict, list)):
-                _collect(item, key, kind, found)
-        return
-    assert isinstance(value, dict)
-    if (kind is None or kind_of(key) == kind) and "class_name" in value and is_object(value):
-        found.append((key, value))
-    for inner, item in value.items():
-        if item and isinstance(item, (dict, list)) and inner not in _NO_OBJECTS:
+    if isinstance(value, dict):
+        if (kind is None or kind_of(key) == kind) and is_object(value):
+            found.append((key, value))
+        for inner, item in value.items():
+            if not isinstance(item, (dict, list)) or not item or inner in _NO_OBJECTS:
+                continue
             held_by = key if inner == "config" else inner
             if kind != "layer" or kind_of(held_by) == "layer":
                 _collect(item, held_by, kind, found)
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, (dict, list)):
+                _collect(item, key, kind, found)
 
 
 def copied(value: Any) -> Any:

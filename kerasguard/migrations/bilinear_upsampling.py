@@ -52,7 +52,7 @@ def rewrite(blueprint: Blueprint) -> None:
         for layer in found:
             shape = shapes.get((name_of(layer), 0, 0))
             known = shape is not None and None not in shape[1:]
-            added = sum(4 + 2 * factor for factor in _factors(layer))
+            added = sum(4 + 2 * max(factor, 0) for factor in _factors(layer))
             one_call = as_graph(item) and len(calls_of(layer)) == 1
             if not known or not one_call or added > left or shape is None:
                 blueprint.warn(layer, "it interpolated between pixel corners, not centres")

@@ -208,3 +208,13 @@ def test_a_size_in_the_file_does_not_tell_how_many_operations_are_added() -> Non
     few, told = wide(10**8)
     assert few == 2
     assert "not centres" in told[0]
+
+
+def test_a_size_below_zero_gives_the_layers_behind_it_no_more_room() -> None:
+    def made(number: int) -> Json:
+        size = [10_000 if number else -(10**8), 1]
+        return {"class_name": "UpSampling2D", "config": {"size": size, "interpolation": "bilinear"}}
+
+    migrated, findings = migrate(chain(2, made, (2, 2, 1)), {"keras": "2.2.4"})
+    assert len(migrated["config"]["layers"]) < 50
+    assert any("l1: it interpolated" in f.message for f in findings)
