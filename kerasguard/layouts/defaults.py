@@ -52,14 +52,14 @@ def changed_defaults(
         same_keras: whether the model is of tf_keras, whose defaults are those of Keras 2.3 on.
     """
     version = tuple(int(part) for part in re.findall(r"\d+", writer.get("keras", "1"))[:2])
+    if version >= (3,):
+        return
     old = []
-    for group in model_groups(expected) if version < (3,) else ():
+    for group in model_groups(expected):
         classes = {leaf.class_name for leaf in group.leaves}
         # "2" alone is what a TensorFlow checkpoint tells: its LSTM may be of either kind.
         plain = version < (2, 3) and version != (2,) and bool(classes & set(_PLAIN))
-        if plain or (
-            not same_keras and version < (3,) and any(c.startswith("ConvLSTM") for c in classes)
-        ):
+        if plain or (not same_keras and any(c.startswith("ConvLSTM") for c in classes)):
             old.append(group.name)
     if old:
         yield Finding(

@@ -76,9 +76,7 @@ def rewrite(blueprint: Blueprint) -> None:
             continue
         if not as_graph(item):
             continue
-        for layer in spatial:
-            if class_of(layer) == "Bidirectional":
-                _join_apart(model, layer)
+        _join_apart(model, [x for x in spatial if class_of(x) == "Bidirectional"])
         _turn_model(model)
         for layer in spatial:
             for wrapped in _wrapped(layer):
@@ -186,18 +184,20 @@ def _move_axis(config: Json, layout: Layout | None) -> None:
         config["axis"] = layout.moved(config["axis"])
 
 
-def _join_apart(model: Json, layer: Json) -> None:
-    """Let a Concatenate join the directions, along the axis that the layer joined them along."""
-    config, name = config_of(layer), name_of(layer)
-    if config.get("merge_mode", "concat") != "concat":
+def _join_apart(model: Json, layers: list[Json]) -> None:
+    """Let a Concatenate join the directions, along the axis that the layers joined them along."""
+    joining = [x for x in layers if config_of(x).get("merge_mode", "concat") == "concat"]
+    if not joining:
         return
     edits = Edits(model)
-    joined = edits.free_name(f"{name}_joined")
-    new = keras_object("keras.layers", "Concatenate", {"name": joined, "axis": -1})
-    edits.after(layer, new)
-    numbers = range(len(calls_of(layer)))
-    new["inbound_nodes"] = [call_of([tensor(name, n, 0), tensor(name, n, 1)]) for n in numbers]
-    config["merge_mode"] = None
+    for layer in joining:
+        name = name_of(layer)
+        joined = edits.free_name(f"{name}_joined")
+        new = keras_object("keras.layers", "Concatenate", {"name": joined, "axis": -1})
+        edits.after(layer, new)
+        numbers = range(len(calls_of(layer)))
+        new["inbound_nodes"] = [call_of([tensor(name, n, 0), tensor(name, n, 1)]) for n in numbers]
+        config_of(layer)["merge_mode"] = None
 
 
 def _wrapped(layer: Json) -> list[Json]:

@@ -33,12 +33,15 @@ _active = _Active()
 
 
 @contextmanager
-def many_configs() -> Iterator[None]:
-    """Inside, what `bare_config` puts in the place of Keras' own stays there from call to call."""
-    for patches in _PATCHES:
-        patches.install()
+def many_configs() -> Iterator[bool]:
+    """Inside, what `bare_config` puts in the place of Keras' own stays there from call to call.
+
+    Yields:
+        Whether all of it is in place.
+    """
+    installed = [patches.install() for patches in _PATCHES]
     try:
-        yield
+        yield all(installed)
     finally:
         for patches in _PATCHES:
             patches.remove()
@@ -74,14 +77,11 @@ def _spelt_out(operation: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _briefly(operation: Any) -> Any:
-    installed = [patches.install() for patches in _PATCHES]
-    _active.on = all(installed)
-    try:
-        return operation.get_config()
-    finally:
-        _active.on = False
-        for patches in _PATCHES:
-            patches.remove()
+    with many_configs() as _active.on:
+        try:
+            return operation.get_config()
+        finally:
+            _active.on = False
 
 
 def _holds(value: Any) -> bool:

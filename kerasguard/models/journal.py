@@ -82,12 +82,11 @@ class Journal:
 
     def variables(self, found: Iterable[Any]) -> None:
         """Remember many at once, which takes less time than one after another."""
-        if self._room is not None:  # then most of them are not remembered at all
+        if not self._keep or self._room is not None:  # with little room most are not remembered
             return
         fresh = {id(v): v for v in found if id(v) not in self._known and hasattr(v, "assign")}
-        if self._keep and fresh:
-            self._known |= fresh.keys()
-            self._undo += variables.snapshots(list(fresh.values()))
+        self._known |= fresh.keys()
+        self._undo += variables.snapshots(list(fresh.values()))
 
     def _fits(self, variable: Any) -> bool:
         if self._room is None:

@@ -98,7 +98,8 @@ def main(kind: str, step: int) -> dict[str, Any]:
             shutil.rmtree(folder)
             shutil.copytree(Path(name) / "kept", folder, symlinks=True)
             times = INTERRUPTED if number == "EINTR" else -1
-            _, told = failing(save, folder, at, getattr(errno, number, KILLED), MODES[mode], times)
+            error = KILLED if number == "KILL" else getattr(errno, number)
+            _, told = failing(save, folder, at, error, MODES[mode], times)
             state = seen(path, model)
             verdict = "old" if state == old else "new" if state == new else "lost"
             result[verdict] = result.get(verdict, 0) + 1
