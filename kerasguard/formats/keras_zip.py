@@ -24,7 +24,7 @@ __all__ = ["KerasZip", "safe_asset"]
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets/"
 _FIXED = {CONFIG, METADATA, WEIGHTS}
 # What parsed JSON takes is many times its text, so one that is compressed gets less.
-_MAX_CONFIG, _MAX_PACKED_CONFIG, _MAX_METADATA = 64 << 20, 2 << 20, 1 << 20
+_MAX_CONFIG, _MAX_PACKED_CONFIG, _MAX_METADATA = 64 << 20, 1 << 20, 1 << 20
 
 
 class KerasZip(Checkpoint):

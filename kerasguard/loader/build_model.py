@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from kerasguard.errors import ArchitectureError, ModelError
 from kerasguard.layouts import likely_writer, other_function, other_masks
 from kerasguard.loader.config_argument import beside
 from kerasguard.loader.given_config import GivenConfig
+from kerasguard.loader.layer_limit import too_many_layers
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
-from kerasguard.loader.recorded_optimizers import with_optimizers
+from kerasguard.loader.recorded_optimizers import stateless, with_optimizers
 from kerasguard.loader.request import Request
 from kerasguard.loader.stored_values import StoredValues
 from kerasguard.migrations import drawn, run
@@ -70,7 +71,7 @@ def _taken(reading: Reading, request: Request) -> Prepared:
     findings = (
         *other_function(environment.layers_with_hard_sigmoid(model), writer),
         *other_masks(environment.layers_with_several_masks(model), writer),
-        *(_stateless(model, reading) if request.compile else ()),
+        *(stateless(model, reading) if request.compile else ()),
     )
     return Prepared(
         assign.Sink(model, keys=reading.traits.keys),
@@ -79,22 +80,6 @@ def _taken(reading: Reading, request: Request) -> Prepared:
         guessed=guessed,
         custom_objects=request.custom_objects or {},
     )
-
-
-def _stateless(model: Any, reading: Reading) -> Iterator[Finding]:
-    """An optimizer that saves no state of its own, as those of before Keras 2.11 in tf_keras."""
-    from kerasguard.models.kerases import is_optimizer
-
-    optimizer = getattr(model, "optimizer", None)
-    held = any(record.role == "optimizer" for record in reading.table.tensors.values())
-    if optimizer is not None and not is_optimizer(optimizer) and not held:
-        yield Finding(
-            "KG108",
-            "optimizer",
-            f"optimizer: the state of a {type(optimizer).__name__} of {type(optimizer).__module__} "
-            "is not stored in files of this format; training starts with fresh state",
-            Severity.WARNING,
-        )
 
 
 def _shapes(stored: Table) -> list[tuple[int, ...]]:
@@ -173,6 +158,8 @@ def _made(
     """Migrate an architecture, by what the tensors beside it tell too, and build its model."""
     from kerasguard.models import build, custom, environment, fast_build, unbuilt
 
+    if reason := too_many_layers(found):
+        raise ArchitectureError(f"{reading.path}: {reason}")
     model = {key: value for key, value in found.items() if key != "training_config"}
     if not request.compile:
         model = without_compiling(model)

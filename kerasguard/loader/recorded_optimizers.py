@@ -1,15 +1,15 @@
-"""The optimizers of a model that was built from a checkpoint: as they were when it was saved."""
+"""The optimizers of a model: as they were when it was saved, and those that saved nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kerasguard.errors import listed
 from kerasguard.loader.reading import Reading
 from kerasguard.planning.findings import Finding, Severity
 
-__all__ = ["with_optimizers"]
+__all__ = ["stateless", "with_optimizers"]
 
 
 def with_optimizers(
@@ -68,3 +68,19 @@ def _unrecorded(model: Any, settings: tuple[str, ...]) -> tuple[Finding, ...]:
         f"were not recorded and now have Keras' defaults ({listed(settings, 20)})"
     )
     return (Finding("KG108", "optimizer", message, Severity.WARNING),)
+
+
+def stateless(model: Any, reading: Reading) -> Iterator[Finding]:
+    """An optimizer that saves no state of its own, as those of before Keras 2.11 in tf_keras."""
+    from kerasguard.models.kerases import is_optimizer
+
+    optimizer = getattr(model, "optimizer", None)
+    held = any(record.role == "optimizer" for record in reading.table.tensors.values())
+    if optimizer is not None and not is_optimizer(optimizer) and not held:
+        yield Finding(
+            "KG108",
+            "optimizer",
+            f"optimizer: the state of a {type(optimizer).__name__} of {type(optimizer).__module__} "
+            "is not stored in files of this format; training starts with fresh state",
+            Severity.WARNING,
+        )

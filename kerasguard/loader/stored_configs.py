@@ -21,6 +21,7 @@ from kerasguard.identity.pairing import Pairing
 from kerasguard.identity.reduced import reduced, without_tail
 from kerasguard.layouts import outputs_first, owner, restore_table
 from kerasguard.layouts.origin import layer_configs as stored_configs
+from kerasguard.loader.layer_limit import too_many_layers
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
 from kerasguard.migrations import migrate
@@ -61,6 +62,8 @@ def stored_layer(
     """The layer that a stored config describes; None where it cannot be made today."""
     from kerasguard.models import build, environment
 
+    if too_many_layers(config):
+        return None
     try:
         told = environment.supplied(custom_objects)._asdict()
         migrated, findings = migrate(config, writer, **told)
