@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.keras, pytest.mark.slow]
 PACKAGES = {"jax": ("jax", "orbax-checkpoint"), "torch": ("torch==2.13.0+cpu",)}
 BASE = ("keras==3.15.1", "numpy", "h5py", "ml_dtypes", "xxhash", "google-crc32c", "rich", "jinja2")
 JOB = Path(__file__).parent / "support" / "backend_job.py"
-FILES, JOBS = 12, 7
+FILES, JOBS = 12, 8
 
 
 @pytest.fixture(scope="module")

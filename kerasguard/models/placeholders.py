@@ -1,9 +1,11 @@
 """Variables that are going to be filled do not run their initialiser.
 
-Inside `skip_initialisers` a variable that would be initialised gets a placeholder instead: a
-tensor over zeroed memory that all of them share and nobody writes. Whoever reads such a variable
-before it is filled sees what the initialiser makes, since it is run then; whoever assigns to it
-has filled it. What is left at the end gets its real initial value from `Skipped.fill`.
+Inside `skip_initialisers` a variable that would be initialised gets a placeholder instead. With
+TensorFlow that is a tensor over zeroed memory that all of them share and nobody writes; with JAX
+the variable has no value yet, as Keras has it for those that are created while it traces. Whoever
+reads such a variable before it is filled sees what the initialiser makes, since it is run then;
+whoever assigns to it has filled it. What is left at the end gets its real initial value from
+`Skipped.fill`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from kerasguard.tensors.elements import Array, numpy_dtype
 
 __all__ = ["Skipped", "shortcuts", "skip_initialisers", "skipped_of", "wait"]
 
-Initialiser = Callable[[], Any]
+Initialise = Callable[[Any], None]
+"""Gives the variable what its initialiser makes."""
 
 _COLLECT_FROM = 1 << 20
 """Bytes of seemingly unused variables from which it pays to look whether they are."""
@@ -37,6 +40,9 @@ _COLLECT_FROM = 1 << 20
 
 _SMALLEST = 1 << 16
 
+_in_stateless_scope = getattr(
+    sys.modules.get("keras.src.backend.common.stateless_scope"), "in_stateless_scope", None
+)
 
 _INITIALISE = "_initialize_with_initializer"
 _INITIALISER = "_kerasguard_initialiser"
@@ -59,23 +65,18 @@ class Skipped:
     def __len__(self) -> int:
         return len(self._waiting())
 
-    def hold(
-        self, variable: Any, shape: tuple[int, ...], dtype: str, initialiser: Initialiser
-    ) -> Any:
-        """A placeholder for a new variable; None where there can be none."""
-        tensor = self._placeholder(shape, dtype)
-        if tensor is not None:
-            self._pending[id(variable)] = weakref.ref(variable)
-            setattr(variable, _INITIALISER, initialiser)
-        return tensor
+    def hold(self, variable: Any, initialise: Initialise) -> None:
+        """A new variable has a placeholder, and waits for its value."""
+        self._pending[id(variable)] = weakref.ref(variable)
+        setattr(variable, _INITIALISER, initialise)
 
-    def settle(self, variable: Any) -> Initialiser | None:
-        """The variable gets a value of its own now; its initialiser, if it did not run."""
+    def settle(self, variable: Any) -> Initialise | None:
+        """The variable gets a value of its own now; what initialises it, if that was not done."""
         reference = self._pending.pop(id(variable), None)
         if reference is None or reference() is not variable:
             return None
-        initialiser: Initialiser = vars(variable).pop(_INITIALISER)
-        return initialiser
+        initialise: Initialise = vars(variable).pop(_INITIALISER)
+        return initialise
 
     def fill(self, except_variables: Iterable[Any] = ()) -> None:
         """Run the initialisers of all variables that are still in use, but for these.
@@ -86,9 +87,9 @@ class Skipped:
         for variable in except_variables:
             self.settle(variable)
         for variable in self._waiting():
-            initialiser = self.settle(variable)
-            if initialiser is not None:
-                variable.assign(initialiser())
+            initialise = self.settle(variable)
+            if initialise is not None:
+                initialise(variable)
                 self.initialised.add(id(variable))
         self._pending.clear()
         self._tensors.clear()
@@ -113,7 +114,8 @@ class Skipped:
         variables = [reference() for reference in self._pending.values()]
         return [variable for variable in variables if variable is not None]
 
-    def _placeholder(self, shape: tuple[int, ...], dtype: str) -> Any:
+    def placeholder(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """A tensor of TensorFlow that takes no memory of its own; None where there can be none."""
         key = (shape, dtype)
         if key not in self._tensors:
             try:
@@ -132,11 +134,11 @@ class Skipped:
 def skip_initialisers(*, enabled: bool = True) -> Iterator[Skipped]:
     """Inside, variables that this thread creates get placeholders; call `fill` afterwards.
 
-    Other threads are not affected. Without the TensorFlow backend, or where Keras' variables
-    are not made as expected, nothing is skipped.
+    Other threads are not affected. With PyTorch, or where Keras' variables are not made as
+    expected, nothing is skipped.
     """
     skipped = Skipped()
-    if not enabled or keras.backend.backend() != "tensorflow":
+    if not enabled or keras.backend.backend() not in _PLACED:
         yield skipped
         return
     before = getattr(_active, "skipped", None)
@@ -170,16 +172,47 @@ def _current() -> Skipped | None:
 def _initialising(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def initialise_with(self: Any, initializer: Any) -> None:
         skipped = _current()
-        if skipped is not None and _eager():
-            shape, dtype = self._shape, self._dtype
-            make = functools.partial(initializer, shape, dtype=dtype)
-            tensor = skipped.hold(self, tuple(shape), dtype, make)
-            if tensor is not None:
-                self._initialize(tensor)
-                return
-        original(self, initializer)
+        place = _PLACED[keras.backend.backend()] if skipped is not None else None
+        if skipped is None or place is None or not place(skipped, self, initializer, original):
+            original(self, initializer)
 
     return initialise_with
+
+
+def _placed_in_tensorflow(skipped: Skipped, variable: Any, initializer: Any, _: object) -> bool:
+    import tensorflow as tf
+
+    if not tf.executing_eagerly():
+        return False
+    shape, dtype = variable._shape, variable._dtype  # noqa: SLF001
+    tensor = skipped.placeholder(tuple(shape), dtype)
+    if tensor is None:
+        return False
+    make = functools.partial(initializer, shape, dtype=dtype)
+    skipped.hold(variable, lambda itself: itself.assign(make()))
+    variable._initialize(tensor)  # noqa: SLF001
+    return True
+
+
+def _placed_in_jax(
+    skipped: Skipped, variable: Any, initializer: Any, original: Callable[[Any, Any], None]
+) -> bool:
+    """As Keras has a variable that is created in a stateless scope; where it is to lie is known."""
+    if _in_stateless_scope is None or hasattr(type(variable), "_value"):
+        return False  # another Keras, or Flax' NNX: a property over a value of its own
+
+    def initialise(itself: Any) -> None:
+        itself._initializer = None  # noqa: SLF001
+        original(itself, initializer)  # on the mesh, piece by piece
+
+    variable._initialize_layout()  # noqa: SLF001
+    variable._value, variable._initializer = None, initializer  # noqa: SLF001
+    skipped.hold(variable, initialise)
+    return True
+
+
+_PLACED = {"tensorflow": _placed_in_tensorflow, "jax": _placed_in_jax}
+"""By backend, what gives a variable a placeholder; False where it has none."""
 
 
 def _assigning(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
@@ -199,10 +232,10 @@ def _reading(original: property) -> property:
     def value(self: Any) -> Any:
         skipped = _current()
         caller = sys._getframe(1)  # noqa: SLF001  # CPython
-        if skipped is not None and _eager() and not _only_placing(caller):
-            make = skipped.settle(self)
-            if make is not None:
-                self.assign(make())
+        if skipped is not None and _is_read() and not _only_placing(caller):
+            initialise = skipped.settle(self)
+            if initialise is not None:
+                initialise(self)
         return get(self)
 
     return property(value, original.fset, original.fdel, original.__doc__)
@@ -219,10 +252,13 @@ def _only_placing(caller: FrameType) -> bool:
     )
 
 
-def _eager() -> bool:
-    import tensorflow as tf
+def _is_read() -> bool:
+    """Whether elements are read, and not only shapes inferred."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-    return bool(tf.executing_eagerly())
+        return bool(tf.executing_eagerly())
+    return _in_stateless_scope is None or not _in_stateless_scope()
 
 
 def _zeroed(size: int) -> Array:

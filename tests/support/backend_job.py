@@ -152,6 +152,7 @@ def _alone(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "plan, record, repair", lambda: _repaired(folder)
     yield "what computes something else is found by its probe", lambda: _probed(folder)
     yield "saved in the background, loaded with little memory", lambda: _frugal(folder)
+    yield "what is not filled has its initial value", _initialised
     yield "neither TensorFlow nor MLflow was imported", _no_strangers
 
 
@@ -243,6 +244,34 @@ def _frugal(folder: Path) -> None:
     other = compiled()
     kg.load(path, other, memory="low")
     assert same(state(other), state(model))
+
+
+def _initialised() -> None:
+    import keras
+
+    from kerasguard.models.placeholders import skip_initialisers
+
+    ran: list[str] = []
+
+    class Counted(keras.initializers.Constant):  # type: ignore[misc]
+        def __call__(self, shape: Any, dtype: Any = None, **more: Any) -> Any:
+            ran.append("run")
+            return super().__call__(shape, dtype, **more)
+
+    def made(value: float) -> Any:
+        return keras.Variable(Counted(value), (2,))
+
+    with skip_initialisers() as skipped:
+        left, filled, read, changed = (made(float(value)) for value in (1, 2, 3, 4))
+        skips = len(skipped)
+        assert skips == (4 if keras.backend.backend() == "jax" else 0)
+        thirds = 1.0 / read
+        changed.assign_add([1.0, 1.0])
+    filled.assign([7.0, 7.0])
+    skipped.fill([filled])
+    assert len(ran) == (3 if skips else 4)
+    found = [np.asarray(keras.ops.convert_to_numpy(v)) for v in (left, filled, thirds, changed)]
+    np.testing.assert_allclose(np.array(found)[:, 0], [1.0, 7.0, 1 / 3, 5.0], rtol=1e-6)
 
 
 def _left(folder: Path) -> None:

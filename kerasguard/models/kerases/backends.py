@@ -30,6 +30,7 @@ __all__ = [
     "resource_of",
     "several_processes",
     "several_workers",
+    "sharding_of",
     "spread_as",
     "spread_boxes",
     "synchronization",
@@ -110,15 +111,27 @@ def is_spread(variable: Any) -> bool:
     """
     if KERAS3.backend() != "jax" or not isinstance(variable, KERAS3.VARIABLE):
         return False
-    local = getattr(variable.value, "is_fully_addressable", True)
-    return not (local and getattr(variable.value, "is_fully_replicated", True))
+    lies = sharding_of(variable)
+    local = getattr(lies, "is_fully_addressable", True)
+    return not (local and getattr(lies, "is_fully_replicated", True))
+
+
+def sharding_of(variable: Any) -> Any:
+    """Where a variable of JAX lies, or will as soon as it has a value; None of any other.
+
+    One that waits for its value would be initialised to be asked.
+    """
+    if getattr(variable, "_value", variable) is None:
+        layout = variable._layout  # noqa: SLF001
+        return getattr(layout, "backend_layout", layout)
+    return getattr(inner(variable), "sharding", None)
 
 
 def spread_as(variable: Any, array: Array) -> Any:
     """An array of JAX laid out as a variable is; this process makes what its own devices hold."""
     import jax
 
-    sharding = inner(variable).sharding
+    sharding = sharding_of(variable)
     return jax.make_array_from_callback(array.shape, sharding, lambda box: array[box])
 
 
@@ -157,6 +170,8 @@ def resource_of(variable: Any) -> Any:
 
     Replicas, parts and what a worker of parameter servers holds are other things.
     """
+    if not on_tensorflow():
+        return None
     value = inner(variable)
     found = type(value).__name__ == "ResourceVariable" and is_tensorflow_variable(value)
     return value if found else None
