@@ -7,6 +7,7 @@ program, and, so that a message can say what a file is, the names that only host
 from __future__ import annotations
 
 import re
+import unicodedata
 
 __all__ = ["FUNCTION", "KERAS", "PROGRAMS", "VALUES", "hostile", "is_part"]
 
@@ -16,24 +17,40 @@ def _words(text: str) -> frozenset[str]:
 
 
 _ROOTS = r"(keras|tf_keras)(\.(api|src))?"
+_BELOW = r"(\.(?!\w+_test\b)[a-z_][a-z0-9_]*)*\Z"  # and none of the tests that Keras brings along
 _PARTS = re.compile(
     rf"{_ROOTS}\.(activations|applications|constraints|dtype_policies|initializers|layers|losses"
     r"|metrics|models|ops|optimizers|quantizers|random|regularizers"
-    r"|backend\.torch\.optimizers)(\.|$)"
+    rf"|backend\.torch\.optimizers){_BELOW}",
+    re.ASCII,
 )
 _MATHEMATICAL = re.compile(
     rf"{_ROOTS}\.(activations|constraints|initializers|losses|metrics|ops|random|regularizers"
-    r"|backend\.tensorflow\.(nn|numpy|math))(\.|$)"
+    rf"|backend\.tensorflow\.(nn|numpy|math)){_BELOW}",
+    re.ASCII,
 )
-KERAS = re.compile(rf"({_ROOTS}|kerasguard)(\.|$)")
+KERAS = re.compile(rf"{_ROOTS}(\.|\Z)")
 # What the top of Keras offers and models are made of.
 _TOP = _words(
     "DTypePolicy FloatDTypePolicy Functional Initializer InputSpec Layer Loss Metric Model "
     "Operation Optimizer Quantizer Regularizer SeedGenerator Sequential Variable"
 )
-_CLASS, FUNCTION = re.compile(r"[A-Z]\w*"), re.compile(r"[a-z_]\w*")
+FUNCTION = re.compile(r"[a-z_]\w*")
+# As Keras spells its own.
+_CLASS, _PUBLIC = re.compile(r"[A-Z][A-Za-z0-9]*"), re.compile(r"[a-z][a-z0-9_]*")
 # In the modules of functions, and no functions of tensors.
-_LOOKING_UP = frozenset({"deserialize", "get", "serialize"})
+_NOT_OF_TENSORS = _words(
+    "auto_name backend deserialize get is_nnx_enabled keras_export name_scope serialize "
+    "to_snake_case"
+)
+# In the modules of parts, and none: functions with the name of a class, and what those import.
+_NO_PARTS = _words(
+    "BackendLayer BackendOptimizer CallContext CallSpec Callable Enum Input KerasSaveable "
+    "MutableMapping PyDataset Tracker Trainer"
+)
+_APPLICATIONS = re.compile(rf"{_ROOTS}\.applications\b")
+# All else that those modules offer are functions that make a model and fetch its weights.
+_OF_APPLICATIONS = _words("CustomScaleLayer LayerScale StochasticDepth")
 PROGRAMS = {
     "TFSMLayer": "it runs a SavedModel from a path that the file names",
     "TorchModuleWrapper": "it unpickles what the file holds",
@@ -58,26 +75,31 @@ _HOSTILE_NAMES = _words(
 
 
 def hostile(name: str, module: str = "") -> bool:
-    """Whether a name is one that no model needs and that would act on the machine."""
+    """Whether a name is one that no model needs and that would act on the machine.
+
+    Python reads some other letters as those (`\uff45xec` is `exec`), so they count as those.
+    """
+    name, module = (unicodedata.normalize("NFKC", text) for text in (name, module))
     parts = [part for part in (*module.split("."), *name.split(".")) if part]
     if not parts:
         return False
     rooted = bool(module) or len(parts) > 1
     own = KERAS.match(".".join(parts)) is not None
     return (rooted and not own and parts[0] in _HOSTILE_MODULES - {"builtins"}) or (
-        (module in ("", "builtins") or parts[0] == "builtins") and parts[-1] in _HOSTILE_NAMES
+        (module in ("", "builtins") or parts[0] == "builtins" or parts[-1].startswith("__"))
+        and parts[-1] in _HOSTILE_NAMES
     )
 
 
 def is_part(module: str, name: str, *, function: bool) -> bool:
     """Whether a module and name of Keras' are a part of models: of a class, or a function."""
     if function:
-        named = FUNCTION.fullmatch(name) and name not in _LOOKING_UP
+        named = _PUBLIC.fullmatch(name) and name not in _NOT_OF_TENSORS
         return bool(named and _MATHEMATICAL.match(module))
-    if module.startswith("kerasguard"):
-        return True
     if module in ("keras", "tf_keras", "keras.api", "keras.src"):
         return name in _TOP
     if module == "keras.utils":
         return name == "FeatureSpace"
-    return bool(_PARTS.match(module) and _CLASS.fullmatch(name))
+    if _APPLICATIONS.match(module) and name not in _OF_APPLICATIONS:
+        return False
+    return bool(_PARTS.match(module) and _CLASS.fullmatch(name) and name not in _NO_PARTS)

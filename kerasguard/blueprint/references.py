@@ -155,8 +155,10 @@ def _doubt(
     shown = f"{where}.{name}" if where not in ("", "builtins") else name
     if class_name == "__lambda__":
         return Doubt("bytecode", owner, "it holds Python bytecode, which is never run")
-    if hostile(name, where) or (registered is not None and hostile(registered)):
+    if hostile(name, where):
         return _hostile(owner, shown)
+    if registered is not None and hostile(registered.replace(">", ".")):
+        return _hostile(owner, registered)
     if name in PROGRAMS:
         return Doubt("program", owner, f"{name} is never loaded from a file: {PROGRAMS[name]}")
     if class_name.startswith("__"):

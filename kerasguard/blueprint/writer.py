@@ -58,5 +58,5 @@ class Writer:
 
 def _version(text: str) -> Version:
     """`2.2.4-tf` -> (2, 2, 4); empty where there is no number."""
-    found = re.match(r"\d+(\.\d+)*", text)
+    found = re.match(r"[0-9]{1,9}(\.[0-9]{1,9})*", text)
     return tuple(map(int, found[0].split("."))) if found else ()

@@ -97,12 +97,17 @@ def doubts(path: Place) -> tuple[Doubt, ...]:
         ManifestError: the manifest cannot be read.
     """
     from kerasguard.blueprint import references
+    from kerasguard.blueprint.writer import Writer
 
     with _both(path) as (manifest, checkpoint):
         stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
         layers = checkpoint.layer_configs()
+        older = Writer.of(checkpoint.writer()).before_keras3
     training = manifest.optimizer if manifest else {}
-    return tuple(dict.fromkeys(d for c in (stored, layers, training) for d in references.doubts(c)))
+    # Keras 2.12 to 2.14 wrote the module that has it, and migrations make it Keras 3's.
+    known = {"Functional"} if older else set[str]()
+    told = (references.doubts(c, known.__contains__) for c in (stored, layers, training))
+    return tuple(dict.fromkeys(doubt for found in told for doubt in found))
 
 
 def verify(path: Place, *, sha256: bool = False, statistics: bool = False) -> Report:

@@ -15,7 +15,7 @@ from kerasguard.arguments import check_flag, check_path
 from kerasguard.blueprint.references import Doubt
 from kerasguard.checkpoints import inspect
 from kerasguard.checkpoints.remote_places import remote_places
-from kerasguard.errors import ArgumentError, KerasguardError, UnknownFormatError
+from kerasguard.errors import ArgumentError, KerasguardError
 from kerasguard.formats import candidates, met, recognised
 from kerasguard.loader.sources import files_of
 from kerasguard.report import counted
@@ -206,8 +206,6 @@ def _compared(place: Path, kind: str, *, verify: bool) -> Found:
         if not verify:
             return Found(str(place), kind, "recorded")
         report = inspect.verify(place)
-    except UnknownFormatError:
-        return Found(str(place), kind, "unreadable", "changed while it was being scanned")
     except (KerasguardError, OSError) as error:
         return Found(str(place), kind, "unreadable", str(error))
     if report.ok:

@@ -53,9 +53,9 @@ def canonical_keys(paths: Iterable[str]) -> dict[str, str]:
 
 
 def natural(key: str) -> list[tuple[list[str | int], ...] | list[str | int]]:
-    """Sorts `vars/2` before `vars/10`."""
+    """Sorts `vars/2` before `vars/10`; Python converts no number of thousands of digits."""
     return [
-        [int(p) if p.isdecimal() and p.isascii() else p for p in re.split(r"([0-9]+)", part)]
+        [int(p[:99]) if p.isdecimal() and p.isascii() else p for p in re.split(r"([0-9]+)", part)]
         for part in key.split("/")
     ]
 

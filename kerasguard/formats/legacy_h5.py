@@ -177,14 +177,21 @@ class LegacyH5(Checkpoint):
 
     def _numbered(self, groups: Mapping[str, str]) -> list[str]:
         """Keras before 1.0: `nb_layers` groups `layer_0`, `layer_1`, ..."""
-        count = self._h5.attribute(self._place, "nb_layers")
-        names = [f"layer_{n}" for n in range(int(count or 0))]
+        names = [f"layer_{n}" for n in range(self._count(self._place, "nb_layers", len(groups)))]
         return [name for name in names if _join(self._place, name) in groups]
 
     def _parameters(self, place: str) -> list[str]:
         """Keras before 1.0: `nb_params` datasets `param_0`, `param_1`, ..."""
-        count = self._h5.attribute(place, "nb_params")
-        return [f"param_{n}" for n in range(int(count or 0))]
+        most = len(self._content[1]) + 1  # so that one is missing where the file claims more
+        return [f"param_{n}" for n in range(self._count(place, "nb_params", most))]
+
+    def _count(self, place: str, attribute: str, most: int) -> int:
+        """A number of groups or datasets that the file claims, at most what can be there."""
+        told = self._h5.attribute(place, attribute)
+        try:
+            return 0 if told is None else min(int(told), most)
+        except (OverflowError, TypeError, ValueError):
+            raise self._broken(f"{attribute} of {place or '/'!r} is no number") from None
 
     @cached_property
     def _table(self) -> Table:

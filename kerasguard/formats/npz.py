@@ -32,7 +32,12 @@ __all__ = ["Npz"]
 _MEMBER, _MARK = ".npy", b"\x93NUMPY"
 # NumPy's own headers are some 100 bytes; those of records with many fields are not tensors.
 _MAX_HEADER = 1 << 16
-_LISTED = re.compile(r"arr_\d+")
+# Whatever a literal that is none, or that no array has, ends in.
+_NO_HEADER = (
+    LookupError, MemoryError, OverflowError, RecursionError, SyntaxError, TypeError, ValueError
+)  # fmt: skip
+_LONG = "gG"  # of which no two machines have the same
+_LISTED = re.compile(r"arr_[0-9]{1,9}")
 
 
 class _Header(NamedTuple):
@@ -155,9 +160,9 @@ class Npz(Checkpoint):
             dtype, shape = np.dtype(told["descr"]), tuple(int(n) for n in told["shape"])
             fortran = bool(told["fortran_order"])
             check_shape(TensorSpec(shape, "float32"))
-        except (ValueError, TypeError, LookupError, SyntaxError, MemoryError, RecursionError):
+        except _NO_HEADER:
             raise self._broken(f"{name} has no valid header") from None
-        if dtype.kind not in "biufc" or min(shape, default=0) < 0:
+        if dtype.kind not in "biufc" or dtype.char in _LONG or min(shape, default=0) < 0:
             why = "np.savez does not keep such dtypes" if dtype.kind == "V" else "no numbers"
             raise CheckpointError(
                 self.path,

@@ -148,7 +148,7 @@ def _ranks(side: Units) -> dict[str, int]:
 
     def number(key: str) -> int:
         last = key.replace("-", "_").rpartition("_")[2]
-        return int(last) if last.isdecimal() else 0
+        return int(last) if last.isdecimal() and len(last) <= 18 else 0
 
     return {key: rank for rank, key in enumerate(sorted(side, key=number))}
 

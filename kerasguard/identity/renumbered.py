@@ -56,7 +56,7 @@ def renumbered(table: Table) -> Renumbered:
     return Renumbered(replace(table, tensors=tensors, layers=layers, ends={}), old)
 
 
-_NUMBER = re.compile(r"(.*?)_(\d+)")
+_NUMBER = re.compile(r"(.*?)_([0-9]{1,18})")
 
 
 def _numbers(parts: Iterable[str], layers: Mapping[str, LayerRecord]) -> dict[str, str]:

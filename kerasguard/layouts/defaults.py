@@ -51,7 +51,7 @@ def changed_defaults(
         writer: of that file.
         same_keras: whether the model is of tf_keras, whose defaults are those of Keras 2.3 on.
     """
-    version = tuple(int(part) for part in re.findall(r"\d+", writer.get("keras", "1"))[:2])
+    version = tuple(int(part) for part in re.findall(r"[0-9]{1,9}", writer.get("keras", "1"))[:2])
     if version >= (3,):
         return
     old = []
@@ -108,6 +108,6 @@ def other_masks(layers: Sequence[str], writer: Mapping[str, str]) -> Iterator[Fi
 
 def _of_keras_2(layers: Sequence[str], writer: Mapping[str, str], what: str) -> Iterator[Finding]:
     """One warning for layers that compute something else, if Keras 2 or 1 may be the writer."""
-    version = re.match(r"\d+", writer.get("keras", ""))
+    version = re.match(r"[0-9]{1,9}", writer.get("keras", ""))
     if layers and version and int(version[0]) < 3:
         yield Finding("KG206", "", f"{', '.join(layers)}: {what}", Severity.WARNING)

@@ -25,7 +25,7 @@ def unsorted_dicts(expected: Table, stored: Table, writer: Mapping[str, str]) ->
         writer: of the file. One that is unknown gives a warning, unless the file has the names of
             layers, which Keras writes from 3.6 on; Keras 2 gives an error.
     """
-    version = re.match(r"\d+", writer.get("keras", ""))
+    version = re.match(r"[0-9]{1,9}", writer.get("keras", ""))
     named = any(record.name for record in stored.layers.values())
     known = any(record.attribute for record in stored.layers.values())  # by a manifest
     if known or (int(version[0]) >= 3 if version else named):

@@ -40,5 +40,5 @@ def matches_name(scope: str, name: str) -> bool:
 
 def numbered(name: str) -> tuple[str, int]:
     """A name without the number that Keras or TensorFlow added, and that number (0 for none)."""
-    match = re.fullmatch(r"(.*?)_(\d+)", name)
+    match = re.fullmatch(r"(.*?)_([0-9]{1,18})", name)
     return (match[1], int(match[2])) if match else (name, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -33,8 +34,8 @@ class Origin:
     @staticmethod
     def of(writer: Mapping[str, str], architecture: Mapping[str, Any] | None = None) -> Origin:
         """From what the checkpoint says of its writer, and the config that it stores."""
-        head = writer.get("keras", "1").split(".")[0]
-        major = int(head) if head.isdecimal() else 1
+        head = re.match(r"[0-9]{1,9}(?=\.|\Z)", writer.get("keras", "1"))
+        major = int(head[0]) if head else 1
         ordering = _ordering(architecture) if major < 2 else ""
         local = {str(c.get("name")): c for k, c in layer_configs(architecture) if k in CLASSES}
         return Origin(major, writer.get("backend", ""), ordering, local)

@@ -99,7 +99,8 @@ def _rebuilt(reading: Reading, request: Request) -> Prepared:
         return _built(reading, request)
     except ArchitectureError as error:
         if not program:
-            raise
+            told = f"{error}" if str(reading.path) in str(error) else f"{reading.path}: {error}"
+            raise ArchitectureError(told) from (error.__cause__ or error)
         if "graph" not in request.allowed:
             raise ArchitectureError(both_ways(str(error))) from error
         return _program(reading, str(error))

@@ -87,4 +87,5 @@ def auto_named(name: str, kind: str) -> bool:
     if not kind or not name.startswith(kind):
         return False
     rest = name[len(kind) :]
-    return not rest or (rest[0] == "_" and rest[1:].isdecimal())
+    # Keras counts, and never to a number of more digits.
+    return not rest or (rest[0] == "_" and rest[1:].isdecimal() and len(rest) <= 19)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
 import tarfile
+import zipfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+from format_files import hdf5
 
 from kerasguard import guard
 from kerasguard.checkpoints import inspect
@@ -68,6 +72,31 @@ def test_a_damaged_checkpoint_is_listed_with_the_reason(tree: Path) -> None:
     found = next(f for f in scan(tree) if f.path.endswith("exported"))
     assert found.state == "unreadable"
     assert "exported" in found.detail
+
+
+def test_hdf5_without_weights_of_keras_is_called_that(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "data.weights.h5", "w") as file:
+        file["layers/inputs"] = [1.0]
+    (found,) = scan(tmp_path)
+    assert found.state == "unreadable"
+    assert "without Keras weights" in found.detail
+
+
+def test_a_functional_model_of_keras_2_asks_for_no_class(tmp_path: Path) -> None:
+    layer = {"class_name": "InputLayer", "module": "keras.layers", "config": {"name": "i"}}
+    config = {
+        "module": "keras.src.engine.functional",
+        "class_name": "Functional",
+        "config": {"name": "m", "layers": [layer]},
+        "registered_name": "Functional",
+    }
+    for version, needs in (("2.13.1", False), ("3.0.0", True)):
+        with zipfile.ZipFile(tmp_path / f"{version}.keras", "w") as target:
+            target.writestr("metadata.json", json.dumps({"keras_version": version}))
+            target.writestr("config.json", json.dumps(config))
+            target.writestr("model.weights.h5", hdf5({"layers/dense/vars/0": np.ones(2)}))
+        found = next(f for f in scan(tmp_path) if f.path.endswith(f"{version}.keras"))
+        assert (found.state, bool(found.needs)) == ("unrecorded", needs)
 
 
 def test_an_empty_folder_has_none_and_a_missing_one_is_an_error(tmp_path: Path) -> None:

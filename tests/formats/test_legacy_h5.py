@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -151,6 +152,30 @@ def test_files_from_before_keras_1_are_read_by_number(tmp_path: Path) -> None:
     with LegacyH5(tmp_path / "vgg.h5") as checkpoint:
         assert list(checkpoint.table().tensors) == ["layer_1/param_0", "layer_1/param_1"]
         assert checkpoint.writer() == {"format": "legacy_h5", "keras": "1"}
+
+
+@pytest.mark.parametrize("where", ["nb_layers", "nb_params"])
+@pytest.mark.parametrize("told", [50_000_000, 2**62, "abc", [1, 2], float("nan"), float("inf")])
+def test_a_number_that_the_file_cannot_hold_is_not_counted_to(
+    tmp_path: Path, where: str, told: Any
+) -> None:
+    path = tmp_path / "vgg.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["nb_layers"] = 1
+        group = file.create_group("layer_0")
+        group.attrs["nb_params"] = 1
+        group["param_0"] = np.ones(2, "f4")
+        (file if where == "nb_layers" else group).attrs[where] = told
+    tracemalloc.start()
+    try:
+        with LegacyH5(path) as checkpoint:
+            assert [*checkpoint.table().tensors] == ["layer_0/param_0"]
+            assert where == "nb_layers"
+    except CorruptCheckpointError as error:
+        assert "vgg.h5" in str(error)  # noqa: PT017
+        assert where == "nb_params" or not isinstance(told, int)
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("times", [1, 2])

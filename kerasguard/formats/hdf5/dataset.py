@@ -9,6 +9,7 @@ from typing import Any
 from h5py import h5d, h5s, h5t, h5z
 
 from kerasguard.formats.hdf5.attributes import read_attribute, text
+from kerasguard.formats.hdf5.chunks import PACKERS
 from kerasguard.formats.hdf5.headers import Headers
 from kerasguard.storage.budget import check_shape
 from kerasguard.tensors import TensorSpec
@@ -86,12 +87,15 @@ def describe(path: str, dataset: h5d.DatasetID, file_size: int, headers: Headers
 
 
 def _check_chunks(dataset: h5d.DatasetID, plan: Any, spec: TensorSpec, stored: int) -> None:
-    filters = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
+    listed = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+    filters = set(listed)
     if not filters <= _FILTERS:
         raise ValueError(
             f"is compressed by HDF5 filter {min(filters - _FILTERS)}, which needs a plugin; save "
             "it uncompressed or with gzip"
         )
+    if sum(code in PACKERS for code in listed) > 1:
+        raise ValueError("is compressed more than once, which Keras never does")
     if not spec.size:
         return
     chunk = plan.get_chunk()

@@ -24,6 +24,7 @@ from h5py import h5d, h5g, h5l, h5o, h5s, h5t
 
 from kerasguard.errors import CheckpointError, CorruptCheckpointError, KerasguardError
 from kerasguard.formats.hdf5.attributes import read_attribute, text
+from kerasguard.formats.hdf5.chunks import check_chunks
 from kerasguard.formats.hdf5.classic import Unusual, classic_walk, root_names
 from kerasguard.formats.hdf5.dataset import NAMELESS, StoredDataset, describe
 from kerasguard.formats.hdf5.headers import Headers
@@ -167,6 +168,7 @@ class Hdf5File:
         if array.size:
             with self._guarded(f"dataset {dataset.path!r} cannot be read"):
                 place = h5d.open(self._root.id, dataset.path.encode())
+                check_chunks(place)
                 kind = place.get_type()
                 if dtype.kind == "V" or kind.get_class() == h5t.ENUM:
                     # Same bytes under another name; there is nothing to convert.

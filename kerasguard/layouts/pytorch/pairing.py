@@ -227,9 +227,14 @@ def _without_prefix(modules: Modules) -> Callable[[str], str]:
 def _numbered(modules: Sequence[str]) -> bool:
     """Whether they differ in the numbers of their containers alone, and these rise."""
     levels = [name.split(".") for name in modules]
-    words = {tuple("" if part.isdecimal() else part for part in parts) for parts in levels}
-    numbers = [[int(part) for part in parts if part.isdecimal()] for parts in levels]
+    words = {tuple("" if _is_number(part) else part for part in parts) for parts in levels}
+    numbers = [[int(part) for part in parts if _is_number(part)] for parts in levels]
     return len(words) == 1 and bool(numbers[0]) and numbers == sorted(numbers)
+
+
+def _is_number(part: str) -> bool:
+    """Whether a part of a name counts; nothing counts to more than 18 digits."""
+    return part.isdecimal() and len(part) <= 18
 
 
 def _in_a_row(layers: Sequence[Layer], expected: Table) -> list[Layer] | None:
