@@ -69,7 +69,11 @@ def located(checkpoint: Path, name: str) -> Path:
         ManifestError: the recorded name is not a name of a file beside the checkpoint.
     """
     if not name or name in (".", "..") or "/" in name or "\0" in name:
-        raise ManifestError(f"{name!r:.80} is not a companion's name", where="companion.name")
+        raise ManifestError(
+            f"its manifest tells of a companion {name!r:.80}, which is no name of a file beside it",
+            where="companion.name",
+            path=checkpoint,
+        )
     beside = [Path(checkpoint), Path(checkpoint).resolve()]
     names = dict.fromkeys(n for p in beside for n in names_for(p, name))
     places = [p.with_name(n) for p in beside for n in names if p.name]

@@ -456,3 +456,25 @@ def test_nothing_that_keras_has_loaded_passes_and_is_no_part() -> None:
             if wrong:
                 passing.add(f"{module}.{name}")
     assert not passing
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/b", "..", "a\0b"])
+def test_a_companion_that_lies_elsewhere_is_refused_with_the_name_of_the_file(
+    tmp_path: Path, name: str
+) -> None:
+    path = archive(tmp_path / "m.keras", model(dense()))
+    kg.record(path)
+    place = sidecar.sidecar_path(path)
+    told = json.loads(place.read_text())
+    told["companion"] = {**told["files"][0], "name": name}
+    told["digest"] = digest({k: v for k, v in told.items() if k != "digest"})
+    place.write_text(json.dumps(told))
+    with pytest.raises(kg.KerasguardError, match=r"m\.keras"):
+        kg.verify(path)
+
+
+@pytest.mark.keras
+def test_what_keras_says_while_it_builds_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    path = archive(tmp_path / "m.keras", model(dense(activation="no such thing")))
+    with pytest.raises(ArchitectureError, match=r"m\.keras.*cannot build"):
+        kg.load(path)
