@@ -43,6 +43,7 @@ FULL = Manifest(
                 "parts[query]",
                 Use(('["~",2.5]',), ((("layers/input", 0, 0),),), "float32", ("parts[query]",),
                     {"scale": "2"}, built=False),
+                trainable=False,
             ),
         },
         ends={"": ((("layers/input", 0, 0),), (("layers/dense", 0, 0),))},

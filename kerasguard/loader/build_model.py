@@ -199,18 +199,19 @@ def _described(reading: Reading, request: Request, given: GivenConfig) -> Prepar
 
 
 def _built(reading: Reading, request: Request) -> Prepared:
-    from kerasguard.models import assign, environment, live_use, unbuilt
+    from kerasguard.models import assign, environment, live_use, switches, unbuilt
 
     found = reading.architecture()
     assert found is not None, "the caller has seen that there is one"
     custom_objects = request.custom_objects or {}
     made = _made(found, reading.config_writer(), reading, request)
     built, findings = made.built, made.findings
+    if reading.manifest is not None:
+        live_use.keep_uncast(built.model, reading.manifest.table.layers)
+        switches.set_as_recorded(built.model, reading.manifest.table)
     if request.compile:
         findings += with_optimizers(built.model, reading, custom_objects)
     environment.build_metrics(built.model, _metrics(reading))
-    if reading.manifest is not None:
-        live_use.keep_uncast(built.model, reading.manifest.table.layers)
     return Prepared(
         assign.Sink(built.model, keys=reading.traits.keys),
         findings,
@@ -224,7 +225,6 @@ def _built(reading: Reading, request: Request) -> Prepared:
 
 
 def _uncompiled(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what no layer's digest has anything to do with."""
     return {key: value for key, value in architecture.items() if key != "compile_config"}
 
 

@@ -20,7 +20,10 @@ __all__ = [
 ]
 
 _KNOWN = frozenset(
-    {"key", "name", "class", "config_digest", "inbound", "position", "attribute", "use"}
+    {
+        *("key", "name", "class", "config_digest", "inbound", "position", "attribute", "use"),
+        "trainable",
+    }
 )
 
 
@@ -39,6 +42,8 @@ def layer_to_dict(record: LayerRecord) -> dict[str, Any]:
         data["attribute"] = record.attribute
     if record.use is not None:
         data["use"] = use_to_dict(record.use)
+    if record.trainable is not None:
+        data["trainable"] = record.trainable
     return {**data, **record.extra} if record.extra else data
 
 
@@ -80,6 +85,7 @@ def layer_from(node: Node) -> LayerRecord:
         node.get("position", int, default=-1),
         node.get("attribute", str, default=""),
         use_from(node),
+        node.get("trainable", bool, default=None),
         others(node, _KNOWN),
     )
 

@@ -129,7 +129,10 @@ class _Survey:
         held = self.attributes.get(id(layer), "")
         kind = type(layer).__name__
         use = self.use(layer, hidden=hidden)
-        return LayerRecord(visit.path, layer.name, kind, digest, inbound, position, held, use)
+        frozen = False if getattr(layer, "trainable", None) is False else None
+        return LayerRecord(
+            visit.path, layer.name, kind, digest, inbound, position, held, use, frozen
+        )
 
     def use(self, operation: Any, *, hidden: bool = False) -> Use:
         """What the model's code does with a layer or an operation."""

@@ -57,13 +57,15 @@ def build_optimizers(model: Any, stored: Table, *, own: bool = False) -> None:
     main: Any = getattr(model, _MAIN, None)
     told = _told(stored)
     if len(told) < 2 and _trains_all(stored, told.get(_MAIN)):
+        today: Sequence[Any] = model.trainable_variables
         if (
             main is not None
             and not of(main).optimizer_is_built(main)
             and _had_slots(told.get(_MAIN))
         ):
-            _build(model, main, model.trainable_variables)
-        if main is None or len(told) == (_MAIN in told):
+            _build(model, main, today)
+        misbuilt = own and main is not None and not _built_for(main, today)
+        if main is None or (len(told) == (_MAIN in told) and not misbuilt):
             return
     visits = list(walk(model))
     variables = _variables(model, visits)

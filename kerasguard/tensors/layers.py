@@ -55,6 +55,7 @@ class LayerRecord:
         attribute: under which attribute, or key of a dict, a user-defined class holds it,
             `layers/block.parts[query]`; empty where unknown.
         use: what the model's code does with it; None where nobody recorded that.
+        trainable: False where its own switch is off; None where it is on, or unknown.
         extra: fields of a manifest that this version does not know; kept.
     """
 
@@ -66,6 +67,7 @@ class LayerRecord:
     position: int = -1
     attribute: str = ""
     use: Use | None = None
+    trainable: bool | None = None
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property

@@ -19,7 +19,7 @@ from kerasguard.tensors import LayerRecord, Use
 CALL = (("layers/input", 0, 0),)
 USE = Use(("~, training=True",), (CALL,), "mixed_float16", ("parts[0]",), {"rate": "0.1"}, False)
 LAYER = LayerRecord(
-    "layers/dense", "head", "Dense", "xxh3:1", (CALL,), 3, "parts[0]", USE, {"new": [1]}
+    "layers/dense", "head", "Dense", "xxh3:1", (CALL,), 3, "parts[0]", USE, False, {"new": [1]}
 )
 
 
