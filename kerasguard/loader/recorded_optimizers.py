@@ -22,7 +22,7 @@ def with_optimizers(
         reading: the checkpoint.
         custom_objects: classes that the configs name.
     """
-    from kerasguard.models import optimizer_configs, optimizers
+    from kerasguard.models import optimizer_configs, optimizers, weight_decay
 
     recorded = reading.manifest.optimizer if reading.manifest else {}
     if reading.writer().get("keras", "").startswith("2."):
@@ -32,6 +32,7 @@ def with_optimizers(
     else:
         given = optimizer_configs.give_class(model, _class_name(reading, recorded))
     optimizers.build_optimizers(model, reading.whole_table, own=True)
+    weight_decay.exclude(model, recorded.get("undecayed", {}))
     return (*_unknown(given.unknown), *_unrecorded(model, given.unrecorded))
 
 

@@ -22,6 +22,11 @@ def check_optimizers(node: Node) -> None:
     for slot in node.get("slots", list, default=[]):
         if not isinstance(slot, str):
             raise ManifestError(f"must be a name, got {slot!r:.80}", where="optimizer.slots")
+    undecayed = node.get("undecayed", dict, default={})
+    for path, keys in undecayed.items():
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            where = f"optimizer.undecayed[{path!r}]"
+            raise ManifestError(f"must be a list of names, got {keys!r:.80}", where=where)
     others = node.get("others", list, default=[])
     for place, value in enumerate(others):
         other = Node(value, f"optimizer.others[{place}]")

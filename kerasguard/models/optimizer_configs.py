@@ -23,6 +23,7 @@ from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.optimizers import outermost, set_compiled_optimizer
 from kerasguard.models.slots import slots_of
 from kerasguard.models.walk import walk
+from kerasguard.models.weight_decay import undecayed
 
 __all__ = ["Given", "compile_arguments_kept", "describe_optimizers", "give_back", "give_class"]
 
@@ -63,8 +64,9 @@ def compile_arguments_kept(model: Any) -> Iterator[None]:
 def describe_optimizers(model: Any) -> dict[str, Any]:
     """What a manifest tells of a model's optimizers; empty where there is none.
 
-    Class, slots, iterations and config of the one it was compiled with, and a list of the others
-    with the attribute, list entry or dict key that holds them.
+    Class, slots, iterations and config of the one it was compiled with, the variables that are
+    excluded from weight decay, and a list of the others with the attribute, list entry or dict key
+    that holds them.
     """
     found: dict[str, Any] = {}
     optimizer = getattr(model, _MAIN, None)
@@ -76,7 +78,8 @@ def describe_optimizers(model: Any) -> dict[str, Any]:
         }
         config = _config(optimizer)
         found |= {"config": config} if config is not None else {}
-    others = list(_others(model))
+    others, kept = list(_others(model)), undecayed(model)
+    found |= {"undecayed": kept} if kept else {}
     return found | ({"others": others} if others else {})
 
 

@@ -19,7 +19,7 @@ from kerasguard.models.kerases import is_optimizer, is_variable, of
 from kerasguard.models.walk import Visit, walk
 from kerasguard.tensors import Table, TensorRecord
 
-__all__ = ["build_optimizers", "outermost", "set_compiled_optimizer"]
+__all__ = ["build_optimizers", "outermost", "set_compiled_optimizer", "variables_by_key"]
 
 _MAIN = "optimizer"
 _SCALARS = 2  # iteration and, but for tf_keras, learning rate: it has them before it is built
@@ -68,7 +68,7 @@ def build_optimizers(model: Any, stored: Table, *, own: bool = False) -> None:
         if main is None or (len(told) == (_MAIN in told) and not misbuilt):
             return
     visits = list(walk(model))
-    variables = _variables(model, visits)
+    variables = variables_by_key(model, visits)
     for visit in outermost(visits):
         replaceable = own and visit.object is main
         built = of(visit.object).optimizer_is_built(visit.object)
@@ -147,7 +147,7 @@ def _trains_all(stored: Table, told: Trained | None) -> bool:
     return set(told.keys) == {k for k, r in stored.tensors.items() if r.trainable}
 
 
-def _variables(model: Any, visits: Sequence[Visit]) -> dict[str, Any]:
+def variables_by_key(model: Any, visits: Sequence[Visit]) -> dict[str, Any]:
     """The model's variables by the keys that slots name them by."""
     found: dict[str, Any] = {}
     seen: set[int] = set()

@@ -31,7 +31,7 @@ ONE_OF_EACH = (
 
 
 @keras.saving.register_keras_serializable("switches")
-class Net(keras.Model):  # type: ignore[misc]
+class Net(keras.Model):  # type: ignore[misc,name-defined]
     """Says nothing of what is frozen in it."""
 
     def __init__(self, **more: Any) -> None:
