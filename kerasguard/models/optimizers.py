@@ -175,7 +175,7 @@ def _chosen(
     known = told.get(visit.path)
     if known is None:
         return today if visit.path == _MAIN else None
-    recorded = _recorded(model, known.keys, variables)
+    recorded = _recorded(model, known.keys, variables, stored)
     if not recorded:
         fitting = [some for some in _candidates(model) if _fits(some, known.shapes)]
         return fitting[0] if len(fitting) == 1 else today if visit.path == _MAIN else None
@@ -184,13 +184,21 @@ def _chosen(
     return today
 
 
-def _recorded(model: Any, keys: Sequence[str], variables: Mapping[str, Any]) -> list[Any]:
-    """The variables that were recorded; a legacy file names them by their paths, all or none."""
+def _recorded(
+    model: Any, keys: Sequence[str], variables: Mapping[str, Any], stored: Table
+) -> list[Any]:
+    """The variables that were recorded; a legacy file names them by their paths, all or none.
+
+    Names that Keras makes up may be others today: then the order of the file's weights tells.
+    """
     found = [variables[key] for key in keys if key in variables]
     if found or not keys:
         return found
     by_path = _by_path(model, variables.values(), keys)
-    return by_path if len(by_path) == len(keys) else []
+    if len(by_path) == len(keys):
+        return by_path
+    by_order = _by_order(model, stored)
+    return [by_order[key] for key in keys] if all(key in by_order for key in keys) else []
 
 
 def _trained_then(
@@ -217,6 +225,22 @@ def _by_path(model: Any, variables: Iterable[Any], keys: Sequence[str]) -> list[
     paths = [path_in(key) for key in keys]
     named = [found.get(path) or found.get(path.partition("/")[2], []) for path in paths]
     return [some[0] for some in named if len(some) == 1]
+
+
+def _by_order(model: Any, stored: Table) -> dict[str, Any]:
+    """The variables by the keys of a legacy file, whose order is theirs; none where a shape is not.
+
+    An optimizer that is built for the wrong ones takes no state: its slots say whose they are.
+    """
+    weights = [r for r in stored.tensors.values() if r.role == "weight"]
+    ours = [v for la in getattr(model, "layers", ()) for v in _trained_first(la)]
+    if [r.spec.shape for r in weights] != [tuple(v.shape) for v in ours]:
+        return {}
+    return {record.key: variable for record, variable in zip(weights, ours, strict=True)}
+
+
+def _trained_first(layer: Any) -> list[Any]:
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
 def _candidates(model: Any) -> Iterator[list[Any]]:

@@ -1,4 +1,4 @@
-"""Layers and variables inside objects that Keras does not look into."""
+"""Layers, optimizers and variables inside objects that Keras does not look into."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasguard.models.kerases import is_layer, is_variable, of, stock_modules
+from kerasguard.models.kerases import is_layer, is_optimizer, is_variable, of, stock_modules
 from kerasguard.models.kerases.backends import is_tensorflow_variable
 
 __all__ = ["untracked"]
@@ -19,14 +19,16 @@ _ELSEWHERE = (*stock_modules, "tensorflow.", "numpy.", "builtins", "torch.", "ja
 
 
 def untracked(layer: Any, known: Callable[[int], bool]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Layers and variables that a layer of somebody's own holds in something that is not Keras'.
+    """What a layer of somebody's own holds in something that is not Keras'.
+
+    That is layers, optimizers and variables.
 
     Followed are the attributes of plain Python objects, lists, tuples, deques, dicts and arrays
     of objects, four levels deep; no set, whose order says nothing, and nothing of a library.
 
     Args:
         layer: whose attributes are searched.
-        known: whether the layer or variable with this id is known already.
+        known: whether the layer, optimizer or variable with this id is known already.
 
     Yields:
         The names on the way (`helper`, `head`, `0`) and what lies there.
@@ -43,13 +45,17 @@ def _look(
     if isinstance(value, (str, int, float, type, type(None))) or id(value) in seen:
         return
     seen.add(id(value))
-    if is_layer(value) or is_variable(value, value) or is_tensorflow_variable(value):
+    if is_layer(value) or is_optimizer(value) or _is_variable(value):
         if not known(id(value)):
             yield names, value
         return
     if len(names) < _DEPTH:
         for name, item in _inside(value):
             yield from _look(item, (*names, name), known, seen)
+
+
+def _is_variable(value: Any) -> bool:
+    return is_variable(value, value) or is_tensorflow_variable(value)
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:

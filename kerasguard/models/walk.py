@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kerasguard.blueprint.architecture import unique_name
-from kerasguard.models.kerases import Habits, Keras, is_layer, of, own_attributes
+from kerasguard.models.kerases import (
+    Habits,
+    Keras,
+    is_foreign,
+    is_layer,
+    is_optimizer,
+    of,
+    own_attributes,
+)
+from kerasguard.models.untracked import untracked
 from kerasguard.tensors import snake_case
 
 __all__ = ["Visit", "habits_for", "walk"]
@@ -83,11 +92,23 @@ def habits_for(model: Any, keys: str) -> Habits:
 def walk(model: Any, habits: Habits | None = None) -> Iterator[Visit]:
     """Visit `model` and everything below it that Keras' saving would visit, in its order.
 
+    Last come optimizers in objects that are none of Keras', which its saving passes by.
+
     Args:
         model: of Keras, or a layer.
         habits: of the version that saves; by default the model's own.
     """
-    yield from _Walk(of(model), habits or of(model).HABITS).visit(model, "", ())
+    going = _Walk(of(model), habits or of(model).HABITS)
+    foreign = []
+    for visit in going.visit(model, "", ()):
+        yield visit
+        if is_layer(visit.object) and is_foreign(visit.object):
+            foreign.append(visit)
+    for visit in foreign:
+        for names, item in untracked(visit.object, going.visited.__contains__):
+            if is_optimizer(item):
+                path = "/".join(filter(None, (visit.path, *names)))
+                yield from going.visit(item, path, visit.names)
 
 
 class _Walk:
