@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ _LISTS = (list, tuple, deque)
 _ELSEWHERE = (*stock_modules, "tensorflow.", "numpy.", "builtins", "torch.", "jax.", "threading")
 
 
-def untracked(layer: Any, known: Callable[[int], bool]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def untracked(
+    layer: Any, known: Callable[[int], bool], without: Collection[str] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     """What a layer of somebody's own holds in something that is not Keras'.
 
     That is layers, optimizers and variables.
@@ -29,13 +31,14 @@ def untracked(layer: Any, known: Callable[[int], bool]) -> Iterator[tuple[tuple[
     Args:
         layer: whose attributes are searched.
         known: whether the layer, optimizer or variable with this id is known already.
+        without: names of attributes that are not searched.
 
     Yields:
         The names on the way (`helper`, `head`, `0`) and what lies there.
     """
     seen: set[int] = {id(layer)}
     for name, value in list(vars(layer).items()):
-        if not name.startswith("__") and name not in of(layer).INTERNAL:
+        if not name.startswith("__") and name not in of(layer).INTERNAL and name not in without:
             yield from _look(value, (name,), known, seen)
 
 

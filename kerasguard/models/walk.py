@@ -105,7 +105,8 @@ def walk(model: Any, habits: Habits | None = None) -> Iterator[Visit]:
         if is_layer(visit.object) and is_foreign(visit.object):
             foreign.append(visit)
     for visit in foreign:
-        for names, item in untracked(visit.object, going.visited.__contains__):
+        skipped = going.skipped(visit.object)
+        for names, item in untracked(visit.object, going.visited.__contains__, skipped):
             if is_optimizer(item):
                 path = "/".join(filter(None, (visit.path, *names)))
                 yield from going.visit(item, path, visit.names)
@@ -184,6 +185,10 @@ class _Walk:
                 child = _sorted_dicts(child, own)
             if isinstance(child, wanted):
                 yield name, child
+
+    def skipped(self, item: Any) -> frozenset[str]:
+        """Names of attributes that every object of this kind has."""
+        return self.attributes_of(type(item), self.keras.object_type(item))[0]
 
     def attributes_of(self, cls: type, kind: str) -> tuple[frozenset[str], dict[str, bool]]:
         """Names never followed, and the class' own names that may lead to state."""
