@@ -15,14 +15,14 @@ __all__ = ["stateless", "with_optimizers"]
 def with_optimizers(
     model: Any, reading: Reading, custom_objects: Mapping[str, Any]
 ) -> tuple[Finding, ...]:
-    """Give a model its optimizers back, with their slots.
+    """Give a model its optimizers back, with their slots, and its losses their settings.
 
     Args:
         model: just built from the checkpoint, compiled as far as its config tells.
         reading: the checkpoint.
         custom_objects: classes that the configs name.
     """
-    from kerasguard.models import optimizer_configs, optimizers, weight_decay
+    from kerasguard.models import compiled_settings, optimizer_configs, optimizers, weight_decay
 
     recorded = reading.manifest.optimizer if reading.manifest else {}
     if reading.writer().get("keras", "").startswith("2."):
@@ -33,6 +33,8 @@ def with_optimizers(
         given = optimizer_configs.give_class(model, _class_name(reading, recorded))
     optimizers.build_optimizers(model, reading.whole_table, own=True)
     weight_decay.exclude(model, recorded.get("undecayed", {}))
+    compiled = reading.manifest.model.get("compiled") if reading.manifest else None
+    compiled_settings.give_back(model, compiled if isinstance(compiled, Mapping) else {})
     return (*_unknown(given.unknown), *_unrecorded(model, given.unrecorded))
 
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from kerasguard.errors import ModelError
-from kerasguard.models import proof
+from kerasguard.models import compiled_settings, proof
 from kerasguard.models.kerases import KERAS3, homes, of, variables_of, workers
 from kerasguard.models.kerases.backends import components
 from kerasguard.models.unwritten import metric_state
@@ -43,8 +43,10 @@ def require_keras_3() -> None:
 
 
 def describe(model: Any) -> dict[str, Any]:
-    """Class and name of the model."""
-    return {"class": type(model).__name__, "name": model.name}
+    """Class and name of the model, and the settings that its compile arguments would lose."""
+    compiled = compiled_settings.lost(model)
+    told = {"class": type(model).__name__, "name": model.name}
+    return {**told, "compiled": compiled} if compiled else told
 
 
 def environment(model: Any) -> dict[str, Any]:

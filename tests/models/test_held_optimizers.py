@@ -47,7 +47,7 @@ class Agents(keras.Model):  # type: ignore[misc,name-defined]
             self.optimizers = Both()
         else:
             last = Agent(keras.optimizers.SGD(0.01, momentum=0.9))
-            self.agents = {"actor": Agent(keras.optimizers.Nadam(0.01)), "rest": [last]}
+            self.agents: Any = {"actor": Agent(keras.optimizers.Nadam(0.01)), "rest": [last]}
 
     def build(self, shape: Any) -> None:
         self.trunk.build(shape)
