@@ -47,7 +47,8 @@ def exclude(model: Any, recorded: Mapping[str, Sequence[str]]) -> None:
         if set(_left_out(visit.object, variables)) == set(keys):
             continue
         # What `exclude_from_weight_decay` does; it refuses once the optimizer has its slots.
-        chosen = {visit.object._var_key(variables[k]) for k in keys if k in variables}  # noqa: SLF001
+        key_of = visit.object._var_key  # noqa: SLF001
+        chosen = {key_of(variables[key]) for key in keys if key in variables}
         setattr(visit.object, _EXCLUDED, chosen)
         setattr(visit.object, f"{_EXCLUDED}_pattern", None)
         setattr(visit.object, f"{_EXCLUDED}_cache", {})
@@ -59,6 +60,7 @@ def _excludes(optimizer: Any) -> bool:
 
 def _left_out(optimizer: Any, variables: Mapping[str, Any]) -> list[str]:
     try:
-        return [k for k, v in variables.items() if not optimizer._use_weight_decay(v)]  # noqa: SLF001
+        decays = optimizer._use_weight_decay  # noqa: SLF001
+        return [key for key, variable in variables.items() if not decays(variable)]
     except Exception:  # noqa: BLE001  # an optimizer of somebody's own may raise anything
         return []
