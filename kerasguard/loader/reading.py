@@ -23,7 +23,7 @@ from kerasguard.manifest import Manifest
 from kerasguard.planning.cast_loss import Loss, cast_loss
 from kerasguard.planning.deferred import Deferred
 from kerasguard.planning.operations import Step
-from kerasguard.storage.arena import Arena
+from kerasguard.storage.arena import Arena, Memory
 from kerasguard.storage.checkpoint import Checkpoint, Traits
 from kerasguard.storage.file_survey import sha256_differences
 from kerasguard.storage.pair import undisturbed
@@ -44,6 +44,7 @@ class Reading:
         keep: whether to keep every tensor in memory; else they are digested piece by piece, and
             one that is asked for is read again and has to have the same digest.
         at_once: whether to read and digest every tensor; else only `read_again` reads any.
+        memory: as for an `Arena`, for tensors that are read again.
     """
 
     def __init__(
@@ -53,8 +54,9 @@ class Reading:
         *,
         keep: bool = True,
         at_once: bool = True,
+        memory: Memory | None = None,
     ) -> None:
-        self._keep = keep
+        self._keep, self._memory = keep, memory
         self._values: dict[str, Array] = {}
         self._finished = False
         self.config: GivenConfig | None = None  # what a caller gave in the place of a stored one
@@ -134,7 +136,9 @@ class Reading:
     def _start(self) -> None:
         placed = [r for r in self.table.tensors.values() if r.extent is not None]
         files, unknown = self.checkpoint.files(), self.manifest is None
-        self._arena = Arena(files, placed, count_nonfinite=unknown, keep=self._keep)
+        self._arena = Arena(
+            files, placed, count_nonfinite=unknown, keep=self._keep, memory=self._memory
+        )
         self._arena.start()
 
     def finish(self) -> Table:
@@ -211,7 +215,8 @@ class Reading:
         elif record.extent is None:
             array = self.checkpoint.read(record.own_key)
         else:
-            arena = Arena(self.checkpoint.files(), [record], count_nonfinite=False)
+            files = self.checkpoint.files()
+            arena = Arena(files, [record], count_nonfinite=False, memory=self._memory)
             load = arena.read()[record.key]
             assert load.array is not None, "this arena keeps what it reads"
             return load.array, load.digest

@@ -24,6 +24,7 @@ from kerasguard.planning.findings import Finding
 from kerasguard.rules.handed_over import handed_over
 from kerasguard.storage import sidecar
 from kerasguard.storage.remote import is_remote, local_path
+from kerasguard.storage.sidecar import ManifestPolicy
 
 __all__ = ["opened", "opened_together"]
 
@@ -38,9 +39,15 @@ def opened(request: Request) -> Iterator[tuple[Reading, tuple[Finding, ...]]]:
     """The checkpoint that is asked for, open, and what is to be reported of that: nothing."""
     with (
         at_hand(request.path, request.manifest) as (local, found),
-        Reading(local, found, keep=_is_kept(request)) as reading,
+        _reading(local, found, request) as reading,
     ):
         yield reading, ()
+
+
+def _reading(place: Path, manifest: ManifestPolicy | Manifest, request: Request) -> Reading:
+    from kerasguard.models import variables
+
+    return Reading(place, manifest, keep=_is_kept(request), memory=variables.memory)
 
 
 def _is_kept(request: Request) -> bool:
@@ -102,7 +109,7 @@ def _exchanged(
         if peers.rank in verdict.takers:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kerasguard-"))
             place = take(peers, Path(folder))
-            reading = stack.enter_context(Reading(place, "require", keep=_is_kept(request)))
+            reading = stack.enter_context(_reading(place, "require", request))
         elif peers.rank == verdict.giver and reading is not None:
             give(peers, reading, verdict.takers)
         assert reading is not None, "who does not take has verified its own"

@@ -13,6 +13,7 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kerasguard.models.kerases.backends import (
     components,
@@ -26,6 +27,7 @@ from kerasguard.models.kerases.backends import (
     to_numpy,
 )
 from kerasguard.models.kerases.resources import read, read_together
+from kerasguard.storage.arena import aligned
 from kerasguard.tensors.elements import Array
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "held",
     "held_together",
     "in_place",
+    "memory",
     "same_on_replicas",
     "snapshot",
     "snapshots",
@@ -158,6 +161,22 @@ def held(value: Any) -> Array:
     """The elements of a variable, a tensor or an array as they are now; not to be changed."""
     found = in_place(value)
     return to_numpy(found)
+
+
+def memory(length: int) -> npt.NDArray[np.uint8]:
+    """Bytes to read a tensor into that goes into a variable.
+
+    Some builds of TensorFlow keep what a variable gives up, for their next tensor. Where the next
+    one's memory comes from elsewhere, a model that is filled takes twice its size.
+    """
+    if _eager_tensor() is None:
+        return aligned(length)
+    import tensorflow as tf
+
+    with tf.device("CPU:0"):
+        found = _elements(tf.raw_ops.Empty(shape=[length], dtype=tf.uint8, init=False))
+    is_its_own = not found.flags.owndata and found.flags.writeable
+    return np.asarray(found) if is_its_own else aligned(length)
 
 
 def tensor_over(array: Array) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +25,7 @@ from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, TensorRecord
 from kerasguard.tensors.elements import Array, count_nonfinite, numpy_dtype
 
-__all__ = ["Arena", "Loaded", "aligned"]
+__all__ = ["Arena", "Loaded", "Memory", "aligned"]
 
 # TensorFlow copies arrays that do not begin at a multiple of this.
 _ALIGNMENT = 64
@@ -42,6 +42,8 @@ _PER_CALL = 500
 _dtype = cache(numpy_dtype)
 
 _Bytes = npt.NDArray[np.uint8]
+Memory = Callable[[int], _Bytes]
+"""Gives as many bytes as it is asked for, at a multiple of 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Arena:
         count_nonfinite: whether to count NaN and infinite elements as well.
         keep: whether to keep what is read; else it takes a piece of memory per thread.
         threads: by default one per processor, two at most: reading is bound by memory.
+        memory: for large tensors that are kept.
 
     Raises:
         ManifestError: an extent contradicts its tensor's spec or names no file.
@@ -81,8 +84,9 @@ class Arena:
         count_nonfinite: bool,
         keep: bool = True,
         threads: int | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        self._count, self._keep = count_nonfinite, keep
+        self._count, self._keep, self._new = count_nonfinite, keep, memory
         self._scratch = threading.local()
         self._threads = threads or min(2, os.cpu_count() or 1)
         placed = [(record, _extent(record)) for record in records]
@@ -173,7 +177,7 @@ class Arena:
     def _memory(self, length: int) -> _Bytes:
         """Memory to keep, or this thread's own, which the next call overwrites."""
         if self._keep:
-            return aligned(length)
+            return self._new(length) if self._new and length >= _LARGE else aligned(length)
         found: _Bytes | None = getattr(self._scratch, "bytes", None)
         if found is None or len(found) < length:
             found = self._scratch.bytes = aligned(max(length, _PIECE))
