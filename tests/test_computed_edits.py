@@ -18,7 +18,11 @@ from computed_edits import EDITS, INPUT  # noqa: E402  needs keras
 import kerasguard as kg  # noqa: E402
 from kerasguard.planning.findings import Severity  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`"),
+    # From Keras 3.16 on, where an edit takes the mask away.
+    pytest.mark.filterwarnings("ignore:.*was passed an input with a mask attached to it"),
+]
 PAIRS = [
     (name, file)
     for name, edit in EDITS.items()

@@ -94,8 +94,12 @@ def test_settings_that_nobody_recorded_are_named(tmp_path: Path) -> None:
     model.save(tmp_path / "m.h5")
     model.save(tmp_path / "m.keras")
     restored = kg.restore(tmp_path / "m.keras")
-    (told,) = severe(restored.report)
-    assert "beta_1" in told
+    if "optimizer" in model.get_compile_config():  # Keras 3.16 does not take it out any more
+        assert not severe(restored.report)
+        assert restored.model.optimizer.beta_1 == pytest.approx(0.8)
+    else:
+        (told,) = severe(restored.report)
+        assert "beta_1" in told
     assert type(restored.model.optimizer).__name__ == "Adam"
     assert int(restored.model.optimizer.iterations) == 2
 

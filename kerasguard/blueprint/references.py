@@ -7,12 +7,14 @@ files. The whole config is looked through, read by Keras or not.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 from kerasguard.blueprint.allowlist import FUNCTION, KERAS, PROGRAMS, VALUES, hostile, is_part
+from kerasguard.blueprint.objects import short_name
 
 __all__ = ["Doubt", "Reason", "doubts", "looked_up"]
 
@@ -117,7 +119,7 @@ def _judged(
     if first in registered:
         reason: Reason = "function" if class_name == "function" else "class"
         text = f"{first} is registered in this process, which is not enough for a file to have it"
-        return Doubt(reason, owner, f"{text}; supply it: custom_objects={{{first!r}: ...}}")
+        return Doubt(reason, owner, f"{text}; supply it: {_supplied(first)}")
     return _doubt(owner, module, class_name, name, told)
 
 
@@ -178,7 +180,7 @@ def _doubt(
 
 def _foreign(module: str, name: str, registered: str | None, shown: str, reason: Reason) -> str:
     """Why a name in a module is not looked up there; empty where it is a part of Keras'."""
-    supply = f"custom_objects={{{registered or name!r}: ...}}"
+    supply = _supplied(registered or name)
     if not KERAS.match(module):
         return (
             f"{name} is of the package {module.partition('.')[0]!r}, which is not imported because "
@@ -189,6 +191,12 @@ def _foreign(module: str, name: str, registered: str | None, shown: str, reason:
     if registered is not None and not KERAS.match(registered.replace(">", ".")):
         return f"it is registered as {registered!r}, not as Keras' own; supply it under that name"
     return ""
+
+
+def _supplied(name: str) -> str:
+    """What the caller writes to supply a class or function of this name, or registered name."""
+    value = short_name(name)
+    return f"custom_objects={{{json.dumps(name)}: {value if value.isidentifier() else '...'}}}"
 
 
 def _unnamed(owner: str, name: str, *, function: bool) -> Doubt | None:

@@ -306,3 +306,21 @@ def test_where_nothing_lies_on_tensorflow_it_need_not_be_there(
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert keras_variables.held_together([np.zeros(1), 3.0]) == [None, None]
     assert keras_variables.snapshots([]) == []
+
+
+def test_memory_for_large_tensors_is_the_frameworks_own_and_given_back() -> None:
+    first = keras_variables.memory(1 << 23)
+    address = first.ctypes.data
+    assert first.flags.writeable
+    assert len(first) == 1 << 23
+    assert address % keras_variables.ALIGNMENT == 0
+    assert not first.flags.owndata
+    first[:] = 7
+    variable = keras.Variable(np.zeros((2, 1 << 20), "float32"))
+    keras_variables.write(variable, first.view(np.float32).reshape(variable.shape))
+    kept = np.asarray(variable).copy()
+    del first
+    other = keras_variables.memory(1 << 23)
+    assert other.ctypes.data != address  # which lies under the variable
+    other[:] = 1
+    np.testing.assert_array_equal(np.asarray(variable), kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class Disk:
             from keras.src.saving import saving_lib
 
             path.mkdir(exist_ok=True)
-            saving_lib._save_model_to_dir(self.model, path, "h5")
+            took = inspect.signature(saving_lib._save_model_to_dir).parameters
+            saving_lib._save_model_to_dir(self.model, path, *(["h5"] if len(took) > 2 else []))
             path = path / "model.weights.h5"
         else:
             self.model.save(path)
