@@ -91,7 +91,7 @@ def test_a_loss_that_is_not_at_hand_leaves_the_model_uncompiled_and_is_named(
     path = tmp_path / "m.keras"
     saved(Scaled, path, recorded=False, loss=nowhere)
     if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 16):  # tells the function's module
-        with pytest.raises(kg.ArchitectureError, match=r'\{"nowhere": nowhere\}.*compile=False'):
+        with pytest.raises(kg.KerasguardError, match=r'\{"nowhere": nowhere\}.*compile=False'):
             kg.load(path)
         return
     (finding,) = [f for f in kg.restore(path).report.findings if f.code == "KG430"]
