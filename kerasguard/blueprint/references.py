@@ -43,6 +43,7 @@ class Doubt:
 
 # Entries of which no layer of Keras holds a string, but words, numbers or nothing.
 _LISTS = frozenset({"bin_boundaries", "idf_weights", "vocabulary"})
+_NOT_RUN = "it holds Python bytecode, which is never run"
 _NOT_READ = "no file is read just because another file says so"
 _PLACES = frozenset({"cache_dir", "file", "filename", "filepath", "origin", "path", "url"})
 
@@ -83,7 +84,9 @@ def doubts(
                 else:
                     yield found
         for key, item in value.items():
-            if isinstance(item, (dict, list)):
+            if key == "function" and isinstance(item, list) and not asked:
+                yield Doubt("bytecode", owner, _NOT_RUN)  # whatever kind it says it is
+            elif isinstance(item, (dict, list)):
                 stack.append((owner, theirs, asked, item))
             elif isinstance(item, str) and item and not asked:
                 yield from _told(owner, key, item, theirs=theirs)
@@ -156,7 +159,7 @@ def _doubt(
     where = module or ""
     shown = f"{where}.{name}" if where not in ("", "builtins") else name
     if class_name == "__lambda__":
-        return Doubt("bytecode", owner, "it holds Python bytecode, which is never run")
+        return Doubt("bytecode", owner, _NOT_RUN)
     if hostile(name, where):
         return _hostile(owner, shown)
     if registered is not None and hostile(registered.replace(">", ".")):
@@ -218,4 +221,4 @@ def _told(owner: str, key: str, text: str, *, theirs: bool) -> Iterator[Doubt]:
     elif key in _PLACES:
         yield Doubt("path", owner, f"{key} is {text!r:.80}: {_NOT_READ}")
     elif key.endswith("_type") and text == "lambda":
-        yield Doubt("bytecode", owner, "it holds Python bytecode, which is never run")
+        yield Doubt("bytecode", owner, _NOT_RUN)

@@ -155,6 +155,13 @@ def test_the_same_is_said_once_of_a_layer() -> None:
     assert codes.count("KG431") == 1, findings
 
 
+@pytest.mark.parametrize("told", [{}, {"function_type": "function"}, {"function_type": "lambda"}])
+def test_a_function_in_parts_is_bytecode_whatever_kind_it_says_it_is(told: dict[str, str]) -> None:
+    code = {"name": "cut", "function": ["4wEAAA==", None, None], **told}
+    config = {"class_name": "Sequential", "config": [{"class_name": "Lambda", "config": code}]}
+    assert {(doubt.reason, doubt.owner) for doubt in doubts(config)} == {("bytecode", "cut")}
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_calling_itself_what_the_caller_supplies_lets_nothing_through(payload: str) -> None:
     """What Keras would not find under the caller's name is judged as if nobody supplied it."""
