@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from kerasguard.models.kerases import KERAS3, is_optimizer, of
 from kerasguard.models.kerases.backends import to_numpy
 from kerasguard.models.optimizers import outermost, set_compiled_optimizer
 from kerasguard.models.slots import slots_of
-from kerasguard.models.walk import walk
+from kerasguard.models.walk import Visit, walk
 from kerasguard.models.weight_decay import undecayed
 
 __all__ = ["Given", "compile_arguments_kept", "describe_optimizers", "give_back", "give_class"]
@@ -78,13 +78,13 @@ def describe_optimizers(model: Any) -> dict[str, Any]:
         }
         config = _config(optimizer)
         found |= {"config": config} if config is not None else {}
-    others, kept = list(_others(model)), undecayed(model)
+    visits = tuple(walk(model))
+    others, kept = list(_others(model, visits)), undecayed(model, visits)
     found |= {"undecayed": kept} if kept else {}
     return found | ({"others": others} if others else {})
 
 
-def _others(model: Any) -> Iterator[dict[str, Any]]:
-    visits = tuple(walk(model))
+def _others(model: Any, visits: Sequence[Visit]) -> Iterator[dict[str, Any]]:
     paths = {id(visit.object): visit.path for visit in outermost(visits)}
     paths.pop(id(getattr(model, _MAIN, None)), None)
     for visit in visits if paths else ():

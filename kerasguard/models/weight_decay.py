@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasguard.models.kerases import is_optimizer
 from kerasguard.models.optimizers import variables_by_key
-from kerasguard.models.walk import walk
+from kerasguard.models.walk import Visit, walk
 
 __all__ = ["exclude", "undecayed"]
 
@@ -15,14 +15,14 @@ _EXCLUDED = "_exclude_from_weight_decay"
 _MARKS = (_EXCLUDED, f"{_EXCLUDED}_pattern", f"{_EXCLUDED}_names")
 
 
-def undecayed(model: Any) -> dict[str, list[str]]:
+def undecayed(model: Any, visits: Sequence[Visit]) -> dict[str, list[str]]:
     """By the path of an optimizer that excludes variables, the keys of those of the model.
 
     Args:
         model: of either Keras. What is excluded by a part of its name is told by its key, since
             names may be others in the next process.
+        visits: of the model.
     """
-    visits = list(walk(model))
     some = [v for v in visits if is_optimizer(v.object) and _excludes(v.object)]
     variables = variables_by_key(model, visits) if some else {}
     found = {v.path: _left_out(v.object, variables) for v in some}
