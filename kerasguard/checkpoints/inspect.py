@@ -6,12 +6,13 @@ They import no framework, and where every byte is as recorded neither NumPy nor 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerasguard.arguments import check_flag, check_place
+from kerasguard.errors import ArchitectureError
 from kerasguard.identity.pairing import Pairing
 from kerasguard.loader.sources import Place, at_hand, named, report_of
 from kerasguard.manifest import Manifest
@@ -27,7 +28,7 @@ from kerasguard.storage.sidecar import ManifestPolicy
 from kerasguard.tensors import Table
 
 if TYPE_CHECKING:
-    from kerasguard.blueprint.references import Doubt
+    from kerasguard.blueprint.references import Doubt, Reason
     from kerasguard.loader.reading import Reading
     from kerasguard.report.statistics import Statistics
     from kerasguard.storage.checkpoint import Checkpoint
@@ -102,12 +103,44 @@ def doubts(path: Place) -> tuple[Doubt, ...]:
     with _both(path) as (manifest, checkpoint):
         stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
         layers = checkpoint.layer_configs()
-        older = Writer.of(checkpoint.writer()).before_keras3
+        writer = {**checkpoint.writer(), "config": checkpoint.traits.config}
+        older = Writer.of(writer).before_keras3 and checkpoint.architecture() is not None
     training = manifest.optimizer if manifest else {}
     # Keras 2.12 to 2.14 wrote the module that has it, and migrations make it Keras 3's.
     known = {"Functional"} if older else set[str]()
     told = (references.doubts(c, known.__contains__) for c in (stored, layers, training))
-    return tuple(dict.fromkeys(doubt for found in told for doubt in found))
+    found = dict.fromkeys(doubt for some in told for doubt in some)
+    if older and stored:
+        told_of = {(doubt.owner, doubt.reason) for doubt in found}
+        for doubt in _asked_for(stored, writer):
+            # Whose bytecode is not run can be supplied as a function: that is said already.
+            if not {(doubt.owner, doubt.reason), (doubt.owner, "bytecode")} & told_of:
+                found[doubt] = None
+    return tuple(found)
+
+
+def _asked_for(stored: Mapping[str, Any], writer: Mapping[str, str]) -> Iterator[Doubt]:
+    """Classes and functions that a load asks its caller for: older Keras wrote them by name alone.
+
+    A config that no load can read names none: it is refused, and told why.
+    """
+    from kerasguard.blueprint.allowlist import FUNCTION
+    from kerasguard.blueprint.objects import short_name
+    from kerasguard.blueprint.references import Doubt
+    from kerasguard.loader.layer_limit import too_many_layers
+    from kerasguard.migrations import drawn, run
+
+    if too_many_layers(stored):
+        return
+    try:
+        blueprint = drawn(stored, writer)
+        run(blueprint)
+    except ArchitectureError:
+        return
+    for name, owners in blueprint.missing.items():
+        reason: Reason = "function" if FUNCTION.fullmatch(short_name(name)) else "class"
+        for owner in dict.fromkeys(owners):
+            yield Doubt(reason, owner, f"{name} is no part of Keras 3, and the caller's to supply")
 
 
 def verify(path: Place, *, sha256: bool = False, statistics: bool = False) -> Report:

@@ -99,6 +99,27 @@ def test_a_functional_model_of_keras_2_asks_for_no_class(tmp_path: Path) -> None
         assert (found.state, bool(found.needs)) == ("unrecorded", needs)
 
 
+def test_what_keras_2_wrote_by_name_alone_is_asked_for_as_a_load_would(tmp_path: Path) -> None:
+    kinds = {"a": "Thing", "b": "Dense", "c": "Lambda"}
+    configs: dict[str, dict[str, object]] = {n: {"name": n} for n in kinds}
+    configs["c"]["function"] = "sampling"
+    layers = [{"class_name": kind, "config": configs[name]} for name, kind in kinds.items()]
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": layers}}
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(model)
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [b"b"]
+        weights.attrs["keras_version"] = b"2.2.4"
+        dense = weights.create_group("b")
+        dense.attrs["weight_names"] = [b"b/kernel:0"]
+        dense["b/kernel:0"] = np.ones((2, 2), "float32")
+    (found,) = scan(tmp_path)
+    assert found.state == "unrecorded"
+    told = sorted((doubt.reason, doubt.owner) for doubt in found.doubts)
+    assert told == [("class", "a"), ("function", "c")]
+
+
 def test_an_empty_folder_has_none_and_a_missing_one_is_an_error(tmp_path: Path) -> None:
     assert list(scan(tmp_path)) == []
     with pytest.raises(NotADirectoryError, match="no such folder"):
