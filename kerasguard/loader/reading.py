@@ -135,11 +135,11 @@ class Reading:
 
     def _start(self) -> None:
         placed = [r for r in self.table.tensors.values() if r.extent is not None]
-        files, unknown = self.checkpoint.files(), self.manifest is None
-        self._arena = Arena(
-            files, placed, count_nonfinite=unknown, keep=self._keep, memory=self._memory
-        )
+        self._arena = self._filled(placed, count_nonfinite=self.manifest is None, keep=self._keep)
         self._arena.start()
+
+    def _filled(self, records: list[TensorRecord], **more: bool) -> Arena:
+        return Arena(self.checkpoint.files(), records, memory=self._memory, **more)
 
     def finish(self) -> Table:
         """Wait for the last byte, once; the table with digests of what was read."""
@@ -208,16 +208,13 @@ class Reading:
     def read_again(self, record: TensorRecord) -> tuple[Array, str]:
         """A tensor's elements and their digest, as they are in the file now."""
         if self.manifest is not None and record.key in self.manifest.kept:
-            found = self._state.read(self.manifest.kept[record.key])
-            if found is None:
+            array = self._state.read(self.manifest.kept[record.key])
+            if array is None:
                 raise CorruptCheckpointError(self.path, f"{record.label}: its companion is missing")
-            array = found
         elif record.extent is None:
             array = self.checkpoint.read(record.own_key)
         else:
-            files = self.checkpoint.files()
-            arena = Arena(files, [record], count_nonfinite=False, memory=self._memory)
-            load = arena.read()[record.key]
+            load = self._filled([record], count_nonfinite=False).read()[record.key]
             assert load.array is not None, "this arena keeps what it reads"
             return load.array, load.digest
         return array, digest(array)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import gc
 import math
-import mmap
 import sys
 import threading
 import weakref
@@ -23,11 +22,10 @@ from types import FrameType
 from typing import Any
 
 import keras
-import numpy as np
 
-from kerasguard.models import variables as keras_variables
 from kerasguard.models.patches import Patch, PatchSet
-from kerasguard.tensors.elements import Array, numpy_dtype
+from kerasguard.models.zeros import Zeros
+from kerasguard.tensors.elements import numpy_dtype
 
 __all__ = ["Skipped", "shortcuts", "skip_initialisers", "skipped_of", "wait"]
 
@@ -37,8 +35,6 @@ Initialise = Callable[[Any], None]
 _COLLECT_FROM = 1 << 20
 """Bytes of seemingly unused variables from which it pays to look whether they are."""
 
-
-_SMALLEST = 1 << 16
 
 _in_stateless_scope = getattr(
     sys.modules.get("keras.src.backend.common.stateless_scope"), "in_stateless_scope", None
@@ -59,8 +55,7 @@ class Skipped:
     def __init__(self) -> None:
         self.initialised: set[int] = set()
         self._pending: dict[int, weakref.ref[Any]] = {}
-        self._zeros: Array = np.zeros(0, np.uint8)
-        self._tensors: dict[tuple[tuple[int, ...], str], Any] = {}
+        self.zeros = Zeros()
 
     def __len__(self) -> int:
         return len(self._waiting())
@@ -92,7 +87,7 @@ class Skipped:
                 initialise(variable)
                 self.initialised.add(id(variable))
         self._pending.clear()
-        self._tensors.clear()
+        self.zeros.clear()
 
     def drop_unreachable(self, reachable: Iterable[Any]) -> None:
         """Let go of the variables of layers that were built and dropped on the way.
@@ -113,21 +108,6 @@ class Skipped:
     def _waiting(self) -> list[Any]:
         variables = [reference() for reference in self._pending.values()]
         return [variable for variable in variables if variable is not None]
-
-    def placeholder(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """A tensor of TensorFlow that takes no memory of its own; None where there can be none."""
-        key = (shape, dtype)
-        if key not in self._tensors:
-            try:
-                kind = numpy_dtype(dtype)
-            except TypeError:
-                return None
-            size = math.prod(shape) * kind.itemsize
-            if self._zeros.size < size:
-                self._zeros = _zeroed(max(size, _SMALLEST))
-            array = self._zeros[:size].view(kind).reshape(shape)
-            self._tensors[key] = keras_variables.alias(array)
-        return self._tensors[key]
 
 
 @contextmanager
@@ -185,7 +165,7 @@ def _placed_in_tensorflow(skipped: Skipped, variable: Any, initializer: Any, _: 
     if not tf.executing_eagerly():
         return False
     shape, dtype = variable._shape, variable._dtype  # noqa: SLF001
-    tensor = skipped.placeholder(tuple(shape), dtype)
+    tensor = skipped.zeros.tensor(tuple(shape), dtype)
     if tensor is None:
         return False
     make = functools.partial(initializer, shape, dtype=dtype)
@@ -259,17 +239,6 @@ def _is_read() -> bool:
 
         return bool(tf.executing_eagerly())
     return _in_stateless_scope is None or not _in_stateless_scope()
-
-
-def _zeroed(size: int) -> Array:
-    """Aligned zeros that take no room until they are written, which they never are."""
-    if hasattr(mmap, "MAP_PRIVATE"):
-        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        return np.frombuffer(pages, np.uint8)
-    raw = np.zeros(size + keras_variables.ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % keras_variables.ALIGNMENT
-    zeros: Array = raw[start : start + size]
-    return zeros
 
 
 def _owner(name: str) -> Any:
