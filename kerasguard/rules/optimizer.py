@@ -24,6 +24,9 @@ from kerasguard.tensors import TensorRecord
 
 # What layers train, unless somebody froze it; statistics never train.
 _TRAINED = frozenset({"bias", "beta", "embeddings", "gamma", "kernel", "recurrent_kernel"})
+_COMPILED = "optimizer"
+# Files hold an optimizer that Keras tracks, and those of Keras 1 and 2 the compiled one alone.
+_NOT_STORED = "nothing of its state is in the checkpoint; training starts with fresh state"
 CODES = {"KG108": "optimizer state is not restored"}
 
 
@@ -45,9 +48,12 @@ def optimizer(draft: Draft) -> Iterator[Finding]:
                 f"{path}: its state is not restored: {reason}; training starts with fresh state",
                 Severity.WARNING,
             )
+        elif not slots and not within and path != _COMPILED and not _stored_for(draft, mine):
+            if path not in _recorded(draft):
+                yield Finding("KG108", path, f"{path}: {_NOT_STORED}", Severity.INFO)
         else:
             yield from _in_part(draft, path, [r for r in slots if r.key not in draft.steps])
-            if path == "optimizer" and slots:
+            if path == _COMPILED and slots:
                 yield from _by_position(draft, theirs.get(path, ()))
     yield from _unstored(draft, ours, theirs)
     for path, other in theirs.items():
@@ -58,8 +64,7 @@ def _unstored(
     draft: Draft, ours: Mapping[str, object], theirs: Mapping[str, object]
 ) -> Iterator[Finding]:
     """Optimizers that were there when it was saved, in a format that keeps the compiled one's."""
-    recorded = draft.manifest.optimizer.get("others", ()) if draft.manifest and ours else ()
-    for path in (str(one["path"]) for one in recorded):
+    for path in _recorded(draft) if ours else ():
         if path not in theirs:
             yield Finding(
                 "KG108",
@@ -68,6 +73,12 @@ def _unstored(
                 "compiled optimizer's state; save as .keras or .weights.h5 to keep it",
                 Severity.WARNING,
             )
+
+
+def _recorded(draft: Draft) -> list[str]:
+    """Paths of the optimizers beside the compiled one that the manifest tells of."""
+    recorded = draft.manifest.optimizer.get("others", ()) if draft.manifest else ()
+    return [str(one["path"]) for one in recorded]
 
 
 def _by_position(draft: Draft, other: Sequence[TensorRecord]) -> Iterator[Finding]:

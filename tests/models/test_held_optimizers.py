@@ -118,3 +118,13 @@ def test_what_was_built_elsewhere_is_not_searched_twice() -> None:
     assert paths.count("again") == 1
     assert "optimizers/actor" not in paths
     assert [v.path for v in walk(model)][-1] == "optimizers/critic"
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m.h5"])
+def test_that_an_unrecorded_file_has_nothing_of_them_is_said(tmp_path: Path, name: str) -> None:
+    model = net("plain")
+    trained(model)
+    (model.save_weights if "weights" in name else model.save)(tmp_path / name)
+    report = kg.restore(tmp_path / name, net("plain")).report
+    told = {f.key for f in report.findings if f.code == "KG108"}
+    assert {"optimizers/actor", "optimizers/critic"} <= told
