@@ -17,6 +17,7 @@ from kerasguard.arguments import (
     check_text,
 )
 from kerasguard.errors import ArgumentError
+from kerasguard.loader import resume
 from kerasguard.models.kerases import Keras, of, present
 from kerasguard.models.kerases.callback import Callback
 from kerasguard.models.kerases.homes import is_served, strategy_of
@@ -116,7 +117,7 @@ class WeightManifestCallback(Callback):
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow, self.background = log_to_mlflow, background
         self._observers, self._given = check_observers(observers), (filepath, options)
-        self._recording = Context(strict=strict, probe=probe)
+        self._recording = Context(strict=strict, probe=probe, resumed=resume.finish)
         self._retention = None if keep is None else Retention(keep, monitor)
         self._monitored, self._fitting, self._batch = (monitor, mode), False, -1
         self._saver = None if filepath is None else _saver(present(), os.fspath(filepath), options)

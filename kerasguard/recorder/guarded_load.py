@@ -36,13 +36,18 @@ Wanted = Callable[[Any, bool], bool]
 
 
 def guarded(
-    original: Callable[..., Any], wanted: Wanted, *, called_by: str = ""
+    original: Callable[..., Any],
+    wanted: Wanted,
+    resumed: Callable[[Any, Path], None],
+    *,
+    called_by: str = "",
 ) -> Callable[..., Any]:
     """Wrap a function or method of Keras that loads from its argument `filepath`.
 
     Args:
         original: Keras' own.
         wanted: tells which loads are verified.
+        resumed: is called with model and path after Keras has resumed a training.
         called_by: a module; calls from anywhere else are left alone.
     """
     signature = inspect.signature(original)
@@ -56,7 +61,10 @@ def guarded(
         if wanted(given[0], caller == BACKUPS):
             check(given[1])
         with _loading(given[1]):
-            return original(*args, **kwargs)
+            done = original(*args, **kwargs)
+        if caller == BACKUPS and given[0] is not None:
+            resumed(*given)
+        return done
 
     return load
 

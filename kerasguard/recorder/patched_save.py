@@ -41,6 +41,7 @@ class Context:
         probe: as for `kerasguard.record`.
         background: does the saves where the caller need not wait for them.
         loads: whether Keras' own loads are verified first.
+        resumed: called with a model and the backup that Keras has just resumed its training from.
     """
 
     training: dict[str, Any] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Context:
     probe: Any = False
     background: Background | None = None
     loads: bool = False
+    resumed: Callable[[Any, Path], None] | None = None
 
 
 unrecorded = _outer.entered

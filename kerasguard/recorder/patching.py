@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from kerasguard.arguments import check_flag, check_observers, check_probe
@@ -208,7 +209,7 @@ def _install() -> None:
             setattr(done.owner, done.name, done.wrapper)
     present = {(id(done.owner), done.name) for done in _state.patches}
     loads = bool(_state.armed) or any(context.loads for context in _everyone())
-    guard = partial(guarded, wanted=_is_guarded) if loads else None
+    guard = partial(guarded, wanted=_is_guarded, resumed=_resumed) if loads else None
     for owner, name, wrapped in targets(_contexts, guard):
         original = vars(owner).get(name)
         if fits(original) and (id(owner), name) not in present:
@@ -246,3 +247,10 @@ def _everyone() -> list[Context]:
 def _is_guarded(model: Any, resuming: bool) -> bool:
     """Whether a load of Keras is verified first: all, or the backups of a callback's model."""
     return any(c.loads for c in _everyone()) or (resuming and bool(_armed(model)))
+
+
+def _resumed(model: Any, path: Path) -> None:
+    """Have a callback of the model finish what Keras' load began."""
+    finish = next((c.resumed for c in _armed(model) if c.resumed is not None), None)
+    if finish is not None:
+        finish(model, path)

@@ -181,3 +181,43 @@ def test_the_backup_before_takes_the_place_of_a_damaged_one(tmp_path: Path) -> N
     assert (found.path, found.initial_epoch) == (before, 2)
     assert json.loads((tmp_path / "training_metadata.json").read_text())["epoch"] == 3
     assert train(tmp_path, double=True) == [2, 3]
+
+
+class Own(keras.Model):  # type: ignore[misc]
+    """Draws by a seed, and has a layer with a state: Keras writes neither into weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop, self.out = keras.layers.Dropout(0.5), keras.layers.Dense(4)
+        self.memory = keras.layers.GRU(3, stateful=True)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.out(self.memory(self.drop(x, training=training)[:, None]))
+
+
+def test_a_resumed_training_has_what_keras_does_not_store(tmp_path: Path) -> None:
+    class Stop(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1 and not resuming:
+                raise KeyboardInterrupt
+
+    def trained(folder: Path, *callbacks: Any) -> list[bytes]:
+        keras.utils.set_random_seed(5)
+        model = Own()
+        model(X[:8])
+        model.compile("adam", "mse", run_eagerly=True)
+        backup = keras.callbacks.BackupAndRestore(folder)
+        record = kg.WeightManifestCallback(log_to_mlflow=False)
+        model.fit(
+            X[:8], X[:8], epochs=3, batch_size=8, shuffle=False, verbose=0,
+            callbacks=[backup, record, *callbacks],
+        )  # fmt: skip
+        some = (*model.weights, *model.optimizer.variables)
+        return [np.asarray(variable).tobytes() for variable in some]
+
+    resuming, whole = False, trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", Stop())
+    resuming = True
+    keras.utils.set_random_seed(6)
+    assert trained(tmp_path / "cut", Stop()) == whole
