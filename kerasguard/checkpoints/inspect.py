@@ -101,10 +101,11 @@ def doubts(path: Place) -> tuple[Doubt, ...]:
     from kerasguard.blueprint.writer import Writer
 
     with _both(path) as (manifest, checkpoint):
-        stored = checkpoint.architecture() or (manifest.architecture if manifest else None)
+        own = checkpoint.architecture()
+        stored = own or (manifest.architecture if manifest else None)
         layers = checkpoint.layer_configs()
         writer = {**checkpoint.writer(), "config": checkpoint.traits.config}
-        older = Writer.of(writer).before_keras3 and checkpoint.architecture() is not None
+        older = own is not None and Writer.of(writer).before_keras3
     training = manifest.optimizer if manifest else {}
     # Keras 2.12 to 2.14 wrote the module that has it, and migrations make it Keras 3's.
     known = {"Functional"} if older else set[str]()

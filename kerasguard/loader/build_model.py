@@ -225,6 +225,7 @@ def _built(reading: Reading, request: Request) -> Prepared:
 
 
 def _uncompiled(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what no layer's digest has anything to do with."""
     return {key: value for key, value in architecture.items() if key != "compile_config"}
 
 

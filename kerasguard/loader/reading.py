@@ -44,7 +44,7 @@ class Reading:
         keep: whether to keep every tensor in memory; else they are digested piece by piece, and
             one that is asked for is read again and has to have the same digest.
         at_once: whether to read and digest every tensor; else only `read_again` reads any.
-        memory: as for an `Arena`, for tensors that are read again.
+        memory: as for an `Arena`.
     """
 
     def __init__(

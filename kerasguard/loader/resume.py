@@ -32,8 +32,8 @@ def finish(model: Any, path: Path) -> None:
     try:
         manifest = sidecar.read(path)
         kept = manifest.kept.values() if manifest is not None else ()
-        alone = all(record.role == "metric" for record in kept)
-        if alone or peers_of(None, model, path.name) is not None:
+        only_metrics = all(record.role == "metric" for record in kept)
+        if only_metrics or peers_of(None, model, path.name) is not None:
             return
         with attempt(Request(path, model, manifest="require", probe=False)) as found:
             found.run()

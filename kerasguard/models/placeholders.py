@@ -152,18 +152,16 @@ def _current() -> Skipped | None:
 def _initialising(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def initialise_with(self: Any, initializer: Any) -> None:
         skipped = _current()
-        place = _PLACED[keras.backend.backend()] if skipped is not None else None
-        if skipped is None or place is None or not place(skipped, self, initializer, original):
-            original(self, initializer)
+        if skipped is not None and _is_eager():
+            place = _PLACED[keras.backend.backend()]
+            if place(skipped, self, initializer, original):
+                return
+        original(self, initializer)
 
     return initialise_with
 
 
 def _placed_in_tensorflow(skipped: Skipped, variable: Any, initializer: Any, _: object) -> bool:
-    import tensorflow as tf
-
-    if not tf.executing_eagerly():
-        return False
     shape, dtype = variable._shape, variable._dtype  # noqa: SLF001
     tensor = skipped.zeros.tensor(tuple(shape), dtype)
     if tensor is None:
@@ -212,7 +210,7 @@ def _reading(original: property) -> property:
     def value(self: Any) -> Any:
         skipped = _current()
         caller = sys._getframe(1)  # noqa: SLF001  # CPython
-        if skipped is not None and _is_read() and not _only_placing(caller):
+        if skipped is not None and _is_eager() and not _only_placing(caller):
             initialise = skipped.settle(self)
             if initialise is not None:
                 initialise(self)
@@ -232,8 +230,8 @@ def _only_placing(caller: FrameType) -> bool:
     )
 
 
-def _is_read() -> bool:
-    """Whether elements are read, and not only shapes inferred."""
+def _is_eager() -> bool:
+    """Whether elements are computed, and not only shapes inferred."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

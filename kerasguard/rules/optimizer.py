@@ -33,6 +33,7 @@ CODES = {"KG108": "optimizer state is not restored"}
 def optimizer(draft: Draft) -> Iterator[Finding]:
     """Yield a finding per optimizer whose state is left out, as a whole or in part."""
     ours, theirs = optimizer_groups(draft.expected), optimizer_groups(draft.stored)
+    recorded = _recorded(draft)
     for path, mine in ours.items():
         reason = draft.optimizers.reasons.get(path, "")
         slots = [r for r in mine if r.slot_of]
@@ -48,23 +49,20 @@ def optimizer(draft: Draft) -> Iterator[Finding]:
                 f"{path}: its state is not restored: {reason}; training starts with fresh state",
                 Severity.WARNING,
             )
-        elif not slots and not within and path != _COMPILED and not _stored_for(draft, mine):
-            if path not in _recorded(draft):
-                yield Finding("KG108", path, f"{path}: {_NOT_STORED}", Severity.INFO)
+        elif not (slots or within or path in (_COMPILED, *recorded) or _stored_for(draft, mine)):
+            yield Finding("KG108", path, f"{path}: {_NOT_STORED}", Severity.INFO)
         else:
             yield from _in_part(draft, path, [r for r in slots if r.key not in draft.steps])
             if path == _COMPILED and slots:
                 yield from _by_position(draft, theirs.get(path, ()))
-    yield from _unstored(draft, ours, theirs)
+    yield from _unstored(recorded if ours else (), theirs)
     for path, other in theirs.items():
         yield from _unread(draft, path, other, ours)
 
 
-def _unstored(
-    draft: Draft, ours: Mapping[str, object], theirs: Mapping[str, object]
-) -> Iterator[Finding]:
+def _unstored(recorded: Sequence[str], theirs: Mapping[str, object]) -> Iterator[Finding]:
     """Optimizers that were there when it was saved, in a format that keeps the compiled one's."""
-    for path in _recorded(draft) if ours else ():
+    for path in recorded:
         if path not in theirs:
             yield Finding(
                 "KG108",

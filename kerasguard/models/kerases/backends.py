@@ -109,7 +109,7 @@ def is_spread(variable: Any) -> bool:
 
     To read it as a whole would gather it, and JAX keeps what it has gathered.
     """
-    if KERAS3.backend() != "jax" or not isinstance(variable, KERAS3.VARIABLE):
+    if KERAS3.backend() != "jax":
         return False
     lies = sharding_of(variable)
     local = getattr(lies, "is_fully_addressable", True)
@@ -121,6 +121,8 @@ def sharding_of(variable: Any) -> Any:
 
     One that waits for its value would be initialised to be asked.
     """
+    if not isinstance(variable, KERAS3.VARIABLE):
+        return None
     if getattr(variable, "_value", variable) is None:
         layout = variable._layout  # noqa: SLF001
         return getattr(layout, "backend_layout", layout)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerasguard.models.kerases import of, variables_of
-from kerasguard.models.kerases.backends import components, on_tensorflow
+from kerasguard.models.kerases.backends import components, on_tensorflow, sharding_of
 
 __all__ = [
     "active_distribution",
@@ -86,7 +86,7 @@ def _devices(strategy: Any) -> tuple[str, ...]:
 def mesh_of(model: Any) -> tuple[tuple[str, int], ...]:
     """Axes of the mesh that a model of JAX lives on, by name and size; empty on one device."""
     for variable in variables_of(model)[:1]:
-        mesh = getattr(getattr(variable.value, "sharding", None), "mesh", None)
+        mesh = getattr(sharding_of(variable), "mesh", None)
         if mesh is not None:
             return tuple((str(axis), int(size)) for axis, size in mesh.shape.items())
     return ()
@@ -99,7 +99,7 @@ def laid_out_otherwise(model: Any, distribution: Any) -> str:
         like = SimpleNamespace(path=variable.path, shape=variable.shape)
         wanted = distribution.get_variable_layout(like)
         wanted = getattr(wanted, "backend_layout", wanted)
-        lies = getattr(variable.value, "sharding", None)
+        lies = sharding_of(variable)
         if wanted is not None and lies is not None:
             rank = len(variable.shape)
             if not lies.is_equivalent_to(wanted, rank):
@@ -111,7 +111,7 @@ def specs_of(model: Any) -> dict[str, list[Any]]:
     """By path, the mesh's axis along each of a variable's; of those that are sharded at all."""
     found: dict[str, list[Any]] = {}
     for variable in variables_of(model) if mesh_of(model) else ():
-        spec = getattr(getattr(variable.value, "sharding", None), "spec", ())
+        spec = getattr(sharding_of(variable), "spec", ())
         if any(spec):
             found[of(model).path(variable)] = [_axis(axis) for axis in spec]
     return found

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from kerasguard.models.kerases import of, variables_of
-from kerasguard.models.kerases.backends import active_strategy, several_processes
+from kerasguard.models.kerases.backends import active_strategy, several_processes, sharding_of
 from kerasguard.models.kerases.homes import active_distribution, is_distribution, strategy_of
 
 __all__ = ["Channel", "channel", "count", "is_chief", "leads", "saves_together"]
@@ -75,7 +75,7 @@ def count(model: Any) -> int:
 def _processes(model: Any) -> int:
     """How many processes of JAX the devices belong to that a model lies on."""
     for variable in variables_of(model)[:1]:
-        devices = getattr(getattr(variable.value, "sharding", None), "device_set", ())
+        devices = getattr(sharding_of(variable), "device_set", ())
         return max(len({device.process_index for device in devices}), 1)
     return 1
 
