@@ -1,7 +1,8 @@
 """A training that Keras resumes: what its own file does not hold is given back as well.
 
 Source: keras/src/callbacks/backup_and_restore.py, which loads weights and optimizer, and no random
-seeds, states of layers or optimizers that Keras does not track.
+seeds, states of layers, optimizers that Keras does not track or those that have no slots yet: `fit`
+builds the one that the model was compiled with, and no other.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ __all__ = ["finish"]
 def finish(model: Any, path: Path) -> None:
     """Restore what was kept beside a backup into a model that Keras has just loaded it into.
 
-    Nothing is done where nothing but metrics was kept: `fit` resets them. Under several workers
-    Keras' own load has to do: not all of them may come here.
+    Nothing is done where nothing but metrics was kept, which `fit` resets, and the model has no
+    other optimizers than its own. Under several workers Keras' own load has to do: not all of them
+    may come here.
 
     Args:
         model: that is about to be trained on.
@@ -31,9 +33,11 @@ def finish(model: Any, path: Path) -> None:
     """
     try:
         manifest = sidecar.read(path)
-        kept = manifest.kept.values() if manifest is not None else ()
-        only_metrics = all(record.role == "metric" for record in kept)
-        if only_metrics or peers_of(None, model, path.name) is not None:
+        if manifest is None:
+            return
+        only_metrics = all(record.role == "metric" for record in manifest.kept.values())
+        done = only_metrics and not manifest.optimizer.get("others")
+        if done or peers_of(None, model, path.name) is not None:
             return
         with attempt(Request(path, model, manifest="require", probe=False)) as found:
             found.run()

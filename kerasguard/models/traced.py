@@ -44,9 +44,13 @@ def derive(model: Any, layer: Any, journal: Journal) -> None:
 
 
 def retrace(model: Any, journal: Journal) -> None:
-    """Forget the functions that the model has traced."""
+    """Have the functions that the model has traced made anew, which are traced when called.
+
+    They are made at once: a `fit` in which a callback loads calls what it made before.
+    """
     traced = {name: getattr(model, name, None) for name in _TRACED}
     for name, function in traced.items():
         if function is not None:
             journal.attribute(model, name)
             setattr(model, name, None)
+            getattr(model, f"make_{name}")()

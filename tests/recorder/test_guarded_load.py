@@ -195,7 +195,33 @@ class Own(keras.Model):  # type: ignore[misc]
         return self.out(self.memory(self.drop(x, training=training)[:, None]))
 
 
-def test_a_resumed_training_has_what_keras_does_not_store(tmp_path: Path) -> None:
+class Two(keras.Model):  # type: ignore[misc]
+    """Trains by optimizers of its own, and counts in a metric that `fit` does not reset."""
+
+    metrics: Any = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = keras.layers.Dense(4), keras.layers.Dense(4)
+        self.by = {"one": keras.optimizers.Adam(0.1), "other": keras.optimizers.Nadam(0.1)}
+        self.steps = keras.metrics.Sum()
+
+    def call(self, x: Any) -> Any:
+        return self.other(self.one(x))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        for name, optimizer in self.by.items():
+            kernel = getattr(self, name).kernel
+            optimizer.apply([kernel.value * self(data[0])[0, 0]], [kernel])
+        self.steps.update_state(1.0)
+        return {"steps": self.steps.result()}
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading:UserWarning")  # what Keras loads
+@pytest.mark.parametrize("kind", [Own, Two])
+def test_a_resumed_training_has_what_keras_does_not_store(
+    kind: Callable[[], Any], tmp_path: Path
+) -> None:
     class Stop(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if epoch == 1 and not resuming:
@@ -203,7 +229,7 @@ def test_a_resumed_training_has_what_keras_does_not_store(tmp_path: Path) -> Non
 
     def trained(folder: Path, *callbacks: Any) -> list[bytes]:
         keras.utils.set_random_seed(5)
-        model = Own()
+        model = kind()
         model(X[:8])
         model.compile("adam", "mse", run_eagerly=True)
         backup = keras.callbacks.BackupAndRestore(folder)
@@ -212,7 +238,8 @@ def test_a_resumed_training_has_what_keras_does_not_store(tmp_path: Path) -> Non
             X[:8], X[:8], epochs=3, batch_size=8, shuffle=False, verbose=0,
             callbacks=[backup, record, *callbacks],
         )  # fmt: skip
-        some = (*model.weights, *model.optimizer.variables)
+        by = (*model.by.values(), model.steps) if kind is Two else (model.optimizer,)
+        some = (*model.weights, *(variable for one in by for variable in one.variables))
         return [np.asarray(variable).tobytes() for variable in some]
 
     resuming, whole = False, trained(tmp_path / "whole")
@@ -221,3 +248,21 @@ def test_a_resumed_training_has_what_keras_does_not_store(tmp_path: Path) -> Non
     resuming = True
     keras.utils.set_random_seed(6)
     assert trained(tmp_path / "cut", Stop()) == whole
+
+
+def test_a_callback_may_load_into_the_model_that_is_trained(tmp_path: Path) -> None:
+    words = keras.ops.convert_to_tensor([["b"], ["a"]])
+
+    class Load(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            kg.load(tmp_path / "m.keras", self.model)
+
+    lookup = keras.layers.StringLookup(output_mode="one_hot")
+    lookup.adapt(words)
+    model = keras.Sequential([keras.Input((1,), dtype="string"), lookup, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with kg.patched():
+        model.save(tmp_path / "m.keras")
+    model.predict(words, verbose=0)
+    model.fit(words, X[:2, :1], callbacks=[Load()], verbose=0)
+    assert model.predict(words, verbose=0).shape == (2, 1)
