@@ -19,6 +19,7 @@ from kerasguard.identity.evidence import (
     given_keys,
     given_names,
     namesakes,
+    placed,
     reordered,
     same_holder,
     same_layers,
@@ -35,7 +36,9 @@ __all__ = ["pair"]
 Units = Mapping[str, Unit]
 
 
-def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = None) -> Pairing:
+def pair(
+    expected: Table, stored: Table, renames: Mapping[str, str] | None = None, *, own: bool = False
+) -> Pairing:
     """Decide which stored weight each expected weight gets.
 
     Law: a stored tensor goes to one expected tensor at most; where tensors are addressed by key or
@@ -45,6 +48,8 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
         expected: the model's table.
         stored: the checkpoint's table, with all that manifest and stored config tell of it.
         renames: patterns of stored names or keys (`old/*`) to expected ones (`new/*`).
+        own: whether the model was built from the checkpoint's own architecture. Its layers were
+            then made in the order of their graph, whatever code made them in before.
 
     Raises:
         ArgumentError: an entry of `renames` matches no layer, on either side.
@@ -57,13 +62,15 @@ def pair(expected: Table, stored: Table, renames: Mapping[str, str] | None = Non
     address = addressed(ours, theirs, stored.addressing)
     total = len(address) == len(ours) == len(theirs) and not claims.layers
     names = given_names(ours, theirs)
+    same = same_layers(expected, stored)
+    anew = placed(expected) if own and same else set()
     odd = {
         e: s
         for e, s in reordered(ours, theirs, address).items()
-        if not (ours[e].weak and same_holder(expected, stored, e, s))
+        if not (ours[e].weak and (e in anew or same_holder(expected, stored, e, s)))
     }
     plain = total and not odd and _agree(names, address) and _fit(ours, theirs, address)
-    if plain and same_layers(expected, stored):
+    if plain and same:
         claims.add(address, "address")
     else:
         left = Side(expected, ours, Graph.of(expected.layers))

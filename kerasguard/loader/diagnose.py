@@ -93,7 +93,7 @@ def _first_draft(
         weights = {s.target: s.sources[0] for s in given}
         in_order = True
     else:
-        pairing = pair(expected, stored, renames)
+        pairing = pair(expected, stored, renames, own=own)
         if out.keys or out.only:
             pairing, aside = partial(pairing, expected, stored, out, renames)
         elif not own:

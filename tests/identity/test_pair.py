@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from tables import Layer, by_name, table
 
@@ -10,7 +10,7 @@ from kerasguard.identity.pair import pair
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec
 
 
-def kernels(expected: Table, stored: Table, **options: dict[str, str]) -> dict[str, str]:
+def kernels(expected: Table, stored: Table, **options: Any) -> dict[str, str]:
     """Names of the layers that were paired, expected to stored."""
     pairing = pair(expected, stored, **options)
     found = by_name(pairing.tensors, expected, stored)
@@ -32,6 +32,13 @@ def test_a_file_is_paired_with_the_architecture_that_wrote_it_by_address() -> No
     assert pairing.addressed
     assert {a: b for a, b in pairing.tensors.items() if a != b} == {}
     assert len(pairing.tensors) == 6
+
+
+def test_layers_made_from_the_stored_graph_are_numbered_by_it_and_not_by_the_code() -> None:
+    stored, expected = [Layer("dense_1"), Layer("dense")], [Layer("dense_7"), Layer("dense_8")]
+    assert not pair(table(expected), table(stored)).layers
+    assert pair(table(expected), table(stored), own=True).addressed
+    assert not pair(unnamed(expected), table(stored), own=True).layers  # its graph says nothing
 
 
 def test_auto_names_that_drifted_between_processes_are_no_contradiction() -> None:

@@ -52,3 +52,30 @@ def test_an_axis_counted_from_the_other_end_is_no_difference() -> None:
     model = keras.Model(inputs, head(encoder(inputs)))
     report = kerasguard.restore(GOLDEN / "tf1.12.3-nested", model).report
     assert [f for f in report.findings if f.code == "KG107"] == []
+
+
+def test_a_class_without_its_name_in_its_config_may_be_made_in_any_order(tmp_path: Path) -> None:
+    import keras
+
+    @keras.saving.register_keras_serializable("kerasguard_tests")
+    class Block(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, units: int) -> None:  # which takes no name, so Keras writes none
+            super().__init__()
+            self.inner = keras.layers.Dense(units)
+
+        def build(self, shape: Any) -> None:
+            self.inner.build(shape)
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Block(3)(Block(3)(inputs)))  # the outer one is made first
+    path = tmp_path / "m.keras"
+    model.save(path)
+    for _ in range(2):
+        restored = kerasguard.restore(path)
+        assert restored.report.findings == ()
+        for ours, theirs in zip(restored.model.weights, model.weights, strict=True):
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        kerasguard.record(path, model)
