@@ -68,6 +68,8 @@ def hidden_state(
             elif variables_only and search.is_weighed(visit.object):
                 search.adapted(visit, IDF_WEIGHTS, "float32")
     search.metrics(model)
+    for visit in visits:
+        search.unlisted_metrics(visit)
     return search.found
 
 
@@ -233,6 +235,12 @@ class _Search:
                     trainable=False,
                 )  # fmt: skip
                 self.add(record, variable)
+
+    def unlisted_metrics(self, visit: Visit) -> None:
+        """Metrics of a layer that no model lists: `fit` resets none of them, so they are state."""
+        for metric in getattr(visit.object, "_metrics", None) or ():
+            for variable in metric.variables:
+                self.variable(variable, visit, ("metrics", metric.name), "state", visit.object)
 
 
 def _flat_metrics(model: Any) -> Iterator[Any]:

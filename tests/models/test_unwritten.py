@@ -179,6 +179,36 @@ def test_seeds_metrics_and_states_go_on_where_they_were(tmp_path: Path) -> None:
     assert model.train_on_batch(x, y) == again.train_on_batch(x, y)
 
 
+class Counting(keras.Model):  # type: ignore[misc,name-defined]
+    """Its metric is none that `fit` resets."""
+
+    metrics: Any = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out, self.counts = layers.Dense(1), [keras.metrics.Sum(name="seen")]
+
+    def call(self, x: Any) -> Any:
+        return self.out(x)
+
+
+def test_metrics_that_no_model_lists_go_on_where_they_were(tmp_path: Path) -> None:
+    def built() -> Any:
+        model = Counting()
+        model(np.ones((1, 2), "float32"))
+        return model
+
+    model, path = built(), tmp_path / "m.weights.h5"
+    model.counts[0].update_state(7.0)
+    with kg.patched():
+        model.save_weights(path)
+    restored = kg.restore(path, built())
+    assert (float(restored.model.counts[0].result()), restored.report.findings) == (7.0, ())
+    told = kg.restore(path, built(), manifest="ignore").report.findings
+    assert [f.severity.value for f in told] == ["info"]
+    assert "metrics/seen/" in told[0].message
+
+
 def test_what_was_adapted_comes_back_with_weights_only(tmp_path: Path) -> None:
     def build() -> Any:
         words = keras.Input((1,), dtype="string")
