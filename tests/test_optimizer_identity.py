@@ -165,3 +165,66 @@ def test_optimizers_that_a_format_does_not_hold_come_back_or_are_named(tmp_path:
     assert {"alone", "rest/adam", "by_name/adam"} <= {
         line.split(":")[0].split()[-1] for line in told if line.startswith("KG108")
     }
+
+
+def tuned(quantised: str = "") -> Any:
+    """A model of which LoRA trains one layer, and the other one is frozen."""
+    model = keras.Sequential(
+        [keras.Input((X.shape[1],)), keras.layers.Dense(6, name="a"), keras.layers.Dense(1)]
+    )
+    if quantised:
+        model.quantize(quantised)
+    model.layers[0].enable_lora(2)
+    model.layers[1].trainable = False
+    model.compile("adam", "mean_squared_error")
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer", "ignore:invalid value encountered in cast")
+@pytest.mark.parametrize("quantised", ["", "int8"])
+@pytest.mark.parametrize("manifest", ["auto", "ignore"])
+def test_a_legacy_file_holds_the_slots_of_lora(
+    quantised: str, manifest: Any, tmp_path: Path
+) -> None:
+    model = tuned(quantised)
+    model.fit(X, Y, epochs=2, shuffle=False, verbose=0)
+    path = recorded(model, tmp_path / "m.h5")
+    for target in (None, tuned(quantised)):
+        done = kg.restore(path, target, manifest=manifest)
+        assert not severe(done.report)
+        for one, other in zip(
+            done.model.optimizer.variables, model.optimizer.variables, strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer", "ignore:invalid value encountered in cast")
+@pytest.mark.parametrize(("quantised", "rounded"), [("", False), ("int8", True)])
+def test_factors_of_lora_that_were_merged_are_named(
+    quantised: str, rounded: bool, tmp_path: Path
+) -> None:
+    model = tuned(quantised)
+    model.fit(X, Y, epochs=1, shuffle=False, verbose=0)
+    path = recorded(model, tmp_path / "m.keras")
+    told = [str(f) for f in kg.plan(path, manifest="ignore").findings if "LoRA" in f.message]
+    assert len(told) == 1
+    assert "a/lora_kernel_a, a/lora_kernel_b" in told[0]
+    assert ("rounded" in told[0]) is rounded
+    assert not [f for f in kg.plan(path).findings if "LoRA" in f.message]
+
+
+def test_colons_in_names_keep_a_legacy_files_slots(tmp_path: Path) -> None:
+    """JAX and PyTorch train such layers; TensorFlow only builds them."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="a:b")])
+    model.compile("adam", "mean_squared_error")
+    model.optimizer.build(model.trainable_variables)
+    for number, variable in enumerate(model.optimizer.variables):
+        variable.assign(np.full(variable.shape, number, variable.dtype))
+    path = recorded(model, tmp_path / "m.h5")
+    for manifest in ("auto", "ignore"):
+        done = kg.restore(path, manifest=manifest)
+        assert not severe(done.report)
+        for one, other in zip(
+            done.model.optimizer.variables, model.optimizer.variables, strict=True
+        ):
+            np.testing.assert_array_equal(one, other)

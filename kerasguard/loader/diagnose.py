@@ -36,6 +36,7 @@ def diagnose(
     own: bool = False,
     unbuilt: Sequence[str] = (),
     absent: Sequence[TensorRecord] = (),
+    merged: Sequence[TensorRecord] = (),
     loss: Callable[[Step, str], Loss] | None = None,
     given: Sequence[Step | Finding] | None = None,
     out: LeftOut = NOTHING,
@@ -55,6 +56,7 @@ def diagnose(
             stored weight must have its place in it.
         unbuilt: names of the model's layers that have no weights because nothing built them.
         absent: vocabularies of the model that the checkpoint has no file for.
+        merged: what the checkpoint has only as a part of another tensor of its layer.
         loss: measures what a lossy step does to the stored values.
         given: steps and findings of a format that knows its own layouts; then weights are not
             paired here.
@@ -66,7 +68,7 @@ def diagnose(
         steps = None if given is None else [s for s in given if isinstance(s, Step)]
         draft = _first_draft(expected, stored, manifest, renames, loss, steps, out, own)
         draft = replace(draft, problems=tuple(problems), own=own, unbuilt=tuple(unbuilt))
-        draft = replace(draft, absent=tuple(absent))
+        draft = replace(draft, absent=tuple(absent), merged=tuple(merged))
         layouts = [f for f in given or () if isinstance(f, Finding) and f.key not in out.layers]
         layouts = [f for f in layouts if f.key not in out.keys]
         told = frozenset(f.key for f in layouts if f.severity is Severity.ERROR and f.key)

@@ -7,7 +7,7 @@ caller's choice of a learning rate is settled. What depends on how a format addr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kerasguard.identity.reduced import reduced, without
@@ -71,6 +71,7 @@ def plan_restore(
         own=prepared.built is not None,
         unbuilt=prepared.unbuilt,
         absent=_absent(prepared, reading),
+        merged=[r for some in _parts(prepared) if not _kept(some, stored) for r in some],
         loss=reading.loss,
         given=given,
         out=out,
@@ -104,12 +105,7 @@ def _expected(prepared: Prepared, stored: Table) -> Table:
     """
     table: Table = prepared.target.table
     free, any_length = prepared.target.open_layers, prepared.target.open_keys
-    parts = {
-        key
-        for specs in prepared.target.merged_parts.values()
-        if all(k in stored.tensors and stored.tensors[k].spec == s for k, s in specs.items())
-        for key in specs
-    }
+    parts = {r.key for some in _parts(prepared) if _kept(some, stored) for r in some}
     if not free and not any_length and not parts:
         return table
     more = {
@@ -118,6 +114,16 @@ def _expected(prepared: Prepared, stored: Table) -> Table:
         if k in any_length or k in parts or k.rpartition("/vars/")[0] in free
     }
     return replace(table, tensors={**table.tensors, **more})
+
+
+def _parts(prepared: Prepared) -> Iterator[Sequence[TensorRecord]]:
+    """What each layer stores as one."""
+    yield from prepared.target.merged_parts.values()
+
+
+def _kept(parts: Sequence[TensorRecord], stored: Table) -> bool:
+    """Whether a companion has all of them, and they fit."""
+    return all(r.key in stored.tensors and stored.tensors[r.key].spec == r.spec for r in parts)
 
 
 def _absent(prepared: Prepared, reading: Reading) -> list[TensorRecord]:

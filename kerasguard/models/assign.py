@@ -17,7 +17,7 @@ from kerasguard.models import variables
 from kerasguard.models.hidden import Hidden
 from kerasguard.models.journal import Journal, label_of, named, transaction
 from kerasguard.models.kerases.backends import to_numpy
-from kerasguard.models.listings import as_stored, listings
+from kerasguard.models.listings import listings
 from kerasguard.models.live_model import facts_of, places
 from kerasguard.models.placeholders import skipped_of
 from kerasguard.models.proof import proven
@@ -46,11 +46,11 @@ class Sink:
     def __init__(self, model: Any, *, keys: str = "walk") -> None:
         self.model, listed = model, keys == "order"
         self.visits = tuple(walk(model, habits_for(model, keys)))
-        found, self._by_variable = as_stored(self.visits, places(self.visits), listed=listed)
+        found = places(self.visits, listed=listed)
+        self._by_variable = {place.visit.path for place in found if place.listed}
         self.places = {place.record.key: place for place in found}
         self.listed = listings(self.visits, found) if listed else {}
-        unnamed = (place for place in self.places.values() if place.variable is None)
-        self._arrays = {place.visit.path for place in unnamed}
+        self._arrays = {p.visit.path for p in self.places.values() if p.variable is None}
         stored = tuple(self.places.values())
         state = hidden_state(model, self.visits, stored, variables_only=listed)
         self.hidden = {item.record.key: item for item in state}

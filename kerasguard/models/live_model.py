@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kerasguard.models.holders import held_at
-from kerasguard.models.kerases import KERAS3, dtype_name, is_optimizer, is_variable, of
+from kerasguard.models.kerases import KERAS3, dtype_name, is_layer, is_optimizer, is_variable, of
 from kerasguard.models.kerases.backends import parts, to_numpy
 from kerasguard.models.live_calls import ends_of
 from kerasguard.models.live_graph import records_of
@@ -28,7 +28,6 @@ __all__ = [
     "model_table",
     "places",
     "spec_of_value",
-    "weight_place",
 ]
 
 
@@ -42,6 +41,8 @@ class Place:
         store_key: the name under which that object stores it.
         variable: the Keras variable; None where the object stores an array made on the spot.
         value: what the object stores, a variable or an array.
+        listed: whether a legacy file has it as one of its layer's variables, and today's files
+            have something else that the layer makes of them.
     """
 
     record: TensorRecord
@@ -49,6 +50,7 @@ class Place:
     store_key: str
     variable: Any
     value: Any
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,14 @@ def _name(optimizer: Any) -> str:
     return str(getattr(optimizer, "name", ""))  # one that scales losses has none in tf_keras
 
 
-def places(visits: Sequence[Visit]) -> list[Place]:
-    """Every tensor that the visited objects would store, in Keras' order."""
+def places(visits: Sequence[Visit], *, listed: bool = False) -> list[Place]:
+    """Every tensor that the visited objects would store, in Keras' order.
+
+    Args:
+        visits: of a walk.
+        listed: whether in a legacy file, which has the variables of a layer that makes arrays of
+            them on the spot for today's files, as `save_own_variables` may.
+    """
     found: list[Place] = []
     weights: dict[int, tuple[str, str]] = {}
     optimizers: list[tuple[int, Visit, dict[str, Any]]] = []
@@ -124,10 +132,14 @@ def places(visits: Sequence[Visit]) -> list[Place]:
         values = visit.stored() or {}
         if is_optimizer(visit.object):
             optimizers.append((len(found), visit, values))
-        attributes = variable_places(visit.object) if values else {}
+        made = listed and _makes_arrays(visit, values)
+        if made:
+            own = of(visit.object).own_state(visit.object)[1]
+            values = {of(variable).leaf(variable): variable for variable in own}
+        attributes = variable_places(visit.object) if values and not made else {}
         for store_key, value in values.items():
-            place = weight_place(visit, store_key, value, attributes.get(id(value), ""))
-            found.append(place)
+            place = _weight_place(visit, store_key, value, attributes.get(id(value), ""))
+            found.append(replace(place, listed=True) if made else place)
             if place.variable is not None:
                 weights.setdefault(id(value), (place.record.key, place.record.name))
     among = [p.variable for p in found if p.variable is not None] if optimizers else []
@@ -139,15 +151,14 @@ def places(visits: Sequence[Visit]) -> list[Place]:
     return found
 
 
-def weight_place(visit: Visit, store_key: str, value: Any, attribute: str) -> Place:
-    """The place of a weight under the name that its layer stores it by.
+def _makes_arrays(visit: Visit, values: Mapping[str, Any]) -> bool:
+    """Whether it is a layer that does not store its variables as they are."""
+    layer = visit.object
+    return is_layer(layer) and not all(is_variable(v, layer) for v in values.values())
 
-    Args:
-        visit: the layer.
-        store_key: that name.
-        value: a variable, or an array made on the spot.
-        attribute: which holds the variable; empty where none does.
-    """
+
+def _weight_place(visit: Visit, store_key: str, value: Any, attribute: str) -> Place:
+    """The place of a weight; `attribute` holds the variable, or is empty where none does."""
     keras = of(visit.object)
     known = is_variable(value, visit.object)
     leaf = keras.leaf(value) if known else store_key

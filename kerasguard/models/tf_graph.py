@@ -19,7 +19,7 @@ import tensorflow as tf
 from kerasguard.errors import ArchitectureError, CheckpointError, CorruptCheckpointError, ModelError
 from kerasguard.models.tf_program import endpoint_of, leave_out_optimizers
 from kerasguard.storage.opened_file import OpenedFile
-from kerasguard.tensors import Table, TensorSpec
+from kerasguard.tensors import Table, TensorRecord
 from kerasguard.tensors.elements import Array
 
 __all__ = ["GraphModel", "GraphSink"]
@@ -106,7 +106,7 @@ class GraphSink:
 
     open_layers: frozenset[str] = frozenset()
     open_keys: frozenset[str] = frozenset()
-    merged_parts: ClassVar[dict[str, dict[str, TensorSpec]]] = {}
+    merged_parts: ClassVar[dict[str, list[TensorRecord]]] = {}
     hidden: frozenset[str] = frozenset()
     visits: tuple[Any, ...] = ()
     vocabularies: tuple[Any, ...] = ()

@@ -78,12 +78,12 @@ def _has_adapted_boundaries(layer: Any) -> bool:
     return is_a(layer, "Discretization") and getattr(layer, "num_bins", None) is not None
 
 
-def merged_parts(hidden: Sequence[Hidden]) -> dict[str, dict[str, TensorSpec]]:
-    """By layer, the specs by key of what it stores as one: kept in parts, or not at all."""
-    parts: dict[str, dict[str, TensorSpec]] = {}
+def merged_parts(hidden: Sequence[Hidden]) -> dict[str, list[TensorRecord]]:
+    """By layer, what it stores as one: kept in parts, or not at all."""
+    parts: dict[str, list[TensorRecord]] = {}
     for held in hidden:
         if held.merged:
-            parts.setdefault(held.record.layer, {})[held.record.key] = held.record.spec
+            parts.setdefault(held.record.layer, []).append(held.record)
     return parts
 
 

@@ -39,6 +39,8 @@ class Draft:
         unbuilt: names of the model's layers that nothing built yet.
         absent: vocabularies of the model that the checkpoint has no file for; of size 0 where
             the model's is empty.
+        merged: weights of the model that the checkpoint has only as a part of another one of their
+            layer: LoRA factors, and the kernel that Keras stores with their product added.
         aside: stored keys that belong to what the caller leaves out; nobody misses them.
         told: keys of tensors and layers that the format has said an error of.
         loss: measures what a lossy step does to the stored values; None in a plan without bytes.
@@ -54,6 +56,7 @@ class Draft:
     own: bool = False
     unbuilt: tuple[str, ...] = ()
     absent: tuple[TensorRecord, ...] = ()
+    merged: tuple[TensorRecord, ...] = ()
     aside: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
     loss: Callable[[Step, str], Loss] | None = field(default=None, compare=False)

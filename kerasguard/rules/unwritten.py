@@ -5,8 +5,9 @@ companion.
 
 Why it happens: Keras finds sublayers by attributes and lists, tuples and dicts; layers in a set, or
 in an attribute that every Layer has (`self._layers`), seed generators, metrics and states of
-recurrent layers are not written. kerasguard keeps them in a companion if it can; it cannot if the
-checkpoint was recorded without its model, or after the model had changed.
+recurrent layers are not written. Of LoRA, Keras writes the kernel with the factors' product added.
+kerasguard keeps them in a companion if it can; it cannot if the checkpoint was recorded without its
+model, or after the model had changed.
 
 Source: keras/src/saving/saving_lib.py, `_walk_saveable`; keras issues 20260, 19796.
 
@@ -75,6 +76,26 @@ def _unrecorded(draft: Draft, told: Container[str]) -> Iterator[Finding]:
         )
     rest = [record for record in left if record not in empty]
     yield from _together(rest, "that the checkpoint does not hold keep the model's values")
+    yield from _merged(draft)
+
+
+def _merged(draft: Draft) -> Iterator[Finding]:
+    """LoRA factors that Keras added to their kernel; it sets them to zero when it loads."""
+    loaded = {draft.expected.tensors[target].layer for target in draft.steps}
+    factors = [r for r in draft.merged if r.variable.startswith("lora_") and r.layer in loaded]
+    if factors:
+        layers = {record.layer for record in factors}
+        rounded = any(
+            record.layer in layers and "int" in record.spec.dtype
+            for record in draft.expected.tensors.values()
+        )
+        again = ", which is rounded to integers once more," if rounded else ""
+        message = (
+            f"{len(factors)} LoRA factors are in the checkpoint only as a part of their layer's "
+            f"kernel{again} and become zero: {listed([record.label for record in factors])}; a "
+            "training does not go on as it was; kerasguard.patched() keeps them at the next save"
+        )
+        yield Finding("KG106", "", message, Severity.INFO)
 
 
 def _configured(draft: Draft, record: TensorRecord) -> bool:

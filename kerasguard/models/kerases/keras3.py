@@ -170,9 +170,15 @@ def optimizer_is_built(optimizer: Any) -> bool:
 
 
 def slot_name(variable: Any, weight: Any) -> str:
-    """What the variable's name adds to the weight's path; empty where it does not start so."""
-    prefix = path(weight).replace("/", "_").replace(":", "_") + "_"
-    return variable.name[len(prefix) :] if variable.name.startswith(prefix) else ""
+    """What the variable's name adds to the weight's path; empty where it does not start so.
+
+    Keras keeps the colons of a path; only of names without a path it replaces them.
+    """
+    slashed = path(weight).replace("/", "_")
+    for prefix in (slashed + "_", slashed.replace(":", "_") + "_"):
+        if variable.name.startswith(prefix):
+            return str(variable.name[len(prefix) :])
+    return ""
 
 
 def leaf(variable: Any) -> str:
