@@ -16,7 +16,7 @@ from typing import Any, Literal
 from kerasguard.blueprint.allowlist import FUNCTION, KERAS, PROGRAMS, VALUES, hostile, is_part
 from kerasguard.blueprint.objects import short_name
 
-__all__ = ["Doubt", "Reason", "doubts", "looked_up"]
+__all__ = ["Doubt", "Reason", "called_by_name", "doubts", "looked_up"]
 
 Reason = Literal["bytecode", "class", "function", "hostile", "path", "program"]
 
@@ -43,6 +43,7 @@ class Doubt:
 
 # Entries of which no layer of Keras holds a string, but words, numbers or nothing.
 _LISTS = frozenset({"bin_boundaries", "idf_weights", "vocabulary"})
+_NAMES = frozenset({"class_name", "name", "registered_name"})
 _NOT_RUN = "it holds Python bytecode, which is never run"
 _NOT_READ = "no file is read just because another file says so"
 _PLACES = frozenset({"cache_dir", "file", "filename", "filepath", "origin", "path", "url"})
@@ -92,6 +93,24 @@ def doubts(
                 yield from _told(owner, key, item, theirs=theirs)
 
 
+def called_by_name(training: Any, registered: Mapping[str, bool]) -> Iterator[Doubt]:
+    """Losses and metrics that are strings, by which Keras finds what somebody has registered.
+
+    Args:
+        training: what a model is compiled with.
+        registered: as in `doubts`.
+    """
+    stack: list[tuple[str, Any]] = [("", training)]
+    while stack:
+        key, value = stack.pop()
+        if isinstance(value, dict):
+            stack += value.items()
+        elif isinstance(value, (list, tuple)):
+            stack += [("", item) for item in value]
+        elif isinstance(value, str) and key not in _NAMES and registered.get(value) is False:
+            yield _only_registered("function", "", value)
+
+
 def looked_up(item: Mapping[str, Any]) -> tuple[str, ...]:
     """The names by which a caller may supply what an object refers to, the first as Keras does.
 
@@ -121,9 +140,13 @@ def _judged(
     first = name if class_name == "function" or told is None else told
     if first in registered:
         reason: Reason = "function" if class_name == "function" else "class"
-        text = f"{first} is registered in this process, which is not enough for a file to have it"
-        return Doubt(reason, owner, f"{text}; supply it: {_supplied(first)}")
+        return _only_registered(reason, owner, first)
     return _doubt(owner, module, class_name, name, told)
+
+
+def _only_registered(reason: Reason, owner: str, name: str) -> Doubt:
+    text = f"{name} is registered in this process, which is not enough for a file to have it"
+    return Doubt(reason, owner, f"{text}; supply it: {_supplied(name)}")
 
 
 def _hostile(owner: str, shown: str) -> Doubt:

@@ -35,7 +35,16 @@ def with_optimizers(
     weight_decay.exclude(model, recorded.get("undecayed", {}))
     compiled = reading.manifest.model.get("compiled") if reading.manifest else None
     compiled_settings.give_back(model, compiled if isinstance(compiled, Mapping) else {})
-    return (*_unknown(given.unknown), *_unrecorded(model, given.unrecorded))
+    settings = given.unrecorded
+    if settings and _has_no_rate(model, reading):
+        settings = ("learning_rate, which was a schedule", *settings)
+    return (*_unknown(given.unknown), *_unrecorded(model, settings))
+
+
+def _has_no_rate(model: Any, reading: Reading) -> bool:
+    """Whether the stored optimizer had a schedule: no variable held its learning rate."""
+    stored = [r for r in reading.table.tensors.values() if r.role == "optimizer"]
+    return len(stored) == len(model.optimizer.variables) - 1
 
 
 def _class_name(reading: Reading, recorded: Mapping[str, Any]) -> str:

@@ -19,15 +19,18 @@ passed on is restored, what it did besides is not, and the finding says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kerasguard.blueprint.objects import short_name
 from kerasguard.blueprint.working import Blueprint, Migration
 from kerasguard.errors import listed
 
 __all__ = ["compile_config_from", "compiled_in_part", "not_compiled"]
 
 CODES = {"KG430": "a model is loaded without the optimizer, loss and metrics it was saved with"}
+
+Known = Callable[[str], bool]
 
 _COMMON = (
     "name",
@@ -74,7 +77,8 @@ def rewrite(blueprint: Blueprint) -> None:
         return
     try:
         today = not blueprint.writer.before_keras3
-        blueprint.compile_arguments = compile_config_from(training, today=today)
+        found = compile_config_from(training, today=today, known=blueprint.is_known)
+        blueprint.compile_arguments = found
     except ValueError as error:
         blueprint.warn("", not_compiled(str(error)))
 
@@ -94,22 +98,25 @@ def compiled_in_part(cls: str, arguments: Sequence[str]) -> str:
     )
 
 
-def compile_config_from(training: Mapping[str, Any], *, today: bool = False) -> dict[str, Any]:
+def compile_config_from(
+    training: Mapping[str, Any], *, today: bool = False, known: Known = lambda _: False
+) -> dict[str, Any]:
     """Keras 3's compile config of a legacy `training_config`.
 
     Args:
         training: as the file has it.
         today: whether Keras 3 wrote it, whose optimizers have no other options now.
+        known: whether the class of a name is supplied, by the caller or registered.
 
     Raises:
         ValueError: says which part has no counterpart in Keras 3.
     """
     optimizer = training.get("optimizer_config") or training.get("optimizer")
     return {
-        "optimizer": None if optimizer is None else _optimizer(optimizer, today=today),
-        "loss": _objects(training.get("loss"), "keras.losses"),
-        "metrics": _objects(training.get("metrics"), "keras.metrics"),
-        "weighted_metrics": _objects(training.get("weighted_metrics"), "keras.metrics"),
+        "optimizer": None if optimizer is None else _optimizer(optimizer, known, today=today),
+        "loss": _objects(training.get("loss"), "keras.losses", known),
+        "metrics": _objects(training.get("metrics"), "keras.metrics", known),
+        "weighted_metrics": _objects(training.get("weighted_metrics"), "keras.metrics", known),
         "loss_weights": training.get("loss_weights"),
         "run_eagerly": False,
         "steps_per_execution": 1,
@@ -117,38 +124,49 @@ def compile_config_from(training: Mapping[str, Any], *, today: bool = False) -> 
     }
 
 
-def _optimizer(stored: Any, *, today: bool) -> Any:
+def _optimizer(stored: Any, known: Known, *, today: bool) -> Any:
     if not isinstance(stored, Mapping) or "module" in stored:
         return stored
+    if known(str(stored.get("class_name"))):
+        return _supplied({**stored, "config": _rated(stored.get("config", {}), known)})
     name = str(stored.get("class_name", "")).rpartition(">")[2]
     if name in ("LossScaleOptimizer", "LossScaleOptimizerV3"):
         options = stored["config"]
         inner = options.get("inner_optimizer") or options.get("optimizer")
-        return _optimizer({k: inner[k] for k in ("class_name", "config")}, today=today)
-    known = {k.lower(): k for k in _OPTIMIZERS}.get(name.lower())
-    if known is None and today and stored.get("class_name") in _OF_KERAS_3:
-        known = name
-    if known is None:
+        made = _optimizer({k: inner[k] for k in ("class_name", "config")}, known, today=today)
+        if not today:
+            return made
+        return _object("keras.optimizers", name, {**options, "inner_optimizer": made})
+    ours = {k.lower(): k for k in _OPTIMIZERS}.get(name.lower())
+    if ours is None and today and stored.get("class_name") in _OF_KERAS_3:
+        ours = name
+    if ours is None:
         raise ValueError(f"optimizer {name} is not part of Keras 3")
     config = dict(stored.get("config", {}))
     if today:
-        rate = config.get("learning_rate")
-        bare = isinstance(rate, Mapping) and "module" not in rate
-        return _object("keras.optimizers", known, {**config, **(_rate(config) if bare else {})})
+        return _object("keras.optimizers", ours, _rated(config, known))
     taken = {
-        k: config[k] for k in (*_COMMON, *_OPTIMIZERS[known]) if config.get(k) not in (None, False)
+        k: config[k] for k in (*_COMMON, *_OPTIMIZERS[ours]) if config.get(k) not in (None, False)
     }
-    return _object("keras.optimizers", known, {**taken, **_rate(config)})
+    return _object("keras.optimizers", ours, {**taken, **_rate(config, known)})
 
 
-def _rate(config: Mapping[str, Any]) -> dict[str, Any]:
+def _rated(config: Mapping[str, Any], known: Known) -> dict[str, Any]:
+    """An optimizer's config of Keras 3, whose schedule got its module."""
+    rate = config.get("learning_rate")
+    bare = isinstance(rate, Mapping) and "module" not in rate
+    return {**config, **(_rate(config, known) if bare else {})}
+
+
+def _rate(config: Mapping[str, Any], known: Known) -> dict[str, Any]:
     """The learning rate's entry in an optimizer's config, a schedule with its module."""
     rate = config.get("learning_rate", config.get("lr", 0.001))
     if config.get("decay"):
         options = {"initial_learning_rate": rate, "decay_steps": 1, "decay_rate": config["decay"]}
         rate = _schedule("InverseTimeDecay", options)
     elif isinstance(rate, Mapping):
-        rate = _schedule(str(rate["class_name"]), rate["config"])
+        mine = known(str(rate["class_name"]))
+        rate = _supplied(rate) if mine else _schedule(str(rate["class_name"]), rate["config"])
     return {"learning_rate": rate}
 
 
@@ -166,17 +184,34 @@ def _object(module: str, class_name: str, config: Mapping[str, Any]) -> dict[str
     }
 
 
-def _objects(value: Any, module: str) -> Any:
+def _supplied(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An object of a class that the caller has, which Keras finds by its registered name."""
+    name = str(value["class_name"])
+    made = _object("", short_name(name), value.get("config", {}))
+    return {**made, "module": None, "registered_name": name}
+
+
+def _function(name: str) -> dict[str, Any]:
+    """A function of the caller's: Keras looks no metric's name up among those."""
+    function = _object("builtins", "function", {})
+    return {**function, "config": name, "registered_name": name}
+
+
+def _objects(value: Any, module: str, known: Known) -> Any:
     """Losses or metrics, in whatever lists and dicts they are nested; None for an empty list."""
     if isinstance(value, (list, tuple)):
-        found = [_objects(item, module) for item in value]
+        found = [_objects(item, module, known) for item in value]
         return found if any(item is not None for item in found) or not found else None
     if isinstance(value, str):
-        return _named(value)
+        return _function(value) if known(value) else _named(value)
     if not isinstance(value, Mapping):
         return value
-    if "class_name" not in value or "module" in value:
-        return value if "module" in value else {k: _objects(v, module) for k, v in value.items()}
+    if "module" in value:
+        return value
+    if "class_name" not in value:
+        return {k: _objects(v, module, known) for k, v in value.items()}
+    if known(str(value["class_name"])):
+        return _supplied(value)
     config = {k: v for k, v in value.get("config", {}).items() if _is_told(k, v)}
     function = config.pop("fn", None)
     name = str(value["class_name"]).rpartition(">")[2]

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kerasguard.blueprint.references import Doubt, doubts, looked_up
+from kerasguard.blueprint.references import Doubt, called_by_name, doubts, looked_up
 from kerasguard.blueprint.working import Blueprint, Migration
 
 CODES = {"KG431": "a config names code that is not part of a Keras model"}
@@ -36,10 +36,10 @@ def rewrite(blueprint: Blueprint) -> None:
         if doubt.reason == "bytecode" and blueprint.is_refused(doubt.owner):
             continue  # that finding shows what the bytecode is
         blueprint.refuse(doubt.owner, doubt.message)
-    for doubt in _found(blueprint, training):
+    for doubt in _compiled(blueprint, training):
         instead = "" if doubt.reason == "hostile" else _WITHOUT
         blueprint.refuse(doubt.owner, doubt.message + instead)
-    for doubt in _found(blueprint, blueprint.compile_arguments):
+    for doubt in _compiled(blueprint, blueprint.compile_arguments):
         if doubt.supplied:
             blueprint.warn(doubt.owner, f"the model is not compiled: {doubt.message}")
             blueprint.compile_arguments = None
@@ -50,6 +50,12 @@ def rewrite(blueprint: Blueprint) -> None:
 
 def _found(blueprint: Blueprint, part: Any) -> Iterable[Doubt]:
     return dict.fromkeys(doubts(part, blueprint.is_known, blueprint.registered))
+
+
+def _compiled(blueprint: Blueprint, training: Any) -> Iterable[Doubt]:
+    return dict.fromkeys(
+        (*_found(blueprint, training), *called_by_name(training, blueprint.registered))
+    )
 
 
 def _point_at_the_callers(blueprint: Blueprint) -> None:

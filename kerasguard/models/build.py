@@ -20,6 +20,9 @@ from kerasguard.models.placeholders import Skipped, skip_initialisers, wait
 __all__ = ["Built", "build", "compile_model", "deserialize"]
 
 
+_MEANT_BY_OUTPUTS = ("acc", "accuracy", "ce", "crossentropy")
+
+
 class Built(NamedTuple):
     """A model whose variables may still wait for their values.
 
@@ -116,6 +119,7 @@ def compile_model(
     """
     try:
         with keras.saving.custom_object_scope(dict(custom_objects or {})):
+            _look_up_metrics([compile_config.get(k) for k in ("metrics", "weighted_metrics")])
             if has_own_compile(model):
                 passed_on = deserialize(copied(compile_config), {})
                 KERAS3.MODEL.compile(model, **passed_on)
@@ -124,3 +128,17 @@ def compile_model(
     except (TypeError, ValueError, KeyError) as error:
         return f"Keras {keras.__version__} says: {str(error).splitlines()[0]}"
     return ""
+
+
+def _look_up_metrics(value: Any) -> None:
+    """Raise what Keras raises of an unknown metric's name: it asks only at the first batch."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _look_up_metrics(item)
+    elif isinstance(value, Mapping):
+        _look_up_metrics([] if "class_name" in value else list(value.values()))
+    elif isinstance(value, str) and value.lower() not in _MEANT_BY_OUTPUTS:
+        try:
+            KERAS3.functions("metrics").get(value)
+        except ValueError as error:
+            raise ValueError(f"{error}; supply it: custom_objects={{{value!r}: ...}}") from None

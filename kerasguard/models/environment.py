@@ -181,7 +181,10 @@ def build_metrics(model: Any, wanted: set[str]) -> None:
         targets = [KERAS3.SYMBOLIC(like(tuple(t.shape)), dtype=t.dtype) for t in outputs]
         single = outputs[0] if len(outputs) == 1 else list(outputs)
         structure = getattr(model, "output", single)  # a Sequential has none of its own
-        container.build(KERAS3.pack(structure, targets), structure)
+        try:
+            container.build(KERAS3.pack(structure, targets), structure)
+        except ValueError:  # a metric of a name that Keras does not know, as it will say in `fit`
+            return
         keys = {h.record.key for h in metric_state(model)}
         if wanted <= keys:
             return
