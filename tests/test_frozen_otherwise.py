@@ -74,3 +74,29 @@ def test_slots_of_what_was_frozen_after_training_come_back(
     assert slots(restored.model).keys() == slots(model).keys()
     assert all(np.array_equal(slots(restored.model)[k], v) for k, v in slots(model).items())
     assert "KG108" not in {finding.code for finding in restored.report.findings}
+
+
+def nested(thawed: str) -> Any:
+    """A frozen model in which one layer was thawed again."""
+    inputs = x = keras.Input((4,))
+    for name in "abc":
+        x = keras.layers.Dense(4, name=name)(x)
+    inner = keras.Model(inputs, x, name="inner")
+    outer = keras.Input((4,))
+    model = keras.Model(outer, keras.layers.Dense(4, name="d")(inner(outer)))
+    inner.trainable = False
+    inner.get_layer(thawed).trainable = True
+    model.compile("adam", "mse", run_eagerly=True)
+    return model
+
+
+@pytest.mark.parametrize("way", ["whole", "fresh"])
+def test_a_layer_that_was_thawed_in_a_frozen_model_trains(tmp_path: Path, way: str) -> None:
+    model, path = nested("b"), tmp_path / "m.keras"
+    model.fit(X, Y, epochs=2, verbose=0)
+    model.save(path)
+    done = kg.restore(path, None if way == "whole" else nested("b"), manifest="ignore")
+    assert not [str(f) for f in done.report.findings if f.severity.value != "info"]
+    assert all(np.array_equal(slots(done.model)[k], value) for k, value in slots(model).items())
+    told = {f.code: f.message for f in kg.plan(path, nested("c"), manifest="ignore").findings}
+    assert "different layers are trainable" in told["KG108"]

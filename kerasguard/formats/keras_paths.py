@@ -64,6 +64,8 @@ def weights_table(
     tensors: Mapping[str, tuple[TensorSpec, Extent | None]],
     groups: Mapping[str, str],
     architecture: Mapping[str, Any] | None,
+    *,
+    by_keras_2: bool = False,
 ) -> Table:
     """A table of what a weights file holds.
 
@@ -71,6 +73,7 @@ def weights_table(
         tensors: spec and place by canonical key.
         groups: by canonical path, the `name` attribute of the file's groups, empty where none.
         architecture: the model's stored config, which names layers that the file does not.
+        by_keras_2: whether Keras 2.12 to 2.15 wrote the file.
     """
     layers = {} if architecture is None else _layers_of(architecture)
     for path, told in sorted(groups.items(), key=lambda item: natural(item[0])):
@@ -88,24 +91,35 @@ def weights_table(
     records = [_record(key, *found, layers, others) for key, found in tensors.items()]
     records.sort(key=lambda r: (r.role == "optimizer", _rank(r.layer, rank), natural(r.key)))
     table = Table.of(records, layers=layers)
-    return (
-        table
-        if architecture is None
-        else replace(table, tensors=_trained(with_names(table.tensors, architecture), architecture))
-    )
+    if architecture is None:
+        return table
+    named = with_names(table.tensors, architecture)
+    return replace(table, tensors=_trained(named, architecture, inherited=by_keras_2))
 
 
 def _trained(
-    tensors: Mapping[str, TensorRecord], architecture: Mapping[str, Any]
+    tensors: Mapping[str, TensorRecord], architecture: Mapping[str, Any], *, inherited: bool
 ) -> dict[str, TensorRecord]:
-    """The records, those of layers that the config calls frozen with that said."""
-    frozen = [k for k, _, config in layer_configs(architecture) if config.get("trainable") is False]
-    if not frozen:
+    """The records, those of layers that the config calls frozen with that said.
+
+    In Keras 3 the layer itself decides; one that the config does not spell out was switched with
+    the layer around it. In Keras 2 a frozen model trains nothing that is in it.
+    """
+    configs = layer_configs(architecture)
+    told = {key: config["trainable"] for key, _, config in configs if "trainable" in config}
+    if False not in told.values():
         return dict(tensors)
-    within = tuple(f"{key}/" for key in frozen)
+
+    def is_frozen(key: str) -> bool:
+        states = []
+        while key := key.rpartition("/")[0]:
+            if key in told:
+                states.append(told[key])
+        return False in (states if inherited else states[:1])
+
     return {
         key: replace(record, trainable=False)
-        if record.role == "weight" and key.startswith(within)
+        if record.role == "weight" and is_frozen(key)
         else record
         for key, record in tensors.items()
     }

@@ -86,7 +86,8 @@ class KerasWeights:
                 "an HDF5 file without Keras weights: no `vars` groups as Keras 3 writes them, no "
                 "`layer_names` as Keras 1 and 2 do; pass a file that Keras saved",
             )
-        return weights_table(tensors, groups, self._architecture)
+        old = any(OLD_CONTAINER in dataset.path for _, dataset in self._datasets.values())
+        return weights_table(tensors, groups, self._architecture, by_keras_2=old)
 
     def read(self, key: str) -> Array:
         """One tensor, little-endian and C-ordered."""
