@@ -18,9 +18,9 @@ import numpy as np
 from kerasguard.errors import BadWriteError, CheckpointError, ModelError, listed
 from kerasguard.manifest import Manifest
 from kerasguard.storage import sidecar
-from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import Stage
+from kerasguard.storage.one_pass import Digests, read_once
 from kerasguard.tensors import Table, TensorRecord
 from kerasguard.tensors.elements import Array, count_nonfinite, digest, numpy_dtype
 
@@ -154,23 +154,19 @@ def _digest_as(stored: TensorRecord | None, array: Any) -> str:
     return digest(array if array.dtype == wanted else array.astype(wanted))
 
 
-def digested(checkpoint: Checkpoint) -> Table:
-    """A checkpoint's table with the digests of what lies on the disk; keeps no tensor."""
+def digested(checkpoint: Checkpoint) -> tuple[Table, Digests]:
+    """A checkpoint's table with the digests of what lies on the disk, and those of its files.
+
+    Keeps no tensor.
+    """
     stored = checkpoint.table()
-    arena = Arena(
-        checkpoint.files(),
-        [r for r in stored.tensors.values() if r.extent is not None],
-        count_nonfinite=True,
-        keep=False,
-    )
-    arena.start()
-    loads = arena.wait()
+    digests = read_once(checkpoint.files(), stored)
     tensors: dict[str, TensorRecord] = {}
     for key, found in stored.tensors.items():
-        if key in loads:
-            load = loads[key]
+        if key in digests.tensors:
+            load = digests.tensors[key]
             tensors[key] = replace(found, digest=load.digest, nonfinite=load.nonfinite)
         else:
             array = checkpoint.read(key)
             tensors[key] = replace(found, digest=digest(array), nonfinite=count_nonfinite(array))
-    return Table(tensors, stored.layers, stored.addressing)
+    return Table(tensors, stored.layers, stored.addressing), digests

@@ -28,7 +28,7 @@ from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.storage import companion, durable, sidecar
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import staged
-from kerasguard.storage.file_survey import file_digests, file_records
+from kerasguard.storage.one_pass import file_records
 from kerasguard.storage.remote import is_remote, local_path
 from kerasguard.tensors import TensorRecord
 
@@ -188,8 +188,8 @@ def survey_checkpoint(
     Returns:
         The manifest, and the content of the companion, empty where there is nothing to keep.
     """
-    with open_checkpoint(path) as checkpoint, file_digests(checkpoint) as digests:
-        table, kept = digested(checkpoint), b""
+    with open_checkpoint(path) as checkpoint:
+        (table, digests), kept = digested(checkpoint), b""
         manifest = Manifest(
             format=checkpoint.name,
             files=(),
@@ -202,7 +202,7 @@ def survey_checkpoint(
         if model is not None:
             probing = Probing(probe, strict)
             manifest, kept = _with_model(manifest, checkpoint, model, probing, saved=saved)
-        return replace(manifest, files=file_records(checkpoint, table, digests)), kept
+        return replace(manifest, files=file_records(checkpoint, digests)), kept
 
 
 def _with_model(

@@ -1,63 +1,18 @@
-"""What lies around the tensors: a checkpoint's files as a whole, and the bytes between tensors.
-
-`file_records` describes them when a checkpoint is recorded, `skeleton_differences` compares them
-when it is read.
-"""
+"""What lies around the tensors, compared with what was recorded (`one_pass.file_records`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 
-from kerasguard.manifest import FileRecord, Manifest
-from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.manifest import Manifest
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Table
 
 __all__ = [
     "by_recorded_name",
-    "file_digests",
-    "file_records",
     "sha256_differences",
     "skeleton_differences",
 ]
-
-
-@contextmanager
-def file_digests(checkpoint: Checkpoint) -> Iterator[dict[str, Future[str]]]:
-    """SHA-256 of every file by its name, made in a thread while the caller goes on.
-
-    Not every processor has instructions for it, and then it takes longer than all the rest.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="kerasguard-sha256") as pool:
-        yield {name: pool.submit(file.sha256) for name, file in checkpoint.files().items()}
-
-
-def file_records(
-    checkpoint: Checkpoint, table: Table, digests: Mapping[str, Future[str]] | None = None
-) -> tuple[FileRecord, ...]:
-    """Survey the files of a checkpoint: sizes, SHA-256, skeletons, zip members.
-
-    Args:
-        checkpoint: opened.
-        table: its own; tells which bytes are tensors.
-        digests: of `file_digests`, where they were begun before.
-    """
-    extents = _by_file(table)
-    files = checkpoint.files()
-    with file_digests(checkpoint) if digests is None else nullcontext(digests) as whole:
-        members = checkpoint.member_records()
-        return tuple(
-            FileRecord(
-                name,
-                file.size,
-                sha256=whole[name].result(),
-                skeleton=file.skeleton(extents.get(name, ())),
-                members=members,
-            )
-            for name, file in files.items()
-        )
 
 
 def skeleton_differences(files: Mapping[str, OpenedFile], manifest: Manifest) -> list[str]:

@@ -16,7 +16,7 @@ from kerasguard.formats import FORMATS, open_checkpoint
 from kerasguard.planning.operations import spec_of
 from kerasguard.storage.arena import Arena
 from kerasguard.storage.checkpoint import Checkpoint
-from kerasguard.storage.file_survey import file_records
+from kerasguard.storage.one_pass import file_records, read_once
 from kerasguard.tensors.elements import digest
 
 pytestmark = [pytest.mark.keras, pytest.mark.parametrize("kind", FORMATS, ids=lambda k: k.name)]
@@ -100,7 +100,7 @@ def test_the_files_of_a_checkpoint_are_named_relative_to_its_folder(
         folder = path if path.is_dir() else path.parent
         for name, file in files.items():
             assert (folder / name).samefile(file.path)
-        records = file_records(checkpoint, checkpoint.table())
+        records = file_records(checkpoint, read_once(checkpoint.files(), checkpoint.table()))
         assert [r.name for r in records] == list(files)
         assert all(r.size == files[r.name].size for r in records)
 

@@ -26,7 +26,7 @@ from kerasguard.formats import open_checkpoint
 from kerasguard.formats.joined_crc32 import joined_crc32
 from kerasguard.formats.keras_zip import KerasZip, safe_asset
 from kerasguard.formats.zip_archive import ZipArchive
-from kerasguard.storage.file_survey import file_records
+from kerasguard.storage.one_pass import file_records, read_once
 
 WEIGHTS = "model.weights.h5"
 
@@ -141,7 +141,7 @@ def test_assets_of_keras_2_12_are_counted_with_the_layers_that_have_none(
 
 def test_every_member_is_recorded(path: Path, members: dict[str, bytes]) -> None:
     with open_checkpoint(path) as opened:
-        (record,) = file_records(opened, opened.table())
+        (record,) = file_records(opened, read_once(opened.files(), opened.table()))
     assert [m.name for m in record.members] == list(members)
     weights = record.members[-1]
     assert weights.crc32 == zlib.crc32(members[WEIGHTS])

@@ -22,7 +22,8 @@ from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.planning.operations import spec_of
 from kerasguard.storage.arena import Arena, Loaded
-from kerasguard.storage.file_survey import file_records, skeleton_differences
+from kerasguard.storage.file_survey import skeleton_differences
+from kerasguard.storage.one_pass import file_records, read_once
 from kerasguard.storage.opened_file import OpenedFile
 from kerasguard.tensors import Extent, Table, TensorRecord
 from kerasguard.tensors.elements import Array, count_nonfinite, digest
@@ -246,7 +247,9 @@ def recorded(tmp_path: Path) -> tuple[Path, Manifest]:
         table = checkpoint.table()
         digests = {k: digest(checkpoint.read(k)) for k in table.tensors}
         known = Table.of(replace(r, digest=digests[k]) for k, r in table.tensors.items())
-        return path, Manifest("keras_zip", file_records(checkpoint, table), known)
+        return path, Manifest(
+            "keras_zip", file_records(checkpoint, read_once(checkpoint.files(), table)), known
+        )
 
 
 def test_a_file_record_tells_size_and_sha256(recorded: tuple[Path, Manifest]) -> None:
