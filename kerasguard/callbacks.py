@@ -66,6 +66,7 @@ class WeightManifestCallback(Callback):
             notices that the body of a class or function of yours changed. Off by default: one call
             costs about a third of what Keras takes to save a ResNet50. Not available where several
             workers would have to take part.
+        sha256: False to leave out the files' SHA-256, as for `kerasguard.record`.
         background: copy the model's values and save them in a thread, so that `fit` goes on. Takes
             the model's size in memory. Only one save runs at a time: the next one, and the end of
             training, wait for it and raise its errors. Until a checkpoint and its manifest are
@@ -96,11 +97,12 @@ class WeightManifestCallback(Callback):
         log_to_mlflow: bool | Literal["auto"] = "auto",
         strict: bool = False,
         probe: Any = False,
+        sha256: bool = True,
         background: bool = False,
         verbose: int = 0,
         observers: Iterable[Callable[[Any], object]] = (),
     ) -> None:
-        _check(strict=strict, background=background)
+        _check(strict=strict, sha256=sha256, background=background)
         check_count("keep", keep, None)
         check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
         check_probe(probe, inputs=True)
@@ -117,7 +119,7 @@ class WeightManifestCallback(Callback):
         # Nothing but plain data lives here: tuners copy callbacks before they train.
         self.log_to_mlflow, self.background = log_to_mlflow, background
         self._observers, self._given = check_observers(observers), (filepath, options)
-        self._recording = Context(strict=strict, probe=probe, resumed=resume.finish)
+        self._recording = Context(strict=strict, probe=probe, sha256=sha256, resumed=resume.finish)
         self._retention = None if keep is None else Retention(keep, monitor)
         self._monitored, self._fitting, self._batch = (monitor, mode), False, -1
         self._saver = None if filepath is None else _saver(present(), os.fspath(filepath), options)

@@ -123,7 +123,8 @@ def _program(reading: Reading, reason: str) -> Prepared:
     """The SavedModel's own graph as the model; it is not run before all is verified."""
     from kerasguard.models import tf_graph
 
-    recorded = {r.name: r.sha256 for r in (reading.manifest.files if reading.manifest else ())}
+    files = reading.manifest.files if reading.manifest else ()
+    recorded = {record.name: record.sha256 for record in files if record.sha256}
     checkpoint = reading.checkpoint
     sink = tf_graph.GraphSink(reading.path, checkpoint.files(), reading.table, recorded)
     return Prepared(sink, (graph_is_run(reason),), as_stored=True)

@@ -46,7 +46,7 @@ class FileRecord:
     Args:
         name: relative to the checkpoint's folder, `/` between parts.
         size: in bytes.
-        sha256: of the whole file, hexadecimal.
+        sha256: of the whole file, hexadecimal; empty where the caller wanted none.
         skeleton: digest of the bytes outside all recorded extents, in ascending order. With the
             tensors' digests it covers every byte once, so a load verifies what it reads and
             nothing is read twice.
@@ -83,6 +83,8 @@ _FILE_FIELDS = ("name", "size", "sha256", "skeleton")
 def file_to_dict(record: FileRecord) -> dict[str, Any]:
     """JSON form of a file record."""
     data = {name: getattr(record, name) for name in _FILE_FIELDS}
+    if not record.sha256:
+        del data["sha256"]
     if record.members:
         data["members"] = [
             {name: getattr(m, name) for name in _MEMBER_FIELDS} | dict(m.extra or {})
@@ -153,7 +155,7 @@ def file_from(node: Node) -> FileRecord:
     return FileRecord(
         node.get("name", str),
         node.natural("size"),
-        node.get("sha256", str),
+        node.get("sha256", str, default=""),
         node.get("skeleton", str),
         members,
         others(node, _KNOWN_OF_FILES),

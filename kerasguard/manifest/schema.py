@@ -27,6 +27,7 @@ SCHEMA = "kerasguard/manifest/1"
 FEATURES: Mapping[str, str] = {
     "companion": "state that Keras did not write is in a separate file",
     "inline": "small state that Keras did not write is in the manifest",
+    "without-sha256": "files are told by their xxh3 digests alone",
 }
 """What a manifest may require of its reader, by name."""
 

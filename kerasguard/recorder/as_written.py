@@ -154,13 +154,17 @@ def _digest_as(stored: TensorRecord | None, array: Any) -> str:
     return digest(array if array.dtype == wanted else array.astype(wanted))
 
 
-def digested(checkpoint: Checkpoint) -> tuple[Table, Digests]:
+def digested(checkpoint: Checkpoint, *, sha256: bool = True) -> tuple[Table, Digests]:
     """A checkpoint's table with the digests of what lies on the disk, and those of its files.
 
     Keeps no tensor.
+
+    Args:
+        checkpoint: opened.
+        sha256: whether its files get one, which takes longer than all the rest.
     """
     stored = checkpoint.table()
-    digests = read_once(checkpoint.files(), stored)
+    digests = read_once(checkpoint.files(), stored, sha256=sha256)
     tensors: dict[str, TensorRecord] = {}
     for key, found in stored.tensors.items():
         if key in digests.tensors:

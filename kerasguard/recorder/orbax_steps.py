@@ -62,6 +62,7 @@ def _record(path: Path, model: Any, contexts: list[Context]) -> None:
             previous=path,
             probe=wanted[-1] if wanted else False,
             strict=strict,
+            sha256=any(context.sha256 for context in contexts),
         )
         with durable.locked(path.resolve().parent):
             companion.write(path, manifest, kept)

@@ -39,6 +39,7 @@ class Context:
         strict: raise where recording fails, instead of a warning.
         saves: how many saves were seen, recorded or not.
         probe: as for `kerasguard.record`.
+        sha256: the same; made if any of a save's contexts wants it.
         background: does the saves where the caller need not wait for them.
         loads: whether Keras' own loads are verified first.
         resumed: called with a model and the backup that Keras has just resumed its training from.
@@ -49,6 +50,7 @@ class Context:
     strict: bool = False
     saves: int = 0
     probe: Any = False
+    sha256: bool = True
     background: Background | None = None
     loads: bool = False
     resumed: Callable[[Any, Path], None] | None = None
@@ -210,6 +212,7 @@ class _Save:
                     observers=observers,
                     strict=strict,
                     probe=self._probe(),
+                    sha256=any(context.sha256 for context in self.contexts),
                 )
         except Exception as error:
             if self.state == "writing" or isinstance(error, OSError):

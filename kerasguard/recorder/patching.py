@@ -51,6 +51,7 @@ def patch(
     strict: bool = False,
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
+    sha256: bool = True,
     background: bool = False,
     loads: bool = False,
     observers: Iterable[Callable[[Any], object]] = (),
@@ -61,6 +62,8 @@ def patch(
         strict: raise if recording fails, instead of warning; the checkpoint is saved either way.
         log_to_mlflow: `"auto"` logs the manifests where an MLflow run is active.
         probe: record what each model computes from a seeded input, as `kerasguard.record` does.
+        sha256: False to leave out the files' SHA-256, as for `kerasguard.record`. A save has it if
+            any block, `patch` or callback that records it wants it.
         background: copy the model's values and save them in a thread, so that the caller does not
             wait. Takes the model's size in memory. Only one save runs at a time; its errors are
             raised by the next one or by `unpatch`.
@@ -75,7 +78,7 @@ def patch(
         MissingPackageError: Keras is not installed, or MLflow is not although it should be logged
             to.
     """
-    context = _context(strict, log_to_mlflow, probe, observers, background, loads)
+    context = _context(strict, log_to_mlflow, probe, observers, background, loads, sha256)
     with _lock:
         _state.everything = context
         _install()
@@ -110,6 +113,7 @@ def patched(
     strict: bool = False,
     log_to_mlflow: bool | Literal["auto"] = "auto",
     probe: bool | Literal["layers"] = False,
+    sha256: bool = True,
     background: bool = False,
     loads: bool = False,
     observers: Iterable[Callable[[Any], object]] = (),
@@ -118,7 +122,7 @@ def patched(
 
     The end of the block waits for a save in the background, and raises what that raised.
     """
-    return _patched(_context(strict, log_to_mlflow, probe, observers, background, loads))
+    return _patched(_context(strict, log_to_mlflow, probe, observers, background, loads, sha256))
 
 
 @contextlib.contextmanager
@@ -184,12 +188,14 @@ def _context(
     observers: Iterable[Callable[[Any], object]],
     background: bool,
     loads: bool,
+    sha256: bool,
 ) -> Context:
     from kerasguard.tracking.mlflow_tracking import observer_for
 
     check_flag("strict", strict)
     check_flag("background", background)
     check_flag("loads", loads)
+    check_flag("sha256", sha256)
     check_probe(probe, inputs=False)
     functions = check_observers(observers)
     observer = observer_for(log_to_mlflow)
@@ -197,7 +203,12 @@ def _context(
     told += functions
     worker = Background() if background else None
     return Context(
-        strict=strict, observers=tuple(told), probe=probe, background=worker, loads=loads
+        strict=strict,
+        observers=tuple(told),
+        probe=probe,
+        sha256=sha256,
+        background=worker,
+        loads=loads,
     )
 
 

@@ -7,24 +7,22 @@ better the save fails and the previous checkpoint stays.
 
 from __future__ import annotations
 
-import platform
 import secrets
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kerasguard.arguments import check_model, check_path, check_probe
+from kerasguard.arguments import check_flag, check_model, check_path, check_probe
 from kerasguard.errors import ArgumentError, BadWriteError, CheckpointError, KerasguardError
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.recorder import elsewhere, notices, spread, workers
 from kerasguard.recorder.as_written import compare, digested, surveyed
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
+from kerasguard.recorder.writer_versions import writer_versions
 from kerasguard.storage import companion, durable, sidecar
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.commit import staged
@@ -33,8 +31,6 @@ from kerasguard.storage.remote import is_remote, local_path
 from kerasguard.tensors import TensorRecord
 
 __all__ = ["Recorded", "record", "save", "survey_checkpoint"]
-
-_VERSIONED = ("kerasguard", "keras", "tensorflow", "numpy", "h5py", "ml_dtypes")
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,7 @@ def save(
     observers: Iterable[Observer] = (),
     strict: bool = False,
     probe: Any = False,
+    sha256: bool = True,
 ) -> Any:
     """Let `write` save `model` to `path`, so that checkpoint and manifest appear together.
 
@@ -70,6 +67,7 @@ def save(
         observers: told about the manifest after the commit.
         strict: raise what recording raises.
         probe: as for `record`; where it cannot be made there is a warning.
+        sha256: as for `record`.
 
     Returns:
         What `write` returned.
@@ -82,7 +80,7 @@ def save(
         try:
             told = training() if training else {}
             more = {"training": told, "previous": path, "probe": probe, "strict": strict}
-            survey = partial(survey_checkpoint, model=model, **more)
+            survey = partial(survey_checkpoint, model=model, sha256=sha256, **more)
             manifest, kept = surveyed(stage, survey, again=not workers.together(model))
         except Exception as error:
             if strict or isinstance(error, BadWriteError):
@@ -108,7 +106,7 @@ def notify(observers: Iterable[Observer], recorded: Recorded) -> None:
             )
 
 
-def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
+def record(path: Any, model: Any = None, *, probe: Any = False, sha256: bool = True) -> Manifest:
     """Write a manifest for a checkpoint that exists.
 
     Several workers may all call it for the same path: then the chief's manifest is written, and
@@ -122,6 +120,9 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
         probe: True to record what the model computes from a seeded input, so that a load can check
             that it still does; `"layers"` to summarise each layer's output too, so that the first
             one that differs is named; or the input itself, as the model takes it.
+        sha256: False to leave out the files' SHA-256, which costs more than all else. Every load
+            compares xxh3 digests of all bytes, which find any accident; but against somebody who
+            changes a file on purpose (`digest=`, `verify(sha256=True)`) only SHA-256 helps.
 
     Returns:
         The manifest, which is now beside the checkpoint, unless the chief's is.
@@ -133,12 +134,13 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     check_path("path", path)
     check_model(model)
     check_probe(probe, inputs=True)
+    check_flag("sha256", sha256)
     if probe is not False and model is None:
         raise ArgumentError("probe= needs the model: kerasguard.record(path, model, probe=...)")
     if is_remote(path):
         url = str(path)
         with elsewhere.brought_here(url, elsewhere.files_at(url)) as (place, give_back):
-            manifest = record(place, model, probe=probe)
+            manifest = record(place, model, probe=probe, sha256=sha256)
             if model is None or workers.is_chief(model):
                 give_back()
             return manifest
@@ -147,8 +149,9 @@ def record(path: Any, model: Any = None, *, probe: Any = False) -> Manifest:
     if model is not None and leads:
         workers.announce(model, target)
     before = durable.signature(target)
+    options: dict[str, Any] = {"probe": probe, "strict": True, "sha256": sha256}
     manifest, kept = survey_checkpoint(
-        target, model, training={}, previous=target, saved=False, probe=probe, strict=True
+        target, model, training={}, previous=target, saved=False, **options
     )
     if not leads and workers.is_chiefs(model, target):
         return manifest
@@ -173,6 +176,7 @@ def survey_checkpoint(
     saved: bool = True,
     probe: Any = False,
     strict: bool = True,
+    sha256: bool = True,
 ) -> tuple[Manifest, bytes]:
     """Read a checkpoint's bytes from disk and describe them; writes nothing.
 
@@ -184,20 +188,22 @@ def survey_checkpoint(
         saved: whether the model was saved just now; else what it holds is compared first.
         probe: as for `record`.
         strict: raise where no probe can be made, instead of a warning.
+        sha256: as for `record`.
 
     Returns:
         The manifest, and the content of the companion, empty where there is nothing to keep.
     """
     with open_checkpoint(path) as checkpoint:
-        (table, digests), kept = digested(checkpoint), b""
+        (table, digests), kept = digested(checkpoint, sha256=sha256), b""
         manifest = Manifest(
             format=checkpoint.name,
             files=(),
             table=table,
-            versions=_versions(checkpoint.writer(), model),
+            versions=writer_versions(checkpoint.writer(), model),
             training=dict(training),
             checkpoint_id=secrets.token_hex(16),
             previous_id=_previous_id(previous),
+            requires=() if sha256 else ("without-sha256",),
         )
         if model is not None:
             probing = Probing(probe, strict)
@@ -255,24 +261,3 @@ def _previous_id(path: Path) -> str | None:
     except (KerasguardError, OSError):
         return None  # a broken old manifest must not stop a new save
     return before.checkpoint_id if before else None
-
-
-def _versions(told: Mapping[str, str], model: Any) -> dict[str, str]:
-    """Of the process that writes; of a file of another Keras, what the file tells of its writer."""
-    found = {"python": platform.python_version()}
-    for name in _VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    if "keras" not in sys.modules:
-        ours = {}
-    else:
-        from kerasguard.models import environment
-
-        ours = environment.versions(model)
-    version = told.get("keras", "")
-    mine = ours and (not version or f"{ours['keras']}.".startswith(f"{version}."))
-    if told and not (mine and model is not None):
-        return {n: v for n, v in found.items() if n in ("kerasguard", "python")} | dict(told)
-    return found | ours

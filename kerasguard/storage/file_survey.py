@@ -40,6 +40,8 @@ def sha256_differences(files: Mapping[str, OpenedFile], manifest: Manifest) -> I
             yield f"{record.name}: is recorded but missing"
         elif file.size != record.size:
             yield f"{record.name}: has {file.size} bytes, but {record.size} were recorded"
+        elif not record.sha256:
+            yield f"{record.name}: no SHA-256 was recorded (sha256=False); record it again with one"
         elif file.sha256() != record.sha256:
             yield f"{record.name}: its SHA-256 differs from the recorded one"
 

@@ -43,7 +43,7 @@ class Digests:
     Args:
         tensors: digest and number of NaN and infinite elements by key; no arrays.
         skeletons: by file, digest of all bytes outside the tensors, as `OpenedFile.skeleton`.
-        sha256: of each file, hexadecimal.
+        sha256: of each file, hexadecimal; empty where nobody wants it.
     """
 
     tensors: dict[str, Loaded] = field(default_factory=dict)
@@ -51,12 +51,13 @@ class Digests:
     sha256: dict[str, str] = field(default_factory=dict)
 
 
-def read_once(files: Mapping[str, OpenedFile], table: Table) -> Digests:
+def read_once(files: Mapping[str, OpenedFile], table: Table, *, sha256: bool = True) -> Digests:
     """Read every byte of a checkpoint's files.
 
     Args:
         files: by name.
         table: its tensors; those that lie at a known place are digested.
+        sha256: whether to digest each file as a whole, too.
 
     Raises:
         CheckpointError: a file cannot be read, or is shorter than it was.
@@ -77,10 +78,10 @@ def read_once(files: Mapping[str, OpenedFile], table: Table) -> Digests:
         (apart if fits else others).append(record)
     with ThreadPoolExecutor(1, thread_name_prefix="kerasguard-sha256") as pool:
         for name, file in files.items():
-            reader = _Reader(file, pool, found.tensors)
+            reader = _Reader(file, pool if sha256 else None, found.tensors)
             reader.read(by_file[name])
             found.skeletons[name] = f"xxh3:{reader.skeleton.hexdigest()}"
-            found.sha256[name] = reader.whole.hexdigest()
+            found.sha256[name] = reader.whole.hexdigest() if sha256 else ""
     found.tensors.update(Arena(files, others, count_nonfinite=True, keep=False).read())
     for name in {r.extent.file for r in others if r.extent}:
         extents = [_place(r) for r in table.tensors.values() if r.extent and r.extent.file == name]
@@ -107,11 +108,11 @@ class _Reader:
     """One file, read in pieces that each go into SHA-256 and into one or several other digests."""
 
     def __init__(
-        self, file: OpenedFile, pool: ThreadPoolExecutor, found: dict[str, Loaded]
+        self, file: OpenedFile, pool: ThreadPoolExecutor | None, found: dict[str, Loaded]
     ) -> None:
         self.whole, self.skeleton = hashlib.sha256(), xxh3_128()
         self._file, self._pool, self._found = file, pool, found
-        self._buffers: deque[tuple[Bytes, Future[None]]] = deque()
+        self._buffers: deque[tuple[Bytes, Future[None] | None]] = deque()
         self._start = self._total = 0
         self._run: list[tuple[TensorRecord | None, int]] = []
 
@@ -126,7 +127,7 @@ class _Reader:
         self._add(None, position, max(self._file.size - position, 0))
         self._flush()
         for _, busy in self._buffers:
-            busy.result()
+            _wait(busy)
 
     def _add(self, record: TensorRecord | None, offset: int, length: int) -> None:
         """The next bytes, of a tensor or of no tensor; small ones wait for their neighbours."""
@@ -173,11 +174,17 @@ class _Reader:
             buffer = aligned(_PIECE)
         else:
             buffer, busy = self._buffers.popleft()
-            busy.result()
+            _wait(busy)
         piece = buffer[:length]
         self._file.read_into(piece.data, offset)
-        self._buffers.append((buffer, self._pool.submit(self.whole.update, piece.data)))
+        busy = None if self._pool is None else self._pool.submit(self.whole.update, piece.data)
+        self._buffers.append((buffer, busy))
         return piece
+
+
+def _wait(busy: Future[None] | None) -> None:
+    if busy is not None:
+        busy.result()
 
 
 def _end(record: TensorRecord) -> int:

@@ -20,6 +20,7 @@ from typing import Literal
 from kerasguard.errors import CheckpointError, ManifestError
 from kerasguard.manifest import FileRecord, Manifest
 from kerasguard.storage import durable, owners, placing
+from kerasguard.storage.agreement import is_covered
 from kerasguard.storage.manifest_file import parse
 from kerasguard.storage.opened_file import OpenedFile
 
@@ -205,6 +206,8 @@ def settle(pending: Path, place: Path) -> None:
 def describes(manifest: Manifest, checkpoint: Path, digests: dict[Path, str] | None = None) -> bool:
     """Whether size and SHA-256 of every file of `checkpoint` are as the manifest says.
 
+    A file that has no SHA-256 there is compared by the digests that cover it.
+
     Args:
         manifest: the recorded files.
         checkpoint: may have been renamed since, where it is a single file.
@@ -212,7 +215,10 @@ def describes(manifest: Manifest, checkpoint: Path, digests: dict[Path, str] | N
     """
     known = {} if digests is None else digests
     files = located(manifest, checkpoint)
-    return bool(files) and all(_is_as_recorded(r, path, known) for r, path in files.items())
+    return bool(files) and all(
+        _is_as_recorded(r, path, known) if r.sha256 else is_covered(path, r, manifest)
+        for r, path in files.items()
+    )
 
 
 def located(manifest: Manifest, checkpoint: Path) -> Mapping[FileRecord, Path]:

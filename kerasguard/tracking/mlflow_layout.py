@@ -10,6 +10,7 @@ from typing import Any
 
 from kerasguard.errors import CheckpointError, CheckpointNotFoundError
 from kerasguard.formats import FORMATS, candidates, met, parts_of, recognised
+from kerasguard.manifest import Manifest
 from kerasguard.storage import companion
 from kerasguard.storage.sidecar import SUFFIX
 
@@ -23,6 +24,7 @@ __all__ = [
     "artifact_name",
     "by_digest",
     "companions",
+    "entry_of",
     "files_of",
     "locate",
     "names_of",
@@ -71,6 +73,17 @@ def by_digest(files: Iterable[tuple[int, str]]) -> str:
     if len(ranked) == 1:
         return biggest
     return f"{biggest}-{hashlib.sha256(repr(ranked).encode()).hexdigest()[:8]}"
+
+
+def entry_of(manifest: Manifest) -> str:
+    """The artifact name by content of a manifest, without its ending.
+
+    One without SHA-256 is told from others by the digests that it has; nobody finds it by a file.
+    """
+    if all(record.sha256 for record in manifest.files):
+        return by_digest((record.size, record.sha256) for record in manifest.files)
+    told = (manifest.weights_digest, *((r.size, r.skeleton) for r in manifest.files))
+    return f"xxh3-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
 
 
 def companions(name: str, siblings: Iterable[str]) -> list[str]:

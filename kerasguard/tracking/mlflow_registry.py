@@ -23,6 +23,7 @@ from kerasguard.tracking.mlflow_layout import (
     FOLDER,
     MANIFEST_TAG,
     by_digest,
+    entry_of,
     files_of,
     names_of,
 )
@@ -226,7 +227,7 @@ def cross_check(
     if told in (None, manifest.weights_digest):
         return
     # The tag is of the run's last save, this may be an earlier one, or none of the run's own.
-    entry = by_digest((f.size, f.sha256) for f in manifest.files) + ".json"
+    entry = f"{entry_of(manifest)}.json"
     if entry in _artifacts(client, subject.run_id, "by-digest"):
         recorded = _read(client, subject.run_id, f"by-digest/{entry}", folder)
         if recorded is not None and recorded.weights_digest == manifest.weights_digest:

@@ -31,7 +31,7 @@ from kerasguard.tracking.mlflow_layout import (
     RECORDED_AT_TAG,
     VERDICT_TAG,
     artifact_name,
-    by_digest,
+    entry_of,
 )
 from kerasguard.tracking.mlflow_parcel import Parcel
 
@@ -50,7 +50,7 @@ def send(parcel: Parcel) -> None:
     """
     client = sys.modules["mlflow"].MlflowClient(tracking_uri=parcel.tracking_uri)
     manifest, run_id = parcel.manifest, parcel.run_id
-    text, content = manifest.to_json(), by_digest((f.size, f.sha256) for f in manifest.files)
+    text, content = manifest.to_json(), entry_of(manifest)
     tags = client.get_run(run_id).data.tags
     client.log_text(run_id, text, f"{FOLDER}/by-digest/{content}.json")
     named = f"{FOLDER}/manifests/{_own_name(client, parcel, text, content)}"
