@@ -21,6 +21,7 @@ from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.recorder import elsewhere, notices, spread, workers
 from kerasguard.recorder.as_written import compare, digested, surveyed
+from kerasguard.recorder.of_file import check_of_file
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.recorder.writer_versions import writer_versions
 from kerasguard.storage import companion, durable, sidecar
@@ -129,7 +130,8 @@ def record(path: Any, model: Any = None, *, probe: Any = False, sha256: bool = T
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
-        ModelError: the model cannot be probed, or it has changed since it was saved.
+        ModelError: the checkpoint's shapes or names are not those of the model, which cannot be
+            the one that was saved; or it cannot be probed, or has changed since.
     """
     check_path("path", path)
     check_model(model)
@@ -230,6 +232,8 @@ def _with_model(
     known = filed.table
     if saved:
         compare(filed, checkpoint, table)
+    else:
+        check_of_file(filed, checkpoint, table)
     told, more = probe.made(filed, table, saved=saved)
     kept = keep(live, checkpoint, table, manifest.checkpoint_id, more)
     if kept.file is not None and not saved:
