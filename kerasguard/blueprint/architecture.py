@@ -25,6 +25,7 @@ from kerasguard.blueprint.called_tensors import Called, name_in_calls, ranked, s
 from kerasguard.tensors import Ends, LayerRecord, snake_case
 
 __all__ = [
+    "EXPORTED",
     "config_digest",
     "counts",
     "graph_digest",
@@ -59,7 +60,8 @@ _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 
 # One layer is exported, and so serialised, under a different name than its class has; automatic
 # names and keys follow the class.
-_EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
+EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
+"""By the name that Keras offers a class under, and `.keras` files have, its own, which `.h5` has."""
 
 
 @lru_cache(4096)  # a model's configs have the same few keys again and again
@@ -238,7 +240,7 @@ def _ends(
 
 def _class(entry: Mapping[str, Any]) -> str:
     name = str(entry.get("class_name", "")).rsplit(">", 1)[-1]
-    return _EXPORTED.get(name, name)
+    return EXPORTED.get(name, name)
 
 
 def _essence(value: Any) -> Any:

@@ -117,6 +117,11 @@ _ARGUMENTS = {
         "max_tokens num_oov_indices mask_token oov_token vocabulary vocabulary_dtype "
         "idf_weights invert output_mode sparse pad_to_max_tokens oov_method salt"
     ),
+    "GroupQueryAttention": (
+        "head_dim num_query_heads num_key_value_heads dropout use_bias flash_attention "
+        "sliding_window kernel_initializer bias_initializer kernel_regularizer bias_regularizer "
+        "kernel_constraint bias_constraint use_gate seed"
+    ),
     "LSTM": (
         "units activation recurrent_activation use_bias kernel_initializer "
         "recurrent_initializer bias_initializer unit_forget_bias kernel_regularizer "
@@ -137,6 +142,7 @@ _ARGUMENTS = {
     ),
     "LeakyReLU": "negative_slope",
     "Masking": "mask_value",
+    "MaxNumBoundingBoxes": "max_number fill_value",
     "MelSpectrogram": (
         "fft_length sequence_stride sequence_length window sampling_rate num_mel_bins min_freq "
         "max_freq power_to_db top_db mag_exp min_power ref_power"

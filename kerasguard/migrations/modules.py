@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from kerasguard.blueprint.architecture import EXPORTED
 from kerasguard.blueprint.keras3 import LAYERS
 from kerasguard.blueprint.keras3_parts import ACTIVATIONS
 from kerasguard.blueprint.objects import (
@@ -41,6 +42,7 @@ _APPLICATIONS = {
     "LayerScale": ("convnext", {"init_values", "projection_dim"}),
     "StochasticDepth": ("convnext", {"drop_path_rate"}),
 }
+_OFFERED = {own: offered for offered, own in EXPORTED.items()}
 _EVERY_LAYER = {"name", "trainable", "dtype"}
 _GRAPH = ("name", "trainable", "layers", "input_layers", "output_layers")
 
@@ -67,7 +69,7 @@ def rewrite(blueprint: Blueprint) -> None:
 
 
 def _place(blueprint: Blueprint, item: Json) -> None:
-    kind = class_of(item)
+    kind = _OFFERED.get(class_of(item), class_of(item))
     supplied = blueprint.supplied(str(item["class_name"]))
     if supplied is None and isinstance(item.get("registered_name"), str):
         supplied = blueprint.supplied(item["registered_name"])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import kerasguard as kg
 from kerasguard.blueprint.keras3 import CLOSED, COMMON, LAYERS
 from kerasguard.blueprint.keras3_operations import OPERATIONS
 from kerasguard.blueprint.keras3_parts import (
@@ -39,6 +42,21 @@ def test_every_layer_in_the_table_takes_the_arguments_it_lists() -> None:
         odd = (arguments - parameters) | (own - arguments - CLOSED.get(name, COMMON))
         differing += [f"{name}({argument})" for argument in sorted(odd)]
     check(differing)
+
+
+# What runs another framework's programs, and what is nothing by itself.
+_NO_LAYERS = {"FlaxLayer", "JaxLayer", "Layer", "TFSMLayer", "TorchModuleWrapper", "Wrapper"}
+
+
+def test_every_layer_that_keras_offers_is_in_the_table() -> None:
+    layers = pytest.importorskip("keras").layers
+    offered = {n: c for n, c in vars(layers).items() if inspect.isclass(c)}
+    others = {
+        name
+        for name, cls in offered.items()
+        if issubclass(cls, layers.Layer) and (name == cls.__name__ or cls.__name__ not in offered)
+    }
+    check(sorted(others - set(LAYERS) - _NO_LAYERS))
 
 
 @pytest.mark.parametrize(
@@ -78,3 +96,15 @@ def test_every_operation_lives_in_the_module_that_the_table_says() -> None:
     pytest.importorskip("keras")
     places = OPERATIONS.items()
     check([n for n, module in places if not hasattr(importlib.import_module(module), n)])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_layer_whose_class_has_another_name_than_keras_offers_it_under(tmp_path: Path) -> None:
+    """`.h5` files have the class's own."""
+    keras = pytest.importorskip("keras")
+    x = keras.Input((5, 8))
+    model = keras.Model(x, keras.layers.GroupQueryAttention(4, 4, 2)(x, x))
+    model.save(tmp_path / "a.h5")
+    again = kg.load(tmp_path / "a.h5")
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
