@@ -6,6 +6,8 @@ function of a user-defined model does is nothing that a text could tell.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
 import json
 import math
@@ -86,6 +88,10 @@ def _plain(value: Any) -> Any:
         return ":".join("" if n is None else str(_plain(n)) for n in _bounds(value))
     if value is Ellipsis:
         return "..."
+    if isinstance(value, range):
+        return {"range": [value.start, value.stop, value.step]}
+    if isinstance(value, functools.partial):
+        return {"partial": [_plain(value.func), _plain(value.args), _plain(value.keywords)]}
     return _object(value)
 
 
@@ -116,7 +122,22 @@ def _object(value: Any) -> Any:
     named = getattr(value, "name", None)  # a dtype, a member of an enumeration
     if isinstance(named, str) and not is_layer(value):
         return named
+    if (callable(value) or dataclasses.is_dataclass(value)) and not is_layer(value):
+        try:
+            return {type(value).__name__: _plain(_own(value))}
+        except (RecursionError, TypeError, ValueError) as error:  # it holds itself, tells nothing
+            raise UnknownValueError from error
     raise UnknownValueError
+
+
+def _own(value: Any) -> dict[str, Any]:
+    """What an object that stands for a function, or for settings, was given and keeps by name."""
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        return {name: getattr(value, name, None) for name in names}
+    kept = getattr(value, "__dict__", {})
+    spelt = {n: n if n in kept else f"_{n}" for n in inspect.signature(type(value)).parameters}
+    return {name: kept[own] for name, own in spelt.items() if own in kept}
 
 
 def _unnamed(config: Any) -> Any:

@@ -5,6 +5,8 @@ Nothing of this is in a checkpoint of Keras, nor in the configs that it keeps.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -30,14 +32,33 @@ Calls = tuple[tuple[str, ...] | None, tuple[Node, ...] | None]
 _DEPTH = 4  # of containers in containers
 # Classes that switch it off themselves.
 _NEVER_CAST = ("Embedding", "GroupNormalization", "LayerNormalization")
+_OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 _OF_EVERY_LAYER = frozenset({"self", "name", "dtype", "trainable", "autocast", "inputs", "outputs"})
 
 
 def use_of_model(model: Any) -> Use | None:
-    """What the code of a user-defined class says of a whole model; None of Keras' own."""
-    if not is_model(model) or not is_foreign(model):
+    """What the code says of a whole model; None where that is nothing, as of most of Keras' own."""
+    if not is_model(model):
         return None
-    return Use(policy=_policy(model), settings=_settings(model))
+    ends = _named_ends(model)
+    if not is_foreign(model):
+        return Use(settings=ends) if ends else None
+    return Use(policy=_policy(model), settings={**_settings(model), **ends})
+
+
+def _named_ends(model: Any) -> dict[str, str]:
+    """How a graph's inputs and outputs are called and nested; nothing where they are a plain list.
+
+    Which of the graph's tensors they are is told by the graph.
+    """
+    found = {}
+    for what in ("inputs", "outputs"):
+        structure = own_attributes(model).get(f"_{what}_struct")
+        items = structure if isinstance(structure, (list, tuple)) else [structure]
+        if any(isinstance(item, (Mapping, list, tuple)) for item in items):
+            with contextlib.suppress(UnknownValueError):
+                found[what] = text_of(structure)
+    return found
 
 
 class Uses:
@@ -110,6 +131,8 @@ def _settings(layer: Any) -> dict[str, str]:
         value = own.get(name, own.get(f"_{name}"))
         if value is None or (not foreign and not _is_own_function(value)):
             continue
+        if name.endswith(_OF_TRAINING):
+            continue
         try:
             found[name] = text_of(value)
         except UnknownValueError:
@@ -138,7 +161,12 @@ def _arguments(cls: Any) -> tuple[str, ...]:
 
 
 def _is_own_function(value: Any) -> bool:
-    return inspect.isfunction(value) and not str(value.__module__).startswith(stock_modules)
+    if isinstance(value, functools.partial):
+        return True
+    if is_layer(value) or not callable(value) or isinstance(value, type):
+        return False
+    home = value.__module__ if inspect.isfunction(value) else type(value).__module__
+    return not str(home).startswith((*stock_modules, "builtins"))
 
 
 def _policy(layer: Any) -> str:

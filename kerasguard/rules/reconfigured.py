@@ -20,6 +20,7 @@ from collections.abc import Collection, Container, Iterator, Mapping
 from kerasguard.errors import listed
 from kerasguard.identity.counterparts import comparable, counterparts
 from kerasguard.identity.evidence import IDLE, placed, weightless
+from kerasguard.identity.held import held_alone, held_differences, parents
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import LayerRecord, Table
@@ -47,7 +48,36 @@ def reconfigured(draft: Draft) -> Iterator[Finding]:
                 f"({theirs.name}); the weights fit but may not mean the same",
                 Severity.WARNING,
             )
+    yield from _around_weights(draft, same)
     yield from _without_weights(*comparable(draft.expected, draft.stored))
+    for message in held_differences(draft.expected, draft.stored):
+        yield Finding("KG107", "", message, Severity.WARNING)
+
+
+def _around_weights(draft: Draft, same: Mapping[str, Pair]) -> Iterator[Finding]:
+    """Layers whose weights are their parts', as of a recurrent layer its cell's.
+
+    Only in code of the user's own: in a graph they are told with their weights.
+    """
+    holding, held = (
+        {h for r in side.tensors.values() if r.role == "weight" for h in parents(r)}
+        for side in (draft.expected, draft.stored)
+    )
+    for key, (ours, theirs) in same.items():
+        known = ours.config_digest and theirs.config_digest
+        # A config that only the file tells is of a layer that nothing built.
+        if key not in holding or theirs.key not in held or key in draft.pairing.layers or not known:
+            continue
+        if not (held_alone(ours) and held_alone(theirs)):
+            continue
+        if ours.config_digest != theirs.config_digest:
+            yield Finding(
+                "KG107",
+                key,
+                f"{ours.name}: its configuration differs from the one that was saved "
+                f"({theirs.name}); the weights fit but may not mean the same",
+                Severity.WARNING,
+            )
 
 
 def _whole(table: Table) -> LayerRecord:

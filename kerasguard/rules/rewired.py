@@ -34,6 +34,8 @@ CODES = {"KG115": "layers are called differently than when the model was saved"}
 # To these the order of what they are called on makes no difference.
 _COMMUTATIVE = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply"})
 _PASSING = IDLE - {"InputLayer"}
+_TRAINS = '"training":true'
+"""In the text of a call."""
 
 
 def rewired(draft: Draft) -> Iterator[Finding]:
@@ -221,15 +223,37 @@ def _idle(expected: Table, stored: Table) -> Iterator[str]:
     if not _texts(stored):
         return
     counts = [Counter(_active(side.layers)) for side in (expected, stored)]
-    for kind, text in (counts[0] - counts[1]).keys() | (counts[1] - counts[0]).keys():
+    for kind, text in sorted((counts[0] - counts[1]).keys() | (counts[1] - counts[0]).keys()):
         now, before = (count[kind, text] for count in counts)
         yield f"{now} {kind} called with {text}, but {before} when the model was saved"
+    likes = [Counter(_training(side.layers)) for side in (expected, stored)]
+    changed = {kind for kind, _ in (likes[0] - likes[1]) + (likes[1] - likes[0])}
+    for kind in sorted(changed):
+        if _number(likes[0], kind) == _number(likes[1], kind):
+            yield f"{kind}: called as in training, and configured differently than it was"
 
 
 def _active(layers: Mapping[str, LayerRecord]) -> Iterator[tuple[str, str]]:
     for layer in layers.values():
         if layer.class_name in _PASSING and layer.use is not None and layer.inbound is not None:
             yield from ((layer.class_name, text) for text in layer.use.arguments or () if text)
+
+
+def _training(layers: Mapping[str, LayerRecord]) -> Iterator[tuple[str, str]]:
+    """Class and config of those that change what they are called on, as they do in training."""
+    roots = [
+        f"{key}/"
+        for key, layer in layers.items()
+        if layer.use is not None and any(_TRAINS in text for text in layer.use.arguments or ())
+    ]
+    for key, layer in layers.items():
+        known = layer.config_digest and layer.inbound is not None
+        if known and layer.class_name in _PASSING and f"{key}/".startswith(tuple(roots)):
+            yield layer.class_name, layer.config_digest
+
+
+def _number(likes: Counter[tuple[str, str]], kind: str) -> int:
+    return sum(count for (name, _), count in likes.items() if name == kind)
 
 
 def _above(kind: str, seen: Seen) -> tuple[tuple[int, ...], ...]:

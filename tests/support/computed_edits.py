@@ -630,6 +630,171 @@ def _objects() -> Iterator[Edit]:
         )
 
 
+class Chain(keras.Model):  # type: ignore[misc]
+    """Layers in a list, a dict or an attribute, called one after another."""
+
+    def __init__(self, *parts: Any, kind: str = "list") -> None:
+        super().__init__()
+        named = {f"part_{i}": part for i, part in enumerate(parts)}
+        self.parts = {"list": list(parts), "dict": named}.get(kind, parts[0])
+
+    def call(self, x: Any) -> Any:
+        run = self.parts.values() if isinstance(self.parts, dict) else self.parts
+        for part in run if isinstance(run, (list, tuple)) or not callable(run) else [run]:
+            x = part(x)
+        return x
+
+
+class Factor:
+    """An object that stands for a function."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, x: Any) -> Any:
+        return x * self.factor
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a layer is given as one value."""
+
+    factor: float
+
+
+class Set(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that is given settings."""
+
+    def __init__(self, settings: Any, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.settings, self.dense = settings, L.Dense(4)
+
+    def call(self, x: Any) -> Any:
+        s = self.settings
+        return self.dense(x) * (float(len(s)) if isinstance(s, range) else s.factor)
+
+
+def _held() -> Iterator[Edit]:
+    """What a class of the user's own holds besides weights, and gives to its layers."""
+    dense, relu = partial(L.Dense, 8), L.ReLU
+    chains: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "moved": (
+            lambda: Chain(dense(), relu(), dense()),
+            lambda: Chain(dense(), dense(), relu()),
+        ),
+        "replaced": (
+            lambda: Chain(dense(), L.Activation("tanh"), dense()),
+            lambda: Chain(dense(), relu(), dense()),
+        ),
+        "changed": (
+            lambda: Chain(dense(), L.Activation("tanh"), dense()),
+            lambda: Chain(dense(), L.Activation("elu"), dense()),
+        ),
+        "dropped": (lambda: Chain(dense(), relu(), dense()), lambda: Chain(dense(), dense())),
+        "added behind the last": (lambda: Chain(dense()), lambda: Chain(dense(), L.Rescaling(2))),
+        "changed in a dict": (
+            lambda: Chain(dense(), L.Activation("tanh"), kind="dict"),
+            lambda: Chain(dense(), L.Activation("elu"), kind="dict"),
+        ),
+    }
+    for name, (before, after) in chains.items():
+        yield Edit(
+            f"layer without weights {name}, held by a class of one's own",
+            called(before), called(after), whole=False,
+        )  # fmt: skip
+    parts: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "direction of a recurrent layer": (
+            lambda: L.LSTM(4),
+            lambda: L.LSTM(4, go_backwards=True),
+        ),
+        "activation of a recurrent layer": (
+            lambda: L.GRU(4),
+            lambda: L.GRU(4, activation="relu"),
+        ),
+        "merging of directions": (
+            lambda: L.Bidirectional(L.GRU(4), merge_mode="sum"),
+            lambda: L.Bidirectional(L.GRU(4), merge_mode="mul"),
+        ),
+    }
+    for name, (one, other) in parts.items():
+        for kind in ("list", "attribute"):
+            yield Edit(
+                f"{name}, held by a class of one's own in a {kind}",
+                called(partial(lambda make, kind: Chain(make(), kind=kind), one, kind)),
+                called(partial(lambda make, kind: Chain(make(), kind=kind), other, kind)),
+                whole=False,
+            )
+    functions: dict[str, tuple[Any, Any]] = {
+        "partial function": (
+            partial(ops.leaky_relu, negative_slope=0.1),
+            partial(ops.leaky_relu, negative_slope=0.4),
+        ),
+        "object that is called": (Factor(2.0), Factor(3.0)),
+        "layer": (L.LeakyReLU(0.1), L.LeakyReLU(0.4)),
+    }
+    for name, (given, changed) in functions.items():
+        yield Edit(
+            f"{name} that a layer is given",
+            graph(partial(lambda f, x: Applied(f)(x), given)),
+            graph(partial(lambda f, x: Applied(f)(x), changed)),
+            whole=False,
+        )
+    for name, (given, changed) in {
+        "a dataclass": (Settings(2.0), Settings(3.0)),
+        "a range": (range(2), range(3)),
+    }.items():
+        yield Edit(
+            f"{name} that a layer is given",
+            graph(partial(lambda s, x: Set(s)(x), given)),
+            graph(partial(lambda s, x: Set(s)(x), changed)),
+            whole=False,
+        )
+    yield Edit(
+        "activation that is a partial function",
+        graph(lambda x: L.Dense(4, activation=partial(keras.activations.elu, alpha=0.1))(x)),
+        graph(lambda x: L.Dense(4, activation=partial(keras.activations.elu, alpha=0.9))(x)),
+        whole=False,
+    )
+
+
+def _in_training() -> Iterator[Edit]:
+    """Layers that let everything pass, called as in training."""
+    kinds: dict[str, Callable[[float], Any]] = {
+        "dropout": lambda rate: L.Dropout(rate, seed=1),
+        "dropout of channels": lambda rate: L.SpatialDropout1D(rate, seed=1),
+        "noise": lambda rate: L.GaussianNoise(rate, seed=1),
+    }
+    for name, make in kinds.items():
+        yield Edit(
+            f"training=True on {name} of another rate",
+            graph(partial(lambda make, x: make(0.5)(L.Dense(4)(x), training=True), make)),
+            graph(partial(lambda make, x: make(0.2)(L.Dense(4)(x), training=True), make)),
+        )
+
+    def inside(rate: float) -> Graph:
+        return lambda x: keras.Sequential([L.Dense(4), L.Dropout(rate, seed=1)])(x, training=True)
+
+    yield Edit(
+        "training=True on dropout of another rate, in a model inside",
+        graph(inside(0.5)),
+        graph(inside(0.2)),
+    )
+
+
+def _named_ends() -> Iterator[Edit]:
+    """How outputs are called."""
+
+    def program(*names: str) -> Program:
+        def make() -> Any:
+            x = keras.Input(INPUT)
+            made = [L.Dense(4, name="one")(x), L.Dense(4, name="two")(x)]
+            return keras.Model(x, dict(zip(names, made, strict=True)))
+
+        return make
+
+    yield Edit("name of an output in a dict", program("a", "b"), program("a", "c"))
+
+
 def _ends() -> Iterator[Edit]:
     def ends(turn: bool, what: str) -> Program:
         def program() -> Any:
@@ -651,7 +816,10 @@ def _edits() -> Iterator[Edit]:
         yield Edit(name, graph(before), graph(after))
     yield from _policies()
     yield from _objects()
+    yield from _held()
+    yield from _in_training()
     yield from _ends()
+    yield from _named_ends()
 
 
 EDITS = {edit.name: edit for edit in _edits()}
