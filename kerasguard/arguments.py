@@ -120,14 +120,30 @@ def check_flag(name: str, value: object) -> None:
 
 
 def check_path(name: str, value: object) -> None:
-    """Refuse what names no file: anything but a string or a path, and the empty string."""
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise ArgumentError(f"{_shown(name, value)} is not a path; pass a string or a pathlib.Path")
+    """Refuse what names no file: anything but a string or a path, and what no file is called."""
+    if text := _path_text(value):
+        with contextlib.suppress(UnicodeEncodeError):
+            if b"\0" not in os.fsencode(text):
+                return
+    raise ArgumentError(f"{_shown(name, value)} is not a path; pass a string or a pathlib.Path")
+
+
+def _path_text(value: object) -> str:
+    """What a string or a path says; empty where it is neither."""
+    if not isinstance(value, (str, os.PathLike)):
+        return ""
+    try:
+        text = os.fspath(value)
+    except Exception:  # noqa: BLE001  # code of the caller's
+        return ""
+    return text if isinstance(text, str) else ""
 
 
 def check_place(name: str, value: object) -> None:
     """Refuse what is not a path, nor the content of a checkpoint as bytes or in an open file."""
     if callable(getattr(value, "read", None)) and not isinstance(value, (str, os.PathLike)):
+        if getattr(value, "closed", False):
+            raise ArgumentError(f"{_shown(name, value)} is closed; pass an open file")
         return
     if isinstance(value, (bytes, bytearray, memoryview)) and len(value) >= _SHORTEST:
         return
@@ -150,7 +166,7 @@ def check_source(value: object) -> None:
 
 def check_model(value: object) -> None:
     """Refuse what cannot be a model; None is none."""
-    if value is None or (hasattr(value, "weights") and not isinstance(value, _PLAIN)):
+    if value is None or (hasattr(value, "weights") and not isinstance(value, (*_PLAIN, type))):
         return
     raise ArgumentError(
         f"{_shown('model', value)} is not a Keras model; pass the model object itself, or leave it "
@@ -201,10 +217,15 @@ def check_renames(value: object) -> None:
     example = '{"old_name": "new_name"}'
     if isinstance(value, Mapping):
         for key, new in value.items():
-            if isinstance(key, re.Pattern) and isinstance(new, str):
+            if _is_pattern(key) and isinstance(new, str):
                 _check_template(key, new)
-        value = {key.pattern if isinstance(key, re.Pattern) else key: v for key, v in value.items()}
+        value = {key.pattern if _is_pattern(key) else key: new for key, new in value.items()}
     check_mapping("renames", value, example, texts=True)
+
+
+def _is_pattern(key: object) -> bool:
+    """Whether it is a compiled pattern for text; one for bytes fits no name."""
+    return isinstance(key, re.Pattern) and isinstance(key.pattern, str)
 
 
 def _check_template(pattern: re.Pattern[str], new: str) -> None:

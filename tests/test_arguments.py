@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import re
 import subprocess
 import sys
@@ -17,7 +18,12 @@ import pytest
 import kerasguard as kg
 from kerasguard.arguments import check_choice
 from kerasguard.checkpoints.scan import scan
-from kerasguard.errors import ArgumentError, ManifestMissingError
+from kerasguard.errors import (
+    ArgumentError,
+    CheckpointError,
+    ManifestMissingError,
+    ModelError,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +75,7 @@ NOT_UNDERSTOOD: dict[str, tuple[dict[str, Any], str]] = {
     "renames empty": ({"renames": {"": "a"}}, "pass renames="),
     "renames class": ({"renames": dict}, "is not a mapping"),
     "renames template": ({"renames": {re.compile("(a)"): r"\2"}}, "invalid group reference"),
+    "renames bytes": ({"renames": {re.compile(b"a"): "b"}}, "pass renames="),
     "renames group": ({"renames": {re.compile("(a)"): r"\g<b>"}}, "unknown group name"),
     "skip": ({"skip": "head"}, r'pass skip=\["head"\]'),
     "skip values": ({"skip": [3]}, r'pass skip=\["head"\]'),
@@ -123,6 +130,169 @@ def test_what_is_no_path_is_refused(call: Callable[..., Any], path: object) -> N
         call(path)
 
 
+class _Path:
+    """A path whose text is whatever it was given, or an error."""
+
+    def __init__(self, text: object) -> None:
+        self.text = text
+
+    def __fspath__(self) -> Any:
+        if isinstance(self.text, Exception):
+            raise self.text
+        return self.text
+
+
+PLACES = {
+    "bytes": _Path(b"a.keras"),
+    "number": _Path(3),
+    "error": _Path(RuntimeError("no")),
+    "null": "a\0.keras",
+    "surrogate": "a\ud800.keras",
+}
+
+
+@pytest.mark.parametrize("path", PLACES.values(), ids=PLACES)
+def test_what_no_file_is_called_is_no_path(path: Any) -> None:
+    calls = (*ALL, kg.verify, kg.inspect, kg.read, kg.record, kg.latest, kg.drift, kg.scan)
+    for call in (*calls, lambda place: kg.repair(PATH, place)):
+        with pytest.raises(ArgumentError, match="is not a path"):
+            call(path)
+
+
+@pytest.mark.parametrize("call", [*ALL, kg.verify, kg.inspect, kg.read])
+def test_a_closed_file_is_refused(call: Callable[..., Any]) -> None:
+    file = io.BytesIO(b"x" * 100)
+    file.close()
+    with pytest.raises(ArgumentError, match="is closed"):
+        call(file)
+
+
+@pytest.mark.parametrize("path", ["/", "x" * 5000])
+def test_a_path_that_cannot_be_a_checkpoint_is_told_like_any_other(path: str) -> None:
+    for call in (kg.verify, kg.inspect, kg.read, kg.load):
+        with pytest.raises(CheckpointError):
+            call(path)
+
+
+def test_a_folder_of_a_name_that_is_too_long_is_none() -> None:
+    for call in (kg.latest, kg.drift, kg.scan):
+        with pytest.raises(NotADirectoryError, match="no such folder"):
+            call("x" * 5000)
+
+
+def test_inspect_takes_a_file_and_no_arrays() -> None:
+    with pytest.raises(ArgumentError, match="is not a path"):
+        kg.inspect({"head/kernel": np.zeros((3, 2))})  # type: ignore[arg-type]
+
+
+def _weights(path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        file["layers/dense/vars/0"] = np.zeros((2, 3), "float32")
+    return path
+
+
+def test_what_scan_skips_may_be_spelt_as_any_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.weights.h5", "b.weights.h5"):
+        _weights(tmp_path / name)
+    for spelt in ("a.weights.h5", "./a.weights.h5", "a.weights.h5/", Path("a.weights.h5")):
+        assert [f.path for f in kg.scan(".", skip=[spelt])] == ["b.weights.h5"]  # type: ignore[list-item]
+    for odd in ([3], [b"a.weights.h5"], [""]):
+        with pytest.raises(ArgumentError, match="skip="):
+            kg.scan(".", skip=odd)  # type: ignore[arg-type]
+
+
+def test_a_report_names_the_file_that_latest_found(tmp_path: Path) -> None:
+    kg.record(_weights(tmp_path / "a.weights.h5"))
+    found = kg.latest(tmp_path)
+    assert kg.verify(found).path == str(tmp_path / "a.weights.h5")
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("call", [lambda c: kg.load(PATH, c), kg.replica_differences])
+def test_a_class_is_no_model(call: Callable[..., Any]) -> None:
+    keras = pytest.importorskip("keras")
+    with pytest.raises(ArgumentError, match="is not a Keras model"):
+        call(keras.Sequential)
+
+
+def _model(*names: str, size: int = 3) -> Any:
+    keras = pytest.importorskip("keras")
+    return keras.Sequential(
+        [keras.Input((size,)), *(keras.layers.Dense(size, name=name) for name in names)]
+    )
+
+
+@pytest.mark.keras
+def test_a_function_that_fails_at_a_name_is_told_with_it(tmp_path: Path) -> None:
+    _model("a").save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(ArgumentError, match="raised ZeroDivisionError for"):
+        kg.plan(tmp_path / "a.weights.h5", _model("b"), renames=lambda _: str(1 // 0))
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("skip", [["a"], ["*"], ["a/kernel", "a/bias"]])
+def test_skip_leaves_something_of_only(skip: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.keras"
+    _model("a", "b").save(path)
+    for call in ALL:
+        with pytest.raises(ArgumentError, match="leaves nothing of only"):
+            call(path, only=["a"], skip=skip)
+    assert kg.restore(path, only=["a"], skip=["a/bias"]).report.ok
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5"])
+def test_a_checkpoint_is_not_recorded_with_the_model_of_another(name: str, tmp_path: Path) -> None:
+    """Its names would be believed, and each layer get the other's weights."""
+    path = tmp_path / name
+    model = _model("a", "b")
+    (model.save if name == "a.keras" else model.save_weights)(path)
+    for other in (_model("b", "a"), _model("c", size=5)):
+        with pytest.raises(ModelError, match="saved from another model"):
+            kg.record(path, other)
+    assert not path.with_name(f"{name}.manifest.json").exists()
+    kg.record(path, _model("a", "b"))  # untrained, and its names are the same
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.h5"])
+def test_numbers_in_names_do_not_make_another_model(name: str, tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+
+    def made() -> Any:
+        layers = [keras.layers.Dense(3), keras.layers.BatchNormalization(), keras.layers.Dense(3)]
+        return keras.Sequential([keras.Input((3,)), *layers])
+
+    path, model = tmp_path / name, made()
+    (model.save_weights if "weights" in name else model.save)(path)
+    made()
+    assert kg.record(path, made()).table.tensors
+
+
+PROBES = {
+    "another shape": np.zeros((1, 9), "float32"),
+    "no inputs": [],
+    "a scalar": np.float32(1),
+    "by number": {1: np.zeros((1, 3), "float32")},
+    "no numbers": np.full((1, 3), np.nan, "float32"),
+    "no examples": np.zeros((0, 3), "float32"),
+}
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+def test_inputs_that_the_model_does_not_take_or_that_prove_nothing(
+    probe: Any, tmp_path: Path
+) -> None:
+    path, model = tmp_path / "a.keras", _model("a")
+    model.save(path)
+    with pytest.raises(ModelError, match=r"does not accept probe=|proves nothing"):
+        kg.record(path, model, probe=probe)
+
+
 @pytest.mark.parametrize("name", ["compile", "probe", "registered", "memory"])
 @pytest.mark.parametrize("value", ["layer", 1, None])
 def test_a_switch_is_true_or_false(name: str, value: object) -> None:
@@ -140,7 +310,10 @@ def test_a_model_in_the_place_of_the_path_is_named() -> None:
             call(Model(), PATH)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("options", [{"dry_run": 1}, {"overwrite": "yes"}, {"repair": "all"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"dry_run": 1}, {"overwrite": "yes"}, {"repair": "all"}, {"progress": None}, {"progress": ""}],
+)
 def test_repair_checks_its_own_arguments(options: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
         kg.repair(PATH, "out.keras", **options)
@@ -211,6 +384,9 @@ CALLBACK: dict[str, tuple[dict[str, Any], str]] = {
     "filepath misspelt": ({"filepath": "a{epoh:02d}.keras"}, "did you mean {epoch}"),
     "filepath unnamed": ({"filepath": "a{}.keras"}, "write {epoch} or a metric"),
     "filepath open": ({"filepath": "a{epoch.keras"}, "write {{ and }} for its own"),
+    "filepath form": ({"filepath": "a{epoch:zz}.keras"}, r"write {epoch:02d}"),
+    "filepath metric": ({"filepath": "a{val_loss:02d}.keras"}, r"write {val_loss:.4f}"),
+    "filepath null": ({"filepath": "a\0.keras"}, "is not a path"),
     "filepath suffix": ({"filepath": "run/a.ckpt"}, "filepath='run/a.ckpt'"),
     "monitor": ({"filepath": "a.keras", "monitor": None}, "monitor=None is not a name"),
     "mode": ({"filepath": "a.keras", "mode": "minimum"}, "allowed: 'auto', 'min', 'max'"),

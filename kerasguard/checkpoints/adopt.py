@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kerasguard.arguments import check_path
 from kerasguard.checkpoints import inspect
 from kerasguard.checkpoints.scan import places
 from kerasguard.errors import CheckpointNotFoundError, KerasguardError
@@ -49,8 +50,10 @@ def adopt(path: str | os.PathLike[str], *, dry_run: bool = False) -> Iterator[Ad
         dry_run: tell what would be recorded, and write nothing.
 
     Raises:
+        ArgumentError: `path` names no file.
         CheckpointNotFoundError: there is nothing.
     """
+    check_path("path", path)
     place = Path(path)
     kind = recognised(place)
     if kind is not None and (kind.traits.folder or not place.is_dir()):

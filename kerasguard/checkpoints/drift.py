@@ -22,7 +22,7 @@ from kerasguard.formats import met
 from kerasguard.loader.arrays import Arrays
 from kerasguard.loader.sources import PathLike
 from kerasguard.report.drift import DriftReport, Saved
-from kerasguard.storage import sidecar
+from kerasguard.storage import durable, sidecar
 from kerasguard.storage.remote import local_path
 from kerasguard.tensors import TensorRecord
 from kerasguard.tensors.elements import Array
@@ -74,7 +74,7 @@ def drift(run: PathLike | Sequence[PathLike]) -> DriftReport:
 
 def _series(root: Path) -> tuple[list[Path], list[Path]]:
     """The run's checkpoints in the order of training, and all others."""
-    if not root.is_dir():
+    if not durable.is_folder(root):
         raise NotADirectoryError(f"{root}: no such folder; name one with the checkpoints of a run")
     groups: dict[tuple[Path, str], list[Path]] = {}
     for place, _ in places(root):

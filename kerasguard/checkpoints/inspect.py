@@ -52,11 +52,19 @@ def inspect(path: Place) -> Manifest:
         return Manifest(checkpoint.name, (), checkpoint.table(), versions=checkpoint.writer())
 
 
+def _check_file(path: object) -> None:
+    """Refuse what is no file: of arrays, only what `kerasguard.read` gave has one."""
+    file = not isinstance(path, Mapping) or (hasattr(path, "path") and hasattr(path, "records"))
+    if not file:
+        check_place("path", path)
+
+
 @contextlib.contextmanager
 def _both(path: Place) -> Iterator[tuple[Manifest | None, Checkpoint]]:
     """The manifest and the open checkpoint of one and the same save."""
     from kerasguard.formats import open_checkpoint
 
+    _check_file(path)
     with at_hand(path) as (local, found):
         with undisturbed(local):
             manifest = found if isinstance(found, Manifest) else sidecar.read(local)
@@ -79,6 +87,7 @@ def lambdas(path: Place) -> dict[str, str]:
     from kerasguard.blueprint.lambdas.listing import lambda_sources
     from kerasguard.formats import open_checkpoint
 
+    _check_file(path)
     with at_hand(path) as (local, _), open_checkpoint(local) as checkpoint:
         return dict(lambda_sources(checkpoint.architecture() or {}))
 

@@ -22,6 +22,7 @@ from kerasguard.errors import (
 from kerasguard.formats import FORMATS, met, open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.storage import durable, sidecar
+from kerasguard.storage.remote import local_path
 from kerasguard.storage.written import index_of
 
 __all__ = ["Latest", "PassedOver", "latest"]
@@ -120,8 +121,8 @@ def latest(folder: str | os.PathLike[str], *, unrecorded: bool = False) -> Lates
     """
     check_path("folder", folder)
     check_flag("unrecorded", unrecorded)
-    root = Path(folder)
-    if not root.is_dir():
+    root = local_path(folder)
+    if not durable.is_folder(root):
         raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
     passed: list[PassedOver] = []
     for place in _newest_first(root):

@@ -17,7 +17,7 @@ from typing import Any
 from kerasguard.arguments import check_flag, check_path
 from kerasguard.checkpoints import writing
 from kerasguard.checkpoints.explain import explanations
-from kerasguard.errors import OutputError, UnrepairableError
+from kerasguard.errors import ArgumentError, OutputError, UnrepairableError
 from kerasguard.formats.targets import Target, target_of
 from kerasguard.identity.renames import Renames
 from kerasguard.loader.attempt import Attempt, Restored, attempt
@@ -98,6 +98,8 @@ def repair(
     check_path("out", out)
     check_flag("dry_run", dry_run)
     check_flag("overwrite", overwrite)
+    if not callable(progress):
+        raise ArgumentError(f"progress={progress!r:.80} is not a function of a line of text")
     target, custom = local_path(out), dict(custom_objects or {})
     kind = _kind(target, os.fspath(out), overwrite=overwrite)
     progress(f"reading {named(path)}")

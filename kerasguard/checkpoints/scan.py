@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -19,7 +19,7 @@ from kerasguard.errors import ArgumentError, KerasguardError
 from kerasguard.formats import candidates, met, recognised
 from kerasguard.loader.sources import files_of
 from kerasguard.report import counted
-from kerasguard.storage import sidecar
+from kerasguard.storage import durable, sidecar
 from kerasguard.storage.remote import fetched, is_remote, local_path
 
 __all__ = ["Found", "places", "scan"]
@@ -81,7 +81,7 @@ def scan(
             (`s3://...`) only files that begin like a checkpoint are downloaded, one checkpoint at a
             time, and removed afterwards.
         verify: read every byte of those that have a manifest; else only report that there is one.
-        skip: paths, as in `Found.path`, to leave out.
+        skip: paths, as in `Found.path`, to leave out; one that is not there says nothing.
         executor: looks at the checkpoints, a few at a time: of processes, or of a cluster that
             sees the same files (`dask.distributed.Client().get_executor()`); default: this thread.
 
@@ -95,14 +95,25 @@ def scan(
     """
     check_path("folder", folder)
     check_flag("verify", verify)
-    if isinstance(skip, (str, bytes)) or not isinstance(skip, Container):
-        raise ArgumentError(f"skip={skip!r:.80} is not a set of paths; pass skip={{path, ...}}")
+    skip = _spelt(skip)
     if executor is not None and not isinstance(executor, Executor):
         raise ArgumentError(f"executor={executor!r:.80} is no concurrent.futures.Executor")
     where = _places(folder, skip)
     if executor is not None:
         return _shared_out(where, executor, verify=verify)
     return (found for place in where for found in _look_at([place], verify))
+
+
+def _spelt(skip: object) -> Container[str]:
+    """Paths to leave out as `Found.path` spells them; what only answers for one is asked."""
+    if isinstance(skip, (str, bytes)) or not isinstance(skip, Container):
+        raise ArgumentError(f"skip={skip!r:.80} is not a set of paths; pass skip={{path, ...}}")
+    if not isinstance(skip, Collection):
+        return skip
+    for one in skip:
+        check_path("skip", one)
+    given = {os.fspath(one) for one in skip}
+    return given | {str(Path(one)) for one in given if not is_remote(one)}
 
 
 def _places(folder: str | os.PathLike[str], skip: Container[str]) -> Iterator[Path | str]:
@@ -114,7 +125,7 @@ def _places(folder: str | os.PathLike[str], skip: Container[str]) -> Iterator[Pa
             raise NotADirectoryError(f"{url}: it cannot be listed; name a folder")
         return remote_places(url, files, skip)
     root = local_path(folder)
-    if not root.is_dir():
+    if not durable.is_folder(root):
         raise NotADirectoryError(f"{folder}: no such folder; name one to look for checkpoints in")
     return (place for place, _ in places(root, skip))
 

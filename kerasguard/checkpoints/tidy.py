@@ -63,7 +63,7 @@ def tidy(
     check_flag("pair", pair)
     check_flag("remove", remove)
     root = Path(folder)
-    if not root.is_dir():
+    if not durable.is_folder(root):
         raise NotADirectoryError(f"{folder}: no such folder; name one to tidy")
     known = [place for place, _ in places(root)]
     unrecorded = [p for p in known if not os.path.lexists(sidecar.place_of(p))]

@@ -22,7 +22,7 @@ def choices(options: argparse.Namespace) -> dict[str, Any]:
     """What `plan`, `repair` and `report` have in common."""
     return {
         "repair": options.repair,
-        "renames": dict(options.rename) or None,
+        "renames": _once("--rename", options.rename) or None,
         "custom_objects": _custom_objects(options.custom_objects),
         "allow": options.allow,
         "config": options.config,
@@ -52,9 +52,19 @@ def model(options: argparse.Namespace) -> Any:
         return make()
 
 
+def _once(option: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """The pairs, of which none takes back what another says."""
+    found = dict(pairs)
+    for old, new in pairs:
+        if found[old] != new:
+            raise UsageError(f"{option} {old}={new} and {option} {old}={found[old]}: leave out one")
+    return found
+
+
 def _custom_objects(references: list[tuple[str, str]]) -> dict[str, Any]:
     """What `[NAME=]package.module:attribute` names; an attribute that is a dict gives them all."""
     found: dict[str, Any] = {}
+    _once("--custom-objects", [(name, reference) for name, reference in references if name])
     for name, reference in references:
         item = _fetched("--custom-objects", reference)
         if isinstance(item, Mapping) and not name:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kerasguard.cli.choices import choices, model, source
+from kerasguard.cli.choices import UsageError, choices, model, source
 from kerasguard.cli.commands import DIFFERS, OK, code_of
 from kerasguard.cli.starting import started
 from kerasguard.errors import OutputError
@@ -23,10 +23,12 @@ __all__ = ["report", "write"]
 
 def report(options: argparse.Namespace, out: Output) -> int:
     """Write a page: of a checkpoint's verification, of a dry run (`--plan`), or of a run."""
-    if _is_run(options.path):
+    plans, is_run = options.plan or options.model is not None, _is_run(options.path)
+    _check_obeyed(options, plans=plans, is_run=is_run)
+    if is_run:
         return _report_of_run(options, out)
     found: Report
-    if options.plan or options.model:
+    if plans:
         guard = started("kerasguard.guard", debug=options.debug)
         with source(options.path, options.layout) as path:
             found = guard.preview(path, model(options), **choices(options))
@@ -39,6 +41,23 @@ def report(options: argparse.Namespace, out: Output) -> int:
     out.document(code, page=str(place), report=found.to_dict())
     out.line(f"{found.summary}; written to {place}")
     return code
+
+
+def _check_obeyed(options: argparse.Namespace, *, plans: bool, is_run: bool) -> None:
+    """Refuse what this page would not be made by."""
+    unplanned = ("config", "layout", "skip", "only", "rename", "custom_objects", "allow")
+    given = [name for name in unplanned if getattr(options, name)]
+    given += ["repair"] if options.repair != "exact" else []
+    if is_run and (plans or given):
+        option = "model" if options.model else "plan" if options.plan else given[0]
+        raise UsageError(
+            f"--{option.replace('_', '-')} is about one checkpoint, and {options.path} is a folder "
+            "of them; name one"
+        )
+    if given and not plans:
+        raise UsageError(
+            f"--{given[0].replace('_', '-')} is about a load; add --plan to report on a dry run"
+        )
 
 
 def _is_run(path: str) -> bool:
@@ -70,14 +89,16 @@ def write(
     Args:
         out: the file.
         report: of a checkpoint or a run.
-        overwrite: replace the file if it exists.
+        overwrite: replace the file if it is a page.
 
     Raises:
-        OutputError: it exists, or there is no folder for it.
+        OutputError: it exists, there is no folder for it, or it is to be replaced and is no page.
     """
     place = Path(out)
     if place.is_dir() or not place.parent.is_dir():
         raise OutputError(place, "no file can be written there; name one in a folder that exists")
+    if os.path.lexists(place) and overwrite and not _is_page(place):
+        raise OutputError(place, "is no page, so it is not overwritten; name another file")
     if os.path.lexists(place) and not overwrite:
         raise OutputError(
             place, "exists and is not overwritten; name another, or ask to overwrite it"
@@ -91,3 +112,13 @@ def write(
         draft.unlink(missing_ok=True)
         claim.release()
     return place
+
+
+def _is_page(place: Path) -> bool:
+    """Whether a file may be replaced by a page: it is empty, or HTML itself."""
+    try:
+        with place.open("rb") as file:
+            start = file.read(256).lstrip().lower()
+    except OSError:
+        return False
+    return not start or start.startswith((b"<!doctype html", b"<html"))

@@ -39,8 +39,7 @@ def scan(options: argparse.Namespace, out: Output) -> int:
     """List the checkpoints below a folder."""
     from kerasguard.checkpoints import scan as scanning
 
-    if options.sarif and (options.json or options.jsonl):
-        raise UsageError("--sarif is a document of its own; leave out --json and --jsonl")
+    _check(options)
     rows: list[Found] = []
     states: Counter[str] = Counter()
     skip = _listed(options.resume) if options.resume else frozenset()
@@ -63,6 +62,16 @@ def scan(options: argparse.Namespace, out: Output) -> int:
         if not is_remote(options.folder):
             _remark_on_leftovers(options.folder, out)
     return _code(states)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options of which one would take the other back."""
+    if options.sarif and (options.json or options.jsonl):
+        raise UsageError("--sarif is a document of its own; leave out --json and --jsonl")
+    if options.json and options.jsonl:
+        raise UsageError("--json is one document and --jsonl many; leave out one of them")
+    if options.quick and options.only in ("intact", "differs"):
+        raise UsageError(f"--quick compares nothing, so nothing is {options.only}; leave it out")
 
 
 def _code(states: Counter[str]) -> int:
@@ -129,15 +138,20 @@ def _end_with_parent() -> None:
 
 
 def _listed(place: str) -> frozenset[str]:
-    """The paths in a file that an earlier `--jsonl` wrote; its last line may be half a one."""
+    """The paths in a file of earlier runs with `--jsonl`; of one that was killed, half a line."""
     try:
-        lines = Path(place).read_text("utf-8").splitlines()
+        written = Path(place).read_bytes()
     except FileNotFoundError:
         return frozenset()  # the first time
+    except OSError as error:
+        raise UsageError(f"--resume {place}: {error.strerror or error}") from error
+    lines = written.splitlines()
     found = set()
-    for line in lines:
+    for number, line in enumerate(lines, 1):
+        if line and not line.startswith(b"{"):
+            raise UsageError(f"--resume {place}: line {number} is not what scan --jsonl prints")
         with contextlib.suppress(ValueError, TypeError, KeyError):
             found.add(json.loads(line)["path"])
-    if lines and not Path(place).read_bytes().endswith(b"\n"):
+    if lines and not written.endswith(b"\n"):
         sys.stdout.write("\n")  # what follows may be appended to that file
     return frozenset(found)

@@ -27,6 +27,7 @@ from kerasguard.formats.tf_checkpoint import TFCheckpoint
 from kerasguard.formats.weights_h5 import WeightsH5
 from kerasguard.storage import companion, sidecar
 from kerasguard.storage.checkpoint import Checkpoint
+from kerasguard.storage.durable import is_folder
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
 
 __all__ = ["FORMATS", "candidates", "may_begin", "met", "open_checkpoint", "parts_of", "recognised"]
@@ -142,7 +143,7 @@ def parts_of(name: str, siblings: Collection[str]) -> set[str]:
 
 
 def _unknown(path: Path) -> CheckpointError:
-    if _is_folder(path):
+    if is_folder(path):
         return _unknown_folder(path)
     try:
         with OpenedFile(path) as file:
@@ -191,10 +192,3 @@ def _missing(path: Path, error: CheckpointNotFoundError) -> CheckpointError:
     if not near:
         return error
     return CheckpointNotFoundError(path, f"no such file; beside it there is {', '.join(near)}")
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False

@@ -60,7 +60,7 @@ def _by_function(
     """What a function gives for each stored layer, where the model has it."""
     layers = expected.layers
     known = {layer.name for layer in layers.values()} | set(layers)
-    given = {key: renames(text) for key, text in texts.items()}
+    given = {key: _asked_of(renames, text) for key, text in texts.items()}
     wanted = {key: new for key, new in given.items() if isinstance(new, str) and new in known}
     if not wanted:
         named = {key: str(new) for key, new in given.items() if new is not None}
@@ -70,6 +70,16 @@ def _by_function(
             f"{_few(layer.name for layer in layers.values() if layer.name)}"
         )
     return wanted
+
+
+def _asked_of(function: Callable[[str], str | None], text: str) -> str | None:
+    try:
+        return function(text)
+    except Exception as error:
+        raise ArgumentError(
+            f"renames={function!r:.80} raised {type(error).__name__} for {text!r:.80}: "
+            f"{error!s:.200}; pass a function that takes a name and gives another, or None"
+        ) from error
 
 
 def _texts(stored: Table) -> dict[str, str]:

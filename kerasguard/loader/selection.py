@@ -54,7 +54,8 @@ def select(prepared: Prepared, request: Request) -> Selection:
         request: the caller's.
 
     Raises:
-        ArgumentError: a pattern matches nothing, or one variable is to be kept and to be loaded.
+        ArgumentError: a pattern matches nothing, one variable is to be kept and to be loaded, or
+            `skip` leaves nothing of `only`.
     """
     if not request.skip and not request.only:
         return Selection()
@@ -71,6 +72,10 @@ def select(prepared: Prepared, request: Request) -> Selection:
             raise _tied(paths, key, paths.tied(key) - skipped[0] - variables)
     wanted = chosen[0] if chosen else set()
     left, layers = variables | skipped[0], layers | skipped[1]
+    vocabularies = {record.layer for record in prepared.target.vocabularies}
+    if chosen and chosen[0] <= left and not vocabularies & (chosen[1] - layers):
+        both = f"skip={list(request.skip)!r:.80}", f"only={list(request.only or ())!r:.80}"
+        raise ArgumentError(f"{both[0]} leaves nothing of {both[1]} to load; leave one of them out")
     slots = {
         key
         for key, record in paths.records.items()

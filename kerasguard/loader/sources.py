@@ -132,7 +132,7 @@ def named(path: Source) -> str:
     where = getattr(path, "path", None) if isinstance(path, Mapping) else path
     if where is None:
         return "arrays in memory"
-    return str(where) if isinstance(where, (str, os.PathLike)) else "bytes in memory"
+    return os.fspath(where) if isinstance(where, (str, os.PathLike)) else "bytes in memory"
 
 
 def report_of(path: Source, reading: Reading, decided: RepairPlan, **more: Any) -> Report:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from kerasguard.errors import ModelError
+from kerasguard.errors import KerasguardError, ModelError
 from kerasguard.models.journal import Journal
 from kerasguard.models.kerases import is_layer, is_variable, of, present
 from kerasguard.models.kerases.backends import device, is_traced, several_workers, to_numpy
@@ -59,8 +59,7 @@ def make(model: Any, probe: Probe, *, seed: int = 1) -> tuple[dict[str, Any], di
     """
     layers = isinstance(probe, str) and probe == "layers"
     if not layers and probe is not True:
-        told, inputs = told_of(model, seed, given=probe)
-        found = answer(model, told, inputs)
+        told, inputs, found = _of_given(model, seed, probe)
     else:
         told, inputs, found = _made_up(model, seed, layers=layers)
     again = answer(model, told, inputs)
@@ -75,11 +74,30 @@ def make(model: Any, probe: Probe, *, seed: int = 1) -> tuple[dict[str, Any], di
     numeric = [output for output in found.outputs if output.dtype.kind not in "OSU"]
     if not numeric:
         raise ModelError(f"model {model.name!r} has no output of numbers to compare")
+    if not any(np.isfinite(output.astype("complex128")).any() for output in numeric):
+        raise ModelError(
+            f"model {model.name!r} gives no finite number for these inputs, so a probe proves "
+            "nothing; pass others with probe=x"
+        )
     kept = {f"probe/output/{i}": output for i, output in enumerate(found.outputs)}
     kept |= {f"probe/input/{i}": x for i, x in enumerate(inputs) if "kept" in told["inputs"][i]}
     told["outputs"] = [f"probe/output/{i}" for i in range(len(found.outputs))]
     told["device"] = device(of(model))
     return {**told, **({"layers": found.layers} if layers else {})}, kept
+
+
+def _of_given(model: Any, seed: int, probe: Any) -> tuple[dict[str, Any], list[Array], Answer]:
+    """The caller's inputs, which the model must take."""
+    try:
+        told, inputs = told_of(model, seed, given=probe)
+        return told, inputs, answer(model, told, inputs)
+    except KerasguardError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"model {model.name!r} does not accept probe={probe!r:.80} ({error!s:.500}); pass its "
+            "inputs as the model is called with them"
+        ) from error
 
 
 def _made_up(model: Any, seed: int, *, layers: bool) -> tuple[dict[str, Any], list[Array], Answer]:

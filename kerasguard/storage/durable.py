@@ -20,6 +20,7 @@ __all__ = [
     "FORBIDDEN",
     "UNSUPPORTED",
     "identity",
+    "is_folder",
     "locked",
     "name_beside",
     "rename_in",
@@ -67,6 +68,14 @@ def signature(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, max([status.st_mtime_ns, *entries])
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder lies there; no name that no file could have is one."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -57,6 +57,8 @@ def sidecar_path(checkpoint: Path) -> Path:
     path = Path(checkpoint)
     if path.name in ("", ".."):
         path = path.resolve()
+    if not path.name:  # the root, which has no name and nothing beside it
+        return path / SUFFIX
     return path.with_name(durable.name_beside(path.name, SUFFIX))
 
 
@@ -67,8 +69,9 @@ def place_of(checkpoint: Path) -> Path:
     the file that it leads to.
     """
     beside = sidecar_path(checkpoint)
-    if checkpoint.is_symlink() and not os.path.lexists(beside):
-        return sidecar_path(Path(os.path.realpath(checkpoint)))
+    with contextlib.suppress(OSError):  # a name that is too long leads nowhere
+        if checkpoint.is_symlink() and not os.path.lexists(beside):
+            return sidecar_path(Path(os.path.realpath(checkpoint)))
     return beside
 
 

@@ -684,3 +684,57 @@ def _runs(pid: int) -> bool:
 def _children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8")
     return [int(child) for child in listed.split()]
+
+
+CONTRADICTIONS = {
+    "quick differs": (["scan", ".", "--quick", "--only", "differs"], "--quick compares nothing"),
+    "quick intact": (["scan", ".", "--quick", "--only", "intact"], "--quick compares nothing"),
+    "json jsonl": (["scan", ".", "--json", "--jsonl"], "leave out one of them"),
+    "resume folder": (["scan", ".", "--resume", "."], "--resume .: Is a directory"),
+    "rename twice": (["plan", "a", "--rename", "a=b", "--rename", "a=c"], "leave out one"),
+    "object twice": (
+        ["plan", "a", "--custom-objects", "A=os:sep", "--custom-objects", "A=os:linesep"],
+        "leave out one",
+    ),
+    "report skip": (["report", "a", "--skip", "head"], "--skip is about a load; add --plan"),
+    "report repair": (["report", "a", "--repair", "off"], "--repair is about a load"),
+    "report config": (["report", "a", "--config", "model.json"], "--config is about a load"),
+    "report objects": (
+        ["report", "a", "--custom-objects", "os:sep"],
+        "--custom-objects is about a load",
+    ),
+    "report run": (["report", ".", "--plan"], "is a folder of them; name one"),
+    "report run skip": (["report", ".", "--skip", "head"], "is a folder of them; name one"),
+    "record nothing": (["record", ""], "path='' is not a path"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_an_option_that_would_not_be_obeyed_is_wrong_usage(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, message = CONTRADICTIONS[case]
+    assert main(arguments) == program.USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_a_scan_does_not_go_on_from_a_file_that_no_scan_wrote(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    for content in (b"hello\n", b"PK\x03\x04\xea\xff"):
+        listed = tmp_path / "listed.jsonl"
+        listed.write_bytes(content)
+        assert main(["scan", str(tmp_path), "--resume", str(listed)]) == program.USAGE
+        assert "line 1 is not what scan --jsonl prints" in capsys.readouterr().err
+
+
+@pytest.mark.keras
+def test_a_page_replaces_pages_only(copy: Path, capsys: Captured) -> None:
+    before = copy.read_bytes()
+    assert main(["report", str(copy), str(copy), "--overwrite"]) == program.USAGE
+    assert "is no page, so it is not overwritten" in capsys.readouterr().err
+    assert copy.read_bytes() == before
+    page = copy.with_name("page.html")
+    for _ in range(2):
+        assert main(["report", str(copy), str(page), "--overwrite"]) == program.OK
