@@ -61,7 +61,7 @@ _OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
 # One layer is exported, and so serialised, under a different name than its class has; automatic
 # names and keys follow the class.
 EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
-"""By the name that Keras offers a class under, and `.keras` files have, its own, which `.h5` has."""
+"""Own names of classes, as in `.h5`, by those that Keras offers them under, as in `.keras`."""
 
 
 @lru_cache(4096)  # a model's configs have the same few keys again and again
