@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import re
 import subprocess
 import sys
@@ -478,3 +479,45 @@ def test_a_missing_keras_is_named_with_what_installs_it(tmp_path: Path) -> None:
     lines = ran.stdout.splitlines()
     assert lines[:5] == ["MissingPackageError True"] * 5
     assert lines[-1] == "2 0"
+
+
+BACKENDS = {
+    "not installed": ("tensorflow", "MissingPackageError", "pip install 'kerasguard[tensorflow]'"),
+    "misspelt": ("tensorflo", "ArgumentError", "allowed: 'tensorflow', 'jax', 'torch'"),
+}
+WITHOUT_BACKEND = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+import kerasguard as kg
+from kerasguard.cli import main
+try:
+    kg.load(sys.argv[1])
+except kg.KerasguardError as error:
+    print(type(error).__name__, error)
+print(main(["plan", sys.argv[1]]))
+"""
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("case", BACKENDS)
+def test_a_backend_that_is_not_there_is_named(case: str, tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    backend, kind, message = BACKENDS[case]
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BACKEND, str(_weights(tmp_path / "a.weights.h5"))],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    first, last = ran.stdout.splitlines()[0], ran.stdout.splitlines()[-1]
+    assert first.startswith(kind)
+    assert message in first
+    assert last == "2"

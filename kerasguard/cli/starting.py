@@ -21,14 +21,15 @@ def started(module: str, *, debug: bool = False) -> Any:
         debug: let everybody say what they want.
 
     Raises:
-        MissingPackageError: Keras is not installed.
+        MissingPackageError: Keras or its backend is not installed.
+        ArgumentError: the environment names no backend of Keras.
     """
     importlib.import_module("kerasguard.models")  # says what to install where Keras is missing
     found = importlib.import_module(module)
     if not debug and "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with _silent():
-            importlib.import_module("keras")
+            importlib.import_module("kerasguard.models.kerases")  # which says what it lacks
     return found
 
 

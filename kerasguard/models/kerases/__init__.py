@@ -15,7 +15,25 @@ from importlib.util import find_spec
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from kerasguard.models.kerases import keras3
+from kerasguard.errors import ArgumentError, MissingPackageError
+
+try:
+    from kerasguard.models.kerases import keras3
+except ModuleNotFoundError as error:
+    if error.name not in ("tensorflow", "jax", "torch"):
+        raise
+    raise MissingPackageError(
+        f"Keras is to run on {error.name}, which is not installed: pip install "
+        f"'kerasguard[{error.name}]', or name one that is: KERAS_BACKEND=jax in the environment"
+    ) from error
+except ValueError as error:
+    named = os.environ.get("KERAS_BACKEND", "")
+    if "backend" not in str(error):
+        raise
+    raise ArgumentError(
+        f"KERAS_BACKEND={named!r:.40} in the environment is no backend of Keras ({error}); "
+        "allowed: 'tensorflow', 'jax', 'torch'"
+    ) from error
 from kerasguard.models.kerases.facts import Habits, Keras
 
 __all__ = [
