@@ -14,6 +14,7 @@ from kerasguard.errors import ArchitectureError
 from kerasguard.models.fast_build import less_work
 from kerasguard.models.kerases import KERAS3
 from kerasguard.models.kerases.backends import is_read_together
+from kerasguard.models.lora_scales import keep_scales
 from kerasguard.models.own_compile import has_own_compile
 from kerasguard.models.placeholders import Skipped, skip_initialisers, wait
 
@@ -80,6 +81,7 @@ def build(
                 f"Keras {keras.__version__} cannot build {name} from the stored architecture; "
                 f"nothing was built{_remedy(error)}. Keras says: {error}"
             ) from error
+        keep_scales(model, architecture)
         skipped.drop_unreachable(_variables(model))
     wait(model, skipped)
     return Built(model, skipped)

@@ -15,6 +15,7 @@ import pytest
 keras = pytest.importorskip("keras")
 from keras_zoo import MARKS, ZOO, scrambled, stored  # noqa: E402  needs keras
 
+import kerasguard as kg  # noqa: E402
 from kerasguard.errors import ArchitectureError  # noqa: E402
 from kerasguard.models import fast_build, placeholders  # noqa: E402
 from kerasguard.models.assign import Sink  # noqa: E402
@@ -291,3 +292,19 @@ def test_building_an_optimizer_runs_no_initialiser(monkeypatch: pytest.MonkeyPat
     assert not ran
     built.skipped.fill()
     assert len(ran) == 2
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_the_scale_of_lora_factors_is_what_it_was(name: str, tmp_path: Path) -> None:
+    tokens = inputs = keras.Input((3,), dtype="int32")
+    for layer in (layers.Embedding(5, 4), layers.Dense(4)):
+        tokens = layer(tokens)
+        layer.enable_lora(2, lora_alpha=5)
+        for factor in (v for v in layer.trainable_variables if "lora" in v.name):
+            factor.assign(np.ones(factor.shape))
+    model, x = keras.Model(inputs, tokens), np.arange(3)[None]
+    with kg.patched():
+        model.save(tmp_path / name)
+    restored = kg.restore(tmp_path / name)
+    assert [f for f in restored.report.findings if f.code == "KG107"] == []
+    np.testing.assert_array_equal(restored.model(x), model(x))
