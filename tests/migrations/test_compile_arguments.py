@@ -101,13 +101,16 @@ def test_an_optimizer_of_an_hdf5_file_of_keras_3_keeps_every_option() -> None:
 
 @pytest.mark.keras
 @pytest.mark.parametrize("recorded", [True, False])
-@pytest.mark.parametrize("name", ["Lamb", "Muon", "ScheduleFreeAdamW", "Adam"])
+@pytest.mark.parametrize("name", ["Lamb", "Muon", "ScheduleFreeAdamW", "Adam", "scaled Adam"])
 def test_an_hdf5_file_of_keras_3_gives_its_optimizer_back(
     name: str, recorded: bool, tmp_path: Path
 ) -> None:
     import keras
 
+    scaled, name = name.startswith("scaled"), name.rpartition(" ")[2]
     optimizer = getattr(keras.optimizers, name)(0.02, gradient_accumulation_steps=2)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile(optimizer, "mse", run_eagerly=True)
     model.fit(np.ones((2, 3)), np.ones((2, 2)), epochs=2, verbose=0)
