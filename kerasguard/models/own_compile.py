@@ -17,6 +17,8 @@ __all__ = ["has_own_compile", "own_arguments"]
 def has_own_compile(model: Any) -> bool:
     """Whether its class overrides `compile`, and nothing says how it is called for a config."""
     cls, base = type(model), KERAS3.MODEL
+    if not isinstance(model, base):
+        return False  # a layer or a FeatureSpace, which are saved alone and never compiled
     return bool(
         cls.compile is not base.compile and cls.compile_from_config is base.compile_from_config
     )

@@ -79,3 +79,19 @@ def test_a_class_without_its_name_in_its_config_may_be_made_in_any_order(tmp_pat
         for ours, theirs in zip(restored.model.weights, model.weights, strict=True):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
         kerasguard.record(path, model)
+
+
+@pytest.mark.parametrize("kind", ["layer", "FeatureSpace"])
+def test_what_was_saved_alone_and_is_no_model_is_loaded(kind: str, tmp_path: Path) -> None:
+    import keras
+
+    path = tmp_path / "m.keras"
+    saved: Any = keras.layers.Normalization(mean=[1.0], variance=[4.0])
+    given: Any = np.array([[3.0]])
+    if kind == "FeatureSpace":
+        saved, given = keras.utils.FeatureSpace({"a": "float"}, output_mode="concat"), {"a": [3.0]}
+        dataset = pytest.importorskip("tensorflow").data.Dataset
+        saved.adapt(dataset.from_tensor_slices(given))
+    expected = np.asarray(saved(given))
+    keras.saving.save_model(saved, path)
+    np.testing.assert_array_equal(kerasguard.load(path)(given), expected)
