@@ -161,10 +161,13 @@ def _read_graph(
     calls = _calls(architecture, entries)
     rank = {name: index for index, name in enumerate(names)}
     by_name = dict(zip(names, keys, strict=True))
+    chained = "input_layers" not in architecture["config"]
     nodes: list[tuple[str, Called]] = []
     for index, (entry, key) in enumerate(zip(entries, keys, strict=True)):
         called = calls[index]
         inbound = tuple(tuple((by_name.get(n, n), i, j) for n, i, j in call) for call in called)
+        if chained and index:  # whatever the one before is called: its config may have no name
+            inbound = (((keys[index - 1], 0, 0),),)
         record = LayerRecord(key, names[index], _class(entry), "", inbound, index)
         records[key] = record
         digest = _layer_digest(entry, key, records)

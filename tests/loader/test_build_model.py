@@ -81,6 +81,35 @@ def test_a_class_without_its_name_in_its_config_may_be_made_in_any_order(tmp_pat
         kerasguard.record(path, model)
 
 
+def test_a_sequential_model_may_hold_layers_without_a_name_in_their_config(tmp_path: Path) -> None:
+    import keras
+
+    @keras.saving.register_keras_serializable("kerasguard_tests")
+    class Scale(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+        def build(self, shape: Any) -> None:
+            self.factor = self.add_weight(shape=shape[1:])
+
+        def call(self, x: Any) -> Any:
+            return self.factor * x * self.by
+
+        def get_config(self) -> dict[str, Any]:
+            return {"by": self.by}
+
+    def made() -> Any:
+        some = [keras.layers.Dense(3), Scale(2), keras.layers.Dense(3), Scale(3)]
+        return keras.Sequential([keras.Input((3,)), *some, keras.layers.Dense(3)])
+
+    model, path = made(), tmp_path / "m.keras"
+    model.save(path)
+    for found in (kerasguard.load(path), kerasguard.load(path, made())):
+        for ours, theirs in zip(found.weights, model.weights, strict=True):
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
 @pytest.mark.parametrize("kind", ["layer", "FeatureSpace"])
 def test_what_was_saved_alone_and_is_no_model_is_loaded(kind: str, tmp_path: Path) -> None:
     import keras
