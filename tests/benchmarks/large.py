@@ -37,11 +37,13 @@ WIDTH, MEBIBYTE = 4096, 1 << 20
 
 
 def model(gib: float) -> Any:
-    """Dense layers of 64 MiB each."""
+    """Dense layers of 64 MiB each, with names, by which peers assign."""
     import keras
 
-    layers = [keras.layers.Dense(WIDTH, use_bias=False) for _ in range(int(gib * 16))]
-    return keras.Sequential([keras.Input((WIDTH,)), *layers])
+    layers = [
+        keras.layers.Dense(WIDTH, use_bias=False, name=f"d{i}") for i in range(int(gib * 16))
+    ]
+    return keras.Sequential([keras.Input((WIDTH,)), *layers], name="m")
 
 
 def prepare(folder: Path, gib: float, jobs: list[str]) -> None:
