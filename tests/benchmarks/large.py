@@ -40,9 +40,7 @@ def model(gib: float) -> Any:
     """Dense layers of 64 MiB each, with names, by which peers assign."""
     import keras
 
-    layers = [
-        keras.layers.Dense(WIDTH, use_bias=False, name=f"d{i}") for i in range(int(gib * 16))
-    ]
+    layers = [keras.layers.Dense(WIDTH, use_bias=False, name=f"d{i}") for i in range(int(gib * 16))]
     return keras.Sequential([keras.Input((WIDTH,)), *layers], name="m")
 
 
