@@ -102,10 +102,9 @@ class WeightManifestCallback(Callback):
         verbose: int = 0,
         observers: Iterable[Callable[[Any], object]] = (),
     ) -> None:
-        _check(strict=strict, sha256=sha256, background=background)
         check_count("keep", keep, None)
-        check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
         check_probe(probe, inputs=True)
+        _check(log_to_mlflow, strict=strict, sha256=sha256, background=background)
         options = {
             "monitor": monitor,
             "mode": mode,
@@ -237,7 +236,8 @@ def _is_last(batch: int, params: dict[str, Any] | None) -> bool | None:
     return batch + 1 >= steps if isinstance(steps, int) else None
 
 
-def _check(**flags: bool) -> None:
+def _check(log_to_mlflow: object, **flags: bool) -> None:
+    check_choice("log_to_mlflow", log_to_mlflow, (True, False, "auto"))
     for name, value in flags.items():
         check_flag(name, value)
 

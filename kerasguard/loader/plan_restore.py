@@ -27,7 +27,7 @@ from kerasguard.planning.operations import Step
 from kerasguard.planning.plan import Rate, RepairPlan
 from kerasguard.rules.learning_rate import learning_rate
 from kerasguard.rules.unexpected import foreign
-from kerasguard.tensors import Table, TensorRecord
+from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
 __all__ = ["plan_restore"]
 
@@ -48,9 +48,7 @@ def plan_restore(
     stored = without(reading.finish(), prepared.taken)
     expected = _expected(prepared, stored)
     stored, first = way.dense(walked(stored, expected, prepared, reading), expected)
-    layers = dict(way.layers(stored))
-    ends = {} if prepared.built else stored_ends(layers, reading)
-    stored = replace(stored, layers=layers, ends=ends)
+    stored = _with_layers(stored, dict(way.layers(stored)), prepared, reading)
     expected, stored = unadapted(expected, stored, reading, prepared.target.visits)
     out = _left_out(expected, selection, request)
     kept = reading.manifest.kept if reading.manifest else {}
@@ -81,6 +79,13 @@ def plan_restore(
         plan = replace(plan, steps=tuple(steps))
     plan = _settled(plan, prepared, reading, request.learning_rate)
     return replace(plan, skipped=selection.names)
+
+
+def _with_layers(
+    stored: Table, layers: dict[str, LayerRecord], prepared: Prepared, reading: Reading
+) -> Table:
+    ends = {} if prepared.built else stored_ends(layers, reading)
+    return replace(stored, layers=layers, ends=ends)
 
 
 def _left_out(expected: Table, selection: Selection, request: Request) -> LeftOut:
