@@ -31,9 +31,9 @@ def averaged(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             "KG111",
             "optimizer",
-            "optimizer: holds moving averages (use_ema), while the model has the raw weights; "
+            "optimizer: holds moving averages (use_ema) beside the weights; "
             "model.optimizer.finalize_variable_values(model.trainable_variables) takes the "
-            "averages",
+            "averages, unless SwapEMAWeights had exchanged both when the model was saved",
             Severity.INFO,
         )
     elif known:
