@@ -33,6 +33,11 @@ def recorded(model: Any, path: Path) -> Path:
     return path
 
 
+def assert_same_slots(one: Any, other: Any) -> None:
+    for mine, its in zip(one.optimizer.variables, other.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
 def severe(report: Any) -> list[str]:
     return [str(f) for f in report.findings if f.severity.value != "info"]
 
@@ -192,10 +197,7 @@ def test_a_legacy_file_holds_the_slots_of_lora(
     for target in (None, tuned(quantised)):
         done = kg.restore(path, target, manifest=manifest)
         assert not severe(done.report)
-        for one, other in zip(
-            done.model.optimizer.variables, model.optimizer.variables, strict=True
-        ):
-            np.testing.assert_array_equal(one, other)
+        assert_same_slots(done.model, model)
 
 
 @pytest.mark.filterwarnings("ignore:Layer InputLayer", "ignore:invalid value encountered in cast")
@@ -224,7 +226,4 @@ def test_colons_in_names_keep_a_legacy_files_slots(tmp_path: Path) -> None:
     for manifest in ("auto", "ignore"):
         done = kg.restore(path, manifest=manifest)
         assert not severe(done.report)
-        for one, other in zip(
-            done.model.optimizer.variables, model.optimizer.variables, strict=True
-        ):
-            np.testing.assert_array_equal(one, other)
+        assert_same_slots(done.model, model)
