@@ -204,7 +204,10 @@ class Manifest:
             versions.get(package, str)
         return Manifest(
             format=top.get("format", str),
-            files=tuple(file_from(node) for node in top.items("files")),
+            files=tuple(
+                file_from(node, whole="without-sha256" not in requires)
+                for node in top.items("files")
+            ),
             table=Table(
                 {t.key: t for t in tensors},
                 {r.key: r for r in layers},
@@ -231,6 +234,8 @@ class Manifest:
             ManifestError: not JSON, a key given twice, not what its own digest says, or as for
                 `from_dict`.
         """
+        if not isinstance(text, (str, bytes)):
+            raise ManifestError(f"manifest is not JSON: it is {type(text).__name__}, no text")
         count, most = (0, 0) if dense else crowd(text)
         if count > most:
             raise ManifestError(f"manifest has {count} lists and objects; at most {most} are read")

@@ -144,8 +144,13 @@ def tensor_to_dict(record: TensorRecord) -> dict[str, Any]:
     return {**data, **record.extra} if record.extra else data
 
 
-def file_from(node: Node) -> FileRecord:
-    """Inverse of `file_to_dict`; raises ManifestError."""
+def file_from(node: Node, *, whole: bool = True) -> FileRecord:
+    """Inverse of `file_to_dict`; raises ManifestError.
+
+    Args:
+        node: the record.
+        whole: whether it must have a SHA-256.
+    """
     members = tuple(
         MemberRecord(
             m.get("name", str), m.natural("size"), m.natural("crc32"), others(m, _KNOWN_OF_MEMBERS)
@@ -155,7 +160,7 @@ def file_from(node: Node) -> FileRecord:
     return FileRecord(
         node.get("name", str),
         node.natural("size"),
-        node.get("sha256", str, default=""),
+        node.get("sha256", str) if whole else node.get("sha256", str, default=""),
         node.get("skeleton", str),
         members,
         others(node, _KNOWN_OF_FILES),

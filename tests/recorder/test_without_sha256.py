@@ -46,6 +46,9 @@ def test_a_manifest_without_it_says_so(tmp_path: Path) -> None:
     told = json.loads(sidecar.place_of(tmp_path / "m.keras").read_text())
     assert "sha256" not in told["files"][0]
     assert Manifest.from_json(json.dumps(told)) == found
+    del told["requires"]
+    with pytest.raises(kg.KerasguardError, match="sha256"):
+        Manifest.from_dict(told)
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])
