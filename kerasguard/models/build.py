@@ -81,8 +81,10 @@ def build(
                 f"Keras {keras.__version__} cannot build {name} from the stored architecture; "
                 f"nothing was built{_remedy(error)}. Keras says: {error}"
             ) from error
-        keep_scales(model, architecture)
-        skipped.drop_unreachable(_variables(model))
+        found = _variables(model)
+        if any(variable.name.startswith("lora_") for variable in found):
+            keep_scales(model, architecture)
+        skipped.drop_unreachable(found)
     wait(model, skipped)
     return Built(model, skipped)
 
