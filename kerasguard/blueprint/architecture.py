@@ -15,14 +15,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import xxhash
 
 from kerasguard.blueprint.called_tensors import Called, name_in_calls, ranked, shifted, tensors_of
-from kerasguard.tensors import Ends, LayerRecord, snake_case
+from kerasguard.blueprint.entries import (
+    EXPORTED,
+    class_in,
+    entries_of,
+    keys_of,
+    unique_name,
+)
+from kerasguard.blueprint.shared_layers import shared_places
+from kerasguard.tensors import Ends, LayerRecord
+from kerasguard.tensors.copies import ends_without_copies, layers_without_copies
 
 __all__ = [
     "EXPORTED",
@@ -31,6 +40,7 @@ __all__ = [
     "graph_digest",
     "graph_ends",
     "layer_configs",
+    "layer_places",
     "layer_records",
     "unique_name",
 ]
@@ -56,12 +66,6 @@ _DROPPED_KEYS = frozenset(
 )
 _DROPPED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _ESSENCE = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-_OPERATION_MODULES = ("keras.src.ops.", "keras.ops.", "keras.operations.")
-
-# One layer is exported, and so serialised, under a different name than its class has; automatic
-# names and keys follow the class.
-EXPORTED = {"GroupQueryAttention": "GroupedQueryAttention"}
-"""Own names of classes, as in `.h5`, by those that Keras offers them under, as in `.keras`."""
 
 
 @lru_cache(4096)  # a model's configs have the same few keys again and again
@@ -94,13 +98,9 @@ def graph_digest(
     return _digest([class_name, [list(node) for node in nodes], list(outputs)])
 
 
-def unique_name(name: str, used: dict[str, int]) -> str:
-    """`name` the first time, then `name_1`, `name_2`; counts in `used`."""
-    used[name] = used.get(name, -1) + 1
-    return f"{name}_{used[name]}" if used[name] else name
-
-
-def layer_records(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
+def layer_records(
+    architecture: Mapping[str, Any], own: Collection[str] = ()
+) -> dict[str, LayerRecord]:
     """Every layer that the architecture spells out, by its key in the checkpoint.
 
     Layers inside a wrapper or inside a user-defined class are not spelled out and have no
@@ -109,13 +109,25 @@ def layer_records(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
 
     Args:
         architecture: of the whole model; not changed.
+        own: keys of layers with weights of their own in the file, and of all around those.
 
     Returns:
         Records in graph order, a nested model's layers after the model itself. Empty where the
-        model is not a graph of layers.
+        model is not a graph of layers. A layer that several models inside share is recorded where
+        it comes first.
     """
+    records = _spelled_out(architecture)
+    return layers_without_copies(records, shared_places(architecture, records, own))
+
+
+def layer_places(architecture: Mapping[str, Any], own: Collection[str]) -> dict[str, str]:
+    """Of a layer that is spelled out again, the key where it comes first; see `shared_places`."""
+    return shared_places(architecture, _spelled_out(architecture), own)
+
+
+def _spelled_out(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
     records: dict[str, LayerRecord] = {}
-    if _entries(architecture) is not None:
+    if entries_of(architecture) is not None:
         _read_graph(architecture, "", records)
     return records
 
@@ -125,21 +137,21 @@ def layer_configs(architecture: Mapping[str, Any]) -> Iterator[tuple[str, str, M
     todo = [(architecture, "")]
     while todo:
         around, prefix = todo.pop()
-        entries = _entries(around) or []
-        for entry, key in zip(entries, _keys(entries, prefix), strict=True):
+        entries = entries_of(around) or []
+        for entry, key in zip(entries, keys_of(entries, prefix), strict=True):
             if isinstance(entry.get("config"), Mapping):
-                yield key, _class(entry), entry["config"]
+                yield key, class_in(entry), entry["config"]
             todo.append((entry, key))
 
 
-def graph_ends(architecture: Mapping[str, Any]) -> dict[str, Ends]:
+def graph_ends(architecture: Mapping[str, Any], own: Collection[str] = ()) -> dict[str, Ends]:
     """Inputs and outputs of every functional model, by its key; `""` is the whole."""
     found: dict[str, Ends] = {}
     todo = [(architecture, "")]
     while todo:
         around, prefix = todo.pop()
-        entries = _entries(around) or []
-        keys = _keys(entries, prefix)
+        entries = entries_of(around) or []
+        keys = keys_of(entries, prefix)
         if "input_layers" in around["config"]:
             names = [name_in_calls(entry) for entry in entries]
             rank = {name: index for index, name in enumerate(names)}
@@ -147,16 +159,16 @@ def graph_ends(architecture: Mapping[str, Any]) -> dict[str, Ends]:
             if all(index >= 0 for tensors in ends for index, _, _ in tensors):
                 first, last = (tuple((keys[r], i, j) for r, i, j in tensors) for tensors in ends)
                 found[prefix] = first, last
-        todo += [(e, k) for e, k in zip(entries, keys, strict=True) if _entries(e) is not None]
-    return found
+        todo += [(e, k) for e, k in zip(entries, keys, strict=True) if entries_of(e) is not None]
+    return ends_without_copies(found, layer_places(architecture, own))
 
 
 def _read_graph(
     architecture: Mapping[str, Any], prefix: str, records: dict[str, LayerRecord]
 ) -> str:
     """Record the layers of a graph under `prefix`; the graph's digest."""
-    entries = _entries(architecture) or []
-    keys = _keys(entries, prefix)
+    entries = entries_of(architecture) or []
+    keys = keys_of(entries, prefix)
     names = [name_in_calls(entry) for entry in entries]
     calls = _calls(architecture, entries)
     rank = {name: index for index, name in enumerate(names)}
@@ -168,44 +180,18 @@ def _read_graph(
         inbound = tuple(tuple((by_name.get(n, n), i, j) for n, i, j in call) for call in called)
         if chained and index:  # whatever the one before is called: its config may have no name
             inbound = (((keys[index - 1], 0, 0),),)
-        record = LayerRecord(key, names[index], _class(entry), "", inbound, index)
+        record = LayerRecord(key, names[index], class_in(entry), "", inbound, index)
         records[key] = record
         digest = _layer_digest(entry, key, records)
-        records[key] = LayerRecord(key, names[index], _class(entry), digest, inbound, index)
+        records[key] = LayerRecord(key, names[index], class_in(entry), digest, inbound, index)
         nodes.append((digest, ranked(called, rank)))
-    return graph_digest(_class(architecture), nodes, _ends(architecture, "output", entries, rank))
+    return graph_digest(class_in(architecture), nodes, _ends(architecture, "output", entries, rank))
 
 
 def _layer_digest(entry: Mapping[str, Any], key: str, records: dict[str, LayerRecord]) -> str:
-    if _entries(entry) is not None:
+    if entries_of(entry) is not None:
         return _read_graph(entry, key, records)
-    return config_digest(_class(entry), entry.get("config"))
-
-
-def _entries(architecture: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """The layers' own architectures, without a Sequential's input layer; None if no graph."""
-    config = architecture.get("config")
-    if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
-        return None
-    entries = config["layers"]
-    if not all(isinstance(entry, Mapping) and "class_name" in entry for entry in entries):
-        return None
-    if "input_layers" in config:
-        return list(entries)
-    if not all("inbound_nodes" not in entry for entry in entries):
-        return None
-    return [entry for entry in entries if entry["class_name"] != "InputLayer"]
-
-
-def _keys(entries: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
-    used: dict[str, dict[str, int]] = {"layers": {}, "operations": {}}
-    keys = []
-    for entry in entries:
-        module = str(entry.get("module") or "")
-        kind = "operations" if module.startswith(_OPERATION_MODULES) else "layers"
-        name = unique_name(snake_case(_class(entry)), used[kind])
-        keys.append("/".join(filter(None, (prefix, kind, name))))
-    return keys
+    return config_digest(class_in(entry), entry.get("config"))
 
 
 def _calls(architecture: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[Called]:
@@ -232,7 +218,7 @@ def _ends(
     nested = {
         name_in_calls(e): len(e.get("inbound_nodes", ()))
         for e in entries
-        if _entries(e) is not None
+        if entries_of(e) is not None
     }
     found = []
     for name, index, tensor in tensors_of(config.get(f"{kind}_layers", ())):
@@ -241,17 +227,12 @@ def _ends(
     return found
 
 
-def _class(entry: Mapping[str, Any]) -> str:
-    name = str(entry.get("class_name", "")).rsplit(">", 1)[-1]
-    return EXPORTED.get(name, name)
-
-
 def _essence(value: Any) -> Any:
     """`value` without what a config digest leaves out; plain JSON."""
     if value is None or isinstance(value, (str, int)):  # before what takes longer to tell
         return value
     if isinstance(value, Mapping):
-        if _entries(value) is not None:
+        if entries_of(value) is not None:
             return _read_graph(value, "", {})
         if "class_name" in value and "config" in value:
             return [str(value["class_name"]).rsplit(">", 1)[-1], _essence(value["config"])]

@@ -8,7 +8,7 @@ Keras 2.12 to 2.15 wrote the same layout under other names. They called the cont
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -75,7 +75,7 @@ def weights_table(
         architecture: the model's stored config, which names layers that the file does not.
         by_keras_2: whether Keras 2.12 to 2.15 wrote the file.
     """
-    layers = {} if architecture is None else _layers_of(architecture)
+    layers = {} if architecture is None else _layers_of(architecture, _owners(tensors))
     for path, told in sorted(groups.items(), key=lambda item: natural(item[0])):
         key, _, last = path.rpartition("/")
         if last != "vars" or not key or _role(key) == "metric":
@@ -125,9 +125,15 @@ def _trained(
     }
 
 
-def _layers_of(architecture: Mapping[str, Any]) -> dict[str, LayerRecord]:
+def _owners(keys: Iterable[str]) -> set[str]:
+    """Keys of the layers that hold tensors, and of all around them."""
+    parts = [key.rpartition("/vars/")[0].split("/") for key in keys]
+    return {"/".join(path[:n]) for path in parts for n in range(1, len(path) + 1)}
+
+
+def _layers_of(architecture: Mapping[str, Any], own: Collection[str]) -> dict[str, LayerRecord]:
     try:
-        return dict(layer_records(architecture))
+        return dict(layer_records(architecture, own))
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         # Every Keras has written what is indexed there; here something else stands in its place.
         raise ArchitectureError(

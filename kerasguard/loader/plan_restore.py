@@ -20,7 +20,7 @@ from kerasguard.loader.reading import Reading
 from kerasguard.loader.request import Request
 from kerasguard.loader.selection import Selection
 from kerasguard.loader.state_paths import walked
-from kerasguard.loader.stored_configs import stored_ends, unadapted
+from kerasguard.loader.stored_configs import once_each, stored_ends, unadapted
 from kerasguard.loader.ways import addressing
 from kerasguard.planning.left_out import NOTHING, LeftOut
 from kerasguard.planning.operations import Step
@@ -46,7 +46,7 @@ def plan_restore(
     renames = spelt_out(request.renames, reading.table, prepared.target.table)
     way = addressing(prepared, reading, renames)
     stored = without(reading.finish(), prepared.taken)
-    expected = _expected(prepared, stored)
+    expected = _expected(prepared, stored, reading)
     stored, first = way.dense(walked(stored, expected, prepared, reading), expected)
     stored = _with_layers(stored, dict(way.layers(stored)), prepared, reading)
     expected, stored = unadapted(expected, stored, reading, prepared.target.visits)
@@ -103,12 +103,14 @@ def _wanted(given: Given, out: LeftOut) -> Given:
     return [s for s in given if not isinstance(s, Step) or s.target not in out.keys]
 
 
-def _expected(prepared: Prepared, stored: Table) -> Table:
+def _expected(prepared: Prepared, stored: Table, reading: Reading) -> Table:
     """The model's table; layers that do not know their own tensors yet expect the stored.
 
     What a layer stores as one is expected in parts where all of them were kept, and fit.
     """
     table: Table = prepared.target.table
+    if prepared.built is not None:
+        table = once_each(table, reading)
     free, any_length = prepared.target.open_layers, prepared.target.open_keys
     parts = {r.key for some in _parts(prepared) if _kept(some, stored) for r in some}
     if not free and not any_length and not parts:

@@ -14,11 +14,12 @@ from kerasguard.blueprint.architecture import (
     config_digest,
     graph_ends,
     layer_configs,
+    layer_places,
     layer_records,
 )
 from kerasguard.errors import ArchitectureError
 from kerasguard.identity.pairing import Pairing
-from kerasguard.identity.reduced import reduced, without_tail
+from kerasguard.identity.reduced import around, reduced, without_tail
 from kerasguard.layouts import outputs_first, owner, restore_table
 from kerasguard.layouts.origin import layer_configs as stored_configs
 from kerasguard.loader.layer_limit import too_many_layers
@@ -32,10 +33,17 @@ from kerasguard.planning.operations import Step
 from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import Ends, LayerRecord, Table
+from kerasguard.tensors.copies import (
+    ends_without_copies,
+    first_places,
+    is_inside,
+    layers_without_copies,
+)
 
 __all__ = [
     "channels_first",
     "is_older",
+    "once_each",
     "rebuilt_layers",
     "stored_ends",
     "stored_layer",
@@ -99,7 +107,8 @@ def stored_ends(layers: Mapping[str, LayerRecord], reading: Reading) -> dict[str
     found = dict(reading.manifest.table.ends) if reading.manifest else {}
     if not found:
         told = reading.architecture()
-        found = graph_ends(told) if told and layer_records(told) else {}
+        own = {part for r in reading.table.tensors.values() for part in around(r.layer)}
+        found = graph_ends(told, own) if told and layer_records(told) else {}
     return {
         model: ends
         for model, ends in found.items()
@@ -141,7 +150,9 @@ def unlike_saved(
         ends=live_calls.ends_of(made),
     )
     own = restore_table(stored, table, config, reading.writer())
-    theirs = _fed(own, table)
+    places = first_places(table.layers, live_calls.shared_places(prepared.target.visits))
+    theirs = {s: _first(layer, places) for s, layer in _fed(own, table).items()}
+    table = _without_copies(table, places)
     left = {s.target for s in own if isinstance(s, Step) and out.aside.issuperset(s.sources)}
     parts = reduced(expected, out.keys), reduced(table, left)
     expected, table = without_tail(parts, (expected, table))
@@ -149,6 +160,35 @@ def unlike_saved(
     draft = Draft(expected, table, None, Pairing(layers=pairs), {})
     yield from reconfigured(draft)
     yield from rewired(draft)
+
+
+def once_each(expected: Table, reading: Reading) -> Table:
+    """A built model's table without second ones of layers that were one when they were saved.
+
+    Keras builds a layer in each model that it was in. Those with weights stay: the checkpoint
+    has no weights for a second one.
+    """
+    owners = {part for r in expected.tensors.values() for part in around(r.layer)}
+    places = layer_places(reading.architecture() or {}, owners)
+    return _without_copies(expected, first_places(expected.layers, places))
+
+
+def _without_copies(table: Table, places: Mapping[str, str]) -> Table:
+    """The table without second ones of layers, and their tensors."""
+    if not places:
+        return table
+    return replace(
+        table,
+        tensors={k: r for k, r in table.tensors.items() if not is_inside(r.layer, places)},
+        layers=layers_without_copies(table.layers, places),
+        ends=ends_without_copies(table.ends, places),
+    )
+
+
+def _first(layer: str, places: Mapping[str, str]) -> str:
+    """Where a layer, or what it is in, comes first."""
+    found = next((path for path in around(layer) if path in places), "")
+    return f"{places[found]}{layer[len(found) :]}" if found else layer
 
 
 def channels_first(

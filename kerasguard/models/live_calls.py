@@ -12,7 +12,15 @@ from kerasguard.models.kerases.graphs import GraphCall, graph_calls, graph_ends
 from kerasguard.models.walk import Visit
 from kerasguard.tensors import Ends, snake_case
 
-__all__ = ["calls_of", "ends_of", "has_graph", "is_graph", "operation_keys", "operations_of"]
+__all__ = [
+    "calls_of",
+    "ends_of",
+    "has_graph",
+    "is_graph",
+    "operation_keys",
+    "operations_of",
+    "shared_places",
+]
 
 
 def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
@@ -27,6 +35,21 @@ def ends_of(visits: Sequence[Visit]) -> dict[str, Ends]:
                 tuple((here[id(o)], i, j) for o, i, j in tensors) for tensors in graph_ends(model)
             )
             found[visit.path] = first, last
+    return found
+
+
+def shared_places(visits: Sequence[Visit]) -> dict[str, str]:
+    """By the key of a place, the path of the layer there, which is in another model before it."""
+    found: dict[str, str] = {}
+    paths = {id(visit.object): visit.path for visit in visits}
+    for visit in visits:
+        if has_graph(visit.object):
+            used: dict[str, int] = {}
+            for layer in visit.object.layers:
+                name = unique_name(snake_case(type(layer).__name__), used)
+                place = "/".join(filter(None, (visit.path, "layers", name)))
+                if paths.get(id(layer), place) != place:
+                    found[place] = paths[id(layer)]
     return found
 
 
