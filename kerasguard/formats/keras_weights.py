@@ -80,7 +80,7 @@ class KerasWeights:
             for key, (part, dataset) in self._datasets.items()
         }
         groups = self._content[0]
-        if not tensors and not any(path.endswith("vars") for path in groups):
+        if self._parts and not tensors and not any(path.endswith("vars") for path in groups):
             raise UnknownFormatError(
                 self._path,
                 "an HDF5 file without Keras weights: no `vars` groups as Keras 3 writes them, no "

@@ -112,8 +112,10 @@ class ShardedH5(Checkpoint):
         except ValueError as error:
             raise self._broken(f"the index cannot be read: {error}") from error
         places = index.get("weight_map") if isinstance(index, dict) else None
-        if not isinstance(places, dict) or not places:
+        if not isinstance(places, dict):
             raise self._broken("the index has no `weight_map`")
+        if not places and not _tells_of_none(index.get("metadata")):
+            raise self._broken("the index names no shards, and not that there are no weights")
         result = {}
         for group, shards in places.items():
             names = [shards] if isinstance(shards, str) else shards
@@ -146,6 +148,12 @@ class ShardedH5(Checkpoint):
 
     def _broken(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(self.path, f"{what}; {_COPY_ALL}")
+
+
+def _tells_of_none(metadata: object) -> bool:
+    """Whether Keras wrote that there are 0 bytes of weights, as of a model without any."""
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    return type(total) in (int, float) and total == 0
 
 
 def _safe(name: object) -> bool:

@@ -94,3 +94,20 @@ def test_an_index_cut_off_anywhere_is_refused(index: Path) -> None:
 def _write(path: Path, places: Mapping[str, Any]) -> None:
     text = json.dumps({"metadata": {"total_size": 112.0}, "weight_map": dict(places)}, indent=4)
     path.write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("told", [{"total_size": 0}, {"total_size": 0.0}])
+def test_an_index_of_no_weights_has_no_shards(tmp_path: Path, told: Any) -> None:
+    path = tmp_path / "m.weights.json"
+    path.write_text(json.dumps({"metadata": told, "weight_map": {}}))
+    with open_checkpoint(path) as opened:
+        assert opened.specs() == {}
+        assert list(opened.files()) == ["m.weights.json"]
+
+
+@pytest.mark.parametrize("told", [None, {}, {"total_size": 112.0}, {"total_size": False}])
+def test_an_index_that_lost_its_shards_is_refused(tmp_path: Path, told: Any) -> None:
+    path = tmp_path / "m.weights.json"
+    path.write_text(json.dumps({"metadata": told, "weight_map": {}}))
+    with pytest.raises(CorruptCheckpointError, match="names no shards"), open_checkpoint(path):
+        pass
