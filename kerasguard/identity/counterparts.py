@@ -8,7 +8,7 @@ from dataclasses import replace
 from kerasguard.identity.evidence import IDLE, around, namesakes, placed, weightless
 from kerasguard.tensors import LayerRecord, Table
 
-__all__ = ["comparable", "counterparts", "never_built", "same_place"]
+__all__ = ["comparable", "counterparts", "enclosing", "never_built", "same_place"]
 
 
 def comparable(expected: Table, stored: Table) -> tuple[Table, Table]:
@@ -96,6 +96,23 @@ def counterparts(
         if theirs and ours.class_name == theirs.class_name and (e in paired or s not in taken):
             pairs[e] = ours, theirs
     return pairs
+
+
+def enclosing(expected: Table, stored: Table, paired: Mapping[str, str]) -> dict[str, str]:
+    """Layers whose weights are their parts', as of a recurrent layer its cell's, by their parts.
+
+    Models with a graph are left out: all of their layers are compared.
+    """
+    found: dict[str, set[str]] = {}
+    for e, s in paired.items():
+        while e.rpartition("/")[2] == s.rpartition("/")[2]:
+            e, s = e.rpartition("/")[0], s.rpartition("/")[0]
+            ours, theirs = expected.layers.get(e), stored.layers.get(s)
+            if not e or (ours and ours.class_name in ("Functional", "Sequential")):
+                break
+            if ours and theirs and ours.class_name == theirs.class_name and e not in paired:
+                found.setdefault(e, set()).add(s)
+    return {e: min(options) for e, options in found.items() if len(options) == 1}
 
 
 def never_built(expected: Table, stored: Table, paired: Mapping[str, str]) -> set[str]:

@@ -30,6 +30,7 @@ from kerasguard.loader.addressed import (
     weights_of,
 )
 from kerasguard.loader.reading import Reading
+from kerasguard.loader.recorded_layers import recorded_layers, unlike_recorded
 from kerasguard.loader.stored_configs import (
     channels_first,
     is_older,
@@ -118,6 +119,11 @@ class ByOrder(Addressing):
         """As it is: what old layers were is part of the layout."""
         return stored, {}
 
+    def layers(self, stored: Table) -> Mapping[str, LayerRecord]:
+        """Those that the file has; `doubts` compares what was recorded by another key."""
+        layers, others = super().layers(stored), recorded_layers(self.reading)
+        return {key: layer for key, layer in layers.items() if key not in others}
+
     def steps(self, stored: Table, expected: Table) -> Given:
         """By the layout of each layer's class at the writer's time."""
         built = self.prepared.built is not None
@@ -145,12 +151,15 @@ class ByOrder(Addressing):
 
     def doubts(self, expected: Table, given: Given, out: LeftOut) -> Iterator[Finding]:
         """What the caller's model computes otherwise than the stored one."""
-        if self.prepared.built is not None or not given:
+        own = recorded_layers(self.reading)
+        if not given or (self.prepared.built is not None and not own):
             return
         stored = without(self.reading.table, _kept(self.reading))
         if other_keras.is_other(self._target.model):
             visits = self._target.visits
             yield from other_keras.unlike_saved(expected, stored, given, self.reading, visits)
+        elif own:
+            yield from unlike_recorded(expected, stored, given, self.reading, self._target, out)
         else:
             yield from unlike_saved(expected, stored, given, self.reading, self.prepared, out)
 

@@ -18,6 +18,7 @@ from kerasguard.blueprint.architecture import (
     layer_records,
 )
 from kerasguard.errors import ArchitectureError
+from kerasguard.identity.counterparts import enclosing
 from kerasguard.identity.pairing import Pairing
 from kerasguard.identity.reduced import around, reduced, without_tail
 from kerasguard.layouts import outputs_first, owner, restore_table
@@ -157,6 +158,7 @@ def unlike_saved(
     parts = reduced(expected, out.keys), reduced(table, left)
     expected, table = without_tail(parts, (expected, table))
     pairs = {e: theirs[source] for source, e in _fed(given, expected).items() if source in theirs}
+    pairs |= enclosing(expected, table, pairs)
     draft = Draft(expected, table, None, Pairing(layers=pairs), {})
     yield from reconfigured(draft)
     yield from rewired(draft)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kerasguard.errors import BadWriteError, CheckpointError, ModelError, listed
+from kerasguard.identity.held import held_alone
 from kerasguard.manifest import Manifest
 from kerasguard.storage import sidecar
 from kerasguard.storage.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ from kerasguard.storage.one_pass import Digests, read_once
 from kerasguard.tensors import Table, TensorRecord
 from kerasguard.tensors.elements import Array, count_nonfinite, digest, numpy_dtype
 
-__all__ = ["compare", "digested", "surveyed"]
+__all__ = ["compare", "digested", "graph_of", "surveyed"]
 
 
 def surveyed(
@@ -174,3 +175,17 @@ def digested(checkpoint: Checkpoint, *, sha256: bool = True) -> tuple[Table, Dig
             array = checkpoint.read(key)
             tensors[key] = replace(found, digest=digest(array), nonfinite=count_nonfinite(array))
     return Table(tensors, stored.layers, stored.addressing), digests
+
+
+def graph_of(live: Table, stored: Table, *, spelled_out: bool) -> Table:
+    """The table that tells of the layers: the model's where the keys are the same.
+
+    Else the file's, with the model's layers by their paths where code of the user's own holds some,
+    of which no config tells.
+    """
+    if any(key in live.tensors for key in stored.tensors):
+        return live
+    if not spelled_out or not any(map(held_alone, live.layers.values())):
+        return stored
+    layers = {k: r for k, r in live.layers.items() if r.use is not None and k not in stored.layers}
+    return replace(stored, layers={**stored.layers, **layers}, ends=live.ends, use=live.use)

@@ -20,7 +20,7 @@ from kerasguard.errors import ArgumentError, BadWriteError, CheckpointError, Ker
 from kerasguard.formats import open_checkpoint
 from kerasguard.manifest import Manifest
 from kerasguard.recorder import elsewhere, notices, spread, workers
-from kerasguard.recorder.as_written import compare, digested, surveyed
+from kerasguard.recorder.as_written import compare, digested, graph_of, surveyed
 from kerasguard.recorder.of_file import check_of_file
 from kerasguard.recorder.unwritten_state import Probing, if_the_same, keep
 from kerasguard.recorder.writer_versions import writer_versions
@@ -239,8 +239,8 @@ def _with_model(
     if kept.file is not None and not saved:
         kept = if_the_same(filed, table, kept)
     tensors = {key: _named(r, known.tensors.get(key)) for key, r in table.tensors.items()}
-    graph = known if any(key in known.tensors for key in table.tensors) else table
     spelled_out = checkpoint.architecture() is not None
+    graph = graph_of(known, table, spelled_out=spelled_out)
     manifest = replace(
         manifest,
         table=replace(graph, tensors=tensors, addressing=table.addressing),

@@ -6,8 +6,14 @@ from dataclasses import replace
 
 from tables import Layer, table
 
-from kerasguard.identity.counterparts import comparable, counterparts, never_built, same_place
-from kerasguard.tensors import Table, Use
+from kerasguard.identity.counterparts import (
+    comparable,
+    counterparts,
+    enclosing,
+    never_built,
+    same_place,
+)
+from kerasguard.tensors import LayerRecord, Table, Use
 
 
 def pooled(*names: str) -> Table:
@@ -66,3 +72,16 @@ def test_a_graph_that_only_one_side_tells_is_not_compared() -> None:
     assert both[0] == both[1]
     # Nobody recorded what the code does with the layers: nothing is taken from it.
     assert comparable(told, plain) == (told, plain)
+
+
+def test_what_encloses_paired_parts_is_paired() -> None:
+    def table(*keys: str) -> Table:
+        kinds = {"lstm": "LSTM", "lstm_1": "LSTM", "cell": "LSTMCell", "model": "Functional"}
+        return Table({}, {k: LayerRecord(k, k, kinds[k.rpartition("/")[2]]) for k in keys})
+
+    ours = table("layers/lstm", "layers/lstm/cell")
+    theirs = table("layers/lstm_1", "layers/lstm_1/cell")
+    pairs = {"layers/lstm/cell": "layers/lstm_1/cell"}
+    assert enclosing(ours, theirs, pairs) == {"layers/lstm": "layers/lstm_1"}
+    models = table("layers/model", "layers/model/cell")
+    assert enclosing(models, models, {"layers/model/cell": "layers/model/cell"}) == {}
