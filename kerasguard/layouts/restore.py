@@ -107,7 +107,8 @@ def restore_table(
     }
     told = architecture is not None
     best: tuple[int, list[Step | Finding]] | None = None
-    for pairs, certain in pairings(files, expected, own=told, asked=wishes, listed=listed):
+    own = told and not _nameless(architecture)
+    for pairs, certain in pairings(files, expected, own=own, asked=wishes, listed=listed):
         if any(wishes.get(o.record.key, t.record.key) != t.record.key for t, o in pairs):
             continue
         results = []
@@ -129,6 +130,17 @@ def restore_table(
     else:
         settled += changed_defaults(expected, writer)
     return settled
+
+
+def _nameless(architecture: Mapping[str, Any] | None) -> bool:
+    """Whether the config of a layer has no name, so that the layer was given a new one.
+
+    Keras 3 asks `get_config` alone, and that of a class whose options it cannot tell is empty.
+    """
+    config = (architecture or {}).get("config")
+    entries = config.get("layers") if isinstance(config, Mapping) else None
+    configs = (e.get("config") for e in entries or () if isinstance(e, Mapping))
+    return any(isinstance(c, Mapping) and not c.get("name") for c in configs)
 
 
 def _wishes(stored: Table, expected: Table, renames: Mapping[str, str]) -> dict[str, str]:

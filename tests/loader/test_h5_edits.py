@@ -138,3 +138,23 @@ def test_edits_of_layers_whose_weights_are_their_parts_are_told(
 ) -> None:
     _save(_graph, tmp_path / "m.h5")
     assert _told(tmp_path / "m.h5", _graph(**edit), manifest) == ["KG107"] * len(edit)
+
+
+@pytest.mark.parametrize("manifest", ["auto", "ignore"])
+def test_layers_whose_configs_have_no_name_are_taken_in_order(
+    manifest: Literal["auto", "ignore"], tmp_path: Path
+) -> None:
+    def named_backwards() -> Any:
+        start = keras.Input((3, 4))
+        last = Block()
+        return keras.Model(start, last(Block()(start)))
+
+    keras.utils.clear_session()
+    model = named_backwards()
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    before = model.predict(x, verbose=0)
+    with kerasguard.patched():
+        model.save(tmp_path / "m.h5")
+    keras.utils.clear_session()  # the names that Keras makes up are those of the other layer
+    found = kerasguard.load(tmp_path / "m.h5", custom_objects={"Block": Block}, manifest=manifest)
+    np.testing.assert_allclose(found.predict(x, verbose=0), before, atol=1e-6)
