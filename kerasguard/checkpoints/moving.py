@@ -7,8 +7,9 @@ from pathlib import Path
 
 from kerasguard.arguments import check_path
 from kerasguard.checkpoints import inspect
+from kerasguard.errors import OutputError
 from kerasguard.formats import parts_of, recognised
-from kerasguard.storage import relocation
+from kerasguard.storage import relocation, sidecar
 
 __all__ = ["copy", "move"]
 
@@ -27,7 +28,8 @@ def copy(source: Local, target: Local) -> Path:
 
     Raises:
         CheckpointError: there is no checkpoint at `source`.
-        OutputError: something lies at the new place, or its parts cannot go by another name.
+        OutputError: `source` is a manifest; something lies at the new place; or the checkpoint's
+            parts cannot go by another name.
     """
     return relocation.copy(*_places(source, target))
 
@@ -41,6 +43,13 @@ def _places(source: Local, target: Local) -> tuple[Path, Path, set[str]]:
     check_path("source", source)
     check_path("target", target)
     place = Path(source)
+    if place.name.endswith(sidecar.SUFFIX):
+        checkpoint = place.name.removesuffix(sidecar.SUFFIX)
+        raise OutputError(
+            place,
+            f"is the manifest of {checkpoint}, which is not verified without it; name the "
+            "checkpoint, and its manifest goes along",
+        )
     if recognised(place) is None and not os.path.lexists(place):
         inspect.inspect(place)  # raises, and says what is there instead
     siblings = os.listdir(place.parent)  # noqa: PTH208  # names of any encoding

@@ -13,16 +13,17 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kerasguard.errors import ManifestError
+from kerasguard.errors import ArgumentError, ManifestError
 from kerasguard.manifest import Manifest
 from kerasguard.storage.companion import located
 
-__all__ = ["Parcel", "absent_store", "absolute_store", "kept_in", "outbox_folder"]
+__all__ = ["Parcel", "absent_store", "absolute_store", "check_outbox", "kept_in", "outbox_folder"]
 
 _SCHEMA = "kerasguard/outbox/1"
 _ENDING = ".parcel.json"
@@ -36,6 +37,27 @@ def outbox_folder() -> Path:
         return Path(chosen).absolute()
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "kerasguard" / "outbox"
+
+
+def check_outbox() -> None:
+    """See that parcels can wait where the environment says.
+
+    Raises:
+        ArgumentError: something lies there that is no folder.
+    """
+    folder = outbox_folder()
+    if folder.exists() and not folder.is_dir():
+        raise ArgumentError(
+            f"{folder}: manifests wait for MLflow in a folder, and this is none; name another "
+            "one as KERASGUARD_OUTBOX in the environment"
+        )
+
+
+def _tell_of_no_folder() -> None:
+    try:
+        check_outbox()
+    except ArgumentError as error:
+        warnings.warn(f"no manifest is kept until it has arrived: {error}", stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -71,6 +93,8 @@ class Parcel:
         try:
             return parcel._keep(outbox_folder())
         except OSError:
+            with contextlib.suppress(OSError):
+                _tell_of_no_folder()
             return parcel  # the process can still send it, and says so if it cannot
 
     @property

@@ -23,7 +23,7 @@ from kerasguard.errors import MissingPackageError
 from kerasguard.manifest import Manifest
 from kerasguard.tracking import mlflow_outbox
 from kerasguard.tracking.mlflow_outbox import Outbox, Synced
-from kerasguard.tracking.mlflow_parcel import Parcel, kept_in, outbox_folder
+from kerasguard.tracking.mlflow_parcel import Parcel, check_outbox, kept_in, outbox_folder
 
 __all__ = [
     "MlflowObserver",
@@ -146,8 +146,10 @@ def sync(tell: Callable[[str], None]) -> Synced:
         tell: is given the name of each checkpoint before its manifest is sent.
 
     Raises:
+        ArgumentError: the environment names a file to keep parcels in.
         MissingPackageError: MLflow is not installed.
     """
+    check_outbox()
     if next(kept_in(outbox_folder()), None) is not None:
         require("mlflow-sync")
     return mlflow_outbox.sync(tell)

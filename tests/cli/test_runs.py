@@ -87,3 +87,15 @@ def test_cp_and_mv_keep_the_pair_together(tmp_path: Path, capsys: Captured) -> N
     assert {path.name for path in tmp_path.iterdir()} == {
         "archive", "best.weights.h5", "best.weights.h5.manifest.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["mv", "cp"])
+def test_a_manifest_goes_nowhere_without_its_checkpoint(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "m.keras.manifest.json"
+    manifest.write_text("{}")
+    assert main([verb, str(manifest), str(tmp_path / "q")]) != program.OK
+    assert "is the manifest of m.keras" in capsys.readouterr().err
+    assert manifest.exists()
+    assert not (tmp_path / "q").exists()

@@ -22,9 +22,9 @@ import pytest
 from recorded_events import Event, event, file_record, manifest_of
 
 from kerasguard.cli import main
-from kerasguard.errors import MissingPackageError
+from kerasguard.errors import ArgumentError, MissingPackageError
 from kerasguard.manifest import Manifest
-from kerasguard.tracking import mlflow_outbox, mlflow_sending, mlflow_tracking
+from kerasguard.tracking import mlflow_outbox, mlflow_parcel, mlflow_sending, mlflow_tracking
 from kerasguard.tracking.mlflow_layout import by_digest
 from kerasguard.tracking.mlflow_outbox import LIMIT
 from kerasguard.tracking.mlflow_parcel import Parcel, absolute_store, kept_in, outbox_folder
@@ -524,3 +524,13 @@ def _python(program: str, tests: str) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+def test_an_outbox_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "outbox"
+    place.write_text("")
+    monkeypatch.setenv("KERASGUARD_OUTBOX", str(place))
+    with pytest.raises(ArgumentError, match="this is none"):
+        mlflow_tracking.sync(lambda _: None)
+    with pytest.warns(UserWarning, match="this is none"):
+        mlflow_parcel._tell_of_no_folder()
