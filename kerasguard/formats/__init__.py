@@ -29,6 +29,7 @@ from kerasguard.storage import companion, sidecar
 from kerasguard.storage.checkpoint import Checkpoint
 from kerasguard.storage.durable import is_folder
 from kerasguard.storage.opened_file import OpenedFile, first_bytes
+from kerasguard.storage.variables import tell_of_misspelt
 
 __all__ = ["FORMATS", "candidates", "may_begin", "met", "open_checkpoint", "parts_of", "recognised"]
 
@@ -94,6 +95,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         CorruptCheckpointError: it is of a known format and damaged.
         CheckpointError: it cannot be opened.
     """
+    tell_of_misspelt()
     place = Path(path)
     kind = recognised(place)
     if kind is None:

@@ -22,6 +22,7 @@ from typing import Any
 from kerasguard.errors import ArgumentError, ManifestError
 from kerasguard.manifest import Manifest
 from kerasguard.storage.companion import located
+from kerasguard.storage.variables import OUTBOX
 
 __all__ = ["Parcel", "absent_store", "absolute_store", "check_outbox", "kept_in", "outbox_folder"]
 
@@ -32,7 +33,7 @@ _SQLITE = "sqlite:///"
 
 def outbox_folder() -> Path:
     """Where parcels wait: `KERASGUARD_OUTBOX`, else a folder of the user's state."""
-    chosen = os.environ.get("KERASGUARD_OUTBOX")
+    chosen = os.environ.get(OUTBOX)
     if chosen:
         return Path(chosen).absolute()
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
@@ -49,7 +50,7 @@ def check_outbox() -> None:
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(
             f"{folder}: manifests wait for MLflow in a folder, and this is none; name another "
-            "one as KERASGUARD_OUTBOX in the environment"
+            f"one as {OUTBOX} in the environment"
         )
 
 
