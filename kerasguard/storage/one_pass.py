@@ -29,7 +29,7 @@ __all__ = ["Digests", "file_records", "read_once"]
 
 Bytes = npt.NDArray[np.uint8]
 _dtype = cache(numpy_dtype)  # ten thousand tensors have but a few
-_PIECE = 1 << 20
+_PIECE = 1 << 21
 # So many buffers take turns: more of them would not stay in the second-level cache.
 _BUFFERS = 2
 # Tensors and gaps up to this size are read together with their neighbours.
