@@ -161,12 +161,13 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; every value is a str, int, bool, None, list or dict."""
+        whole = "without-sha256" not in self.requires
         return {
             **(self.extra or {}),
             "schema": SCHEMA,
             "requires": sorted(self.requires),
             "format": self.format,
-            "files": [file_to_dict(f) for f in self.files],
+            "files": [file_to_dict(f, whole=whole) for f in self.files],
             "tensors": [tensor_to_dict(t) for t in self.table.tensors.values()],
             "layers": [layer_to_dict(r) for r in self.table.layers.values()],
             "ends": ends_to_dict(self.table.ends),

@@ -80,10 +80,10 @@ _MEMBER_FIELDS = ("name", "size", "crc32")
 _FILE_FIELDS = ("name", "size", "sha256", "skeleton")
 
 
-def file_to_dict(record: FileRecord) -> dict[str, Any]:
-    """JSON form of a file record."""
+def file_to_dict(record: FileRecord, *, whole: bool = True) -> dict[str, Any]:
+    """JSON form of a file record; `whole` as for `file_from`."""
     data = {name: getattr(record, name) for name in _FILE_FIELDS}
-    if not record.sha256:
+    if not whole and not record.sha256:
         del data["sha256"]
     if record.members:
         data["members"] = [
