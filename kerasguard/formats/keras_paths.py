@@ -15,6 +15,7 @@ from typing import Any
 from kerasguard.blueprint.architecture import layer_configs, layer_records, unique_name
 from kerasguard.errors import ArchitectureError
 from kerasguard.formats.stored_variables import with_names
+from kerasguard.identity.reduced import around
 from kerasguard.tensors import (
     Extent,
     LayerRecord,
@@ -127,8 +128,7 @@ def _trained(
 
 def _owners(keys: Iterable[str]) -> set[str]:
     """Keys of the layers that hold tensors, and of all around them."""
-    parts = [key.rpartition("/vars/")[0].split("/") for key in keys]
-    return {"/".join(path[:n]) for path in parts for n in range(1, len(path) + 1)}
+    return {path for key in keys for path in around(key.rpartition("/vars/")[0])}
 
 
 def _layers_of(architecture: Mapping[str, Any], own: Collection[str]) -> dict[str, LayerRecord]:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from kerasguard.errors import listed
 from kerasguard.identity.evidence import IDLE
-from kerasguard.tensors import LayerRecord, Table, TensorRecord
+from kerasguard.identity.reduced import around
+from kerasguard.tensors import LayerRecord, Table
 
-__all__ = ["held_alone", "held_differences", "parents"]
+__all__ = ["held_alone", "held_differences"]
 
 _GRAPHS = frozenset({"Functional", "Sequential"})
 
@@ -33,12 +34,6 @@ class _Held(NamedTuple):
     weighty: bool
     kind: str
     digest: str
-
-
-def parents(record: TensorRecord) -> Iterator[str]:
-    """Keys of the layer that holds a tensor, and of all around it."""
-    parts = record.layer.split("/")
-    yield from ("/".join(parts[:n]) for n in range(1, len(parts) + 1))
 
 
 def held_alone(layer: LayerRecord) -> bool:
@@ -88,7 +83,7 @@ def _known(table: Table) -> bool:
 
 def _weighty(table: Table) -> set[str]:
     """Classes of layers with weights; a file may have those under keys of another kind."""
-    holding = {h for r in table.tensors.values() if r.role == "weight" for h in parents(r)}
+    holding = {h for r in table.tensors.values() if r.role == "weight" for h in around(r.layer)}
     return {table.layers[key].class_name for key in holding if key in table.layers}
 
 

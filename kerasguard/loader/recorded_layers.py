@@ -22,7 +22,7 @@ from kerasguard.rules.reconfigured import reconfigured
 from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import LayerRecord, Table, TensorRecord
 
-__all__ = ["recorded_layers", "unlike_recorded"]
+__all__ = ["computed_otherwise", "recorded_layers", "unlike_recorded"]
 
 
 def recorded_layers(reading: Reading) -> dict[str, LayerRecord]:
@@ -63,8 +63,21 @@ def unlike_recorded(
     own = {r.layer for r in expected.tensors.values() if r.role == "weight"}
     inside = {e: _at(e, pairs) for e in own}
     pairs |= {e: s for e, s in inside.items() if s in layers}
-    pairs |= enclosing(expected, table, pairs)
-    draft = Draft(expected, table, None, Pairing(layers=pairs), {})
+    yield from computed_otherwise(expected, table, pairs)
+
+
+def computed_otherwise(
+    expected: Table, table: Table, pairs: Mapping[str, str]
+) -> Iterator[Finding]:
+    """What one model computes otherwise than another, of which both tables tell.
+
+    Args:
+        expected: of the one.
+        table: of the other.
+        pairs: layers of the other by those of the one that hold weights.
+    """
+    layers = {**pairs, **enclosing(expected, table, pairs)}
+    draft = Draft(expected, table, None, Pairing(layers=layers), {})
     yield from reconfigured(draft)
     yield from rewired(draft)
 

@@ -18,21 +18,17 @@ from kerasguard.blueprint.architecture import (
     layer_records,
 )
 from kerasguard.errors import ArchitectureError
-from kerasguard.identity.counterparts import enclosing
-from kerasguard.identity.pairing import Pairing
 from kerasguard.identity.reduced import around, reduced, without_tail
 from kerasguard.layouts import outputs_first, owner, restore_table
 from kerasguard.layouts.origin import layer_configs as stored_configs
 from kerasguard.loader.layer_limit import too_many_layers
 from kerasguard.loader.prepared import Prepared
 from kerasguard.loader.reading import Reading
+from kerasguard.loader.recorded_layers import computed_otherwise
 from kerasguard.migrations import migrate
-from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.planning.left_out import LeftOut
 from kerasguard.planning.operations import Step
-from kerasguard.rules.reconfigured import reconfigured
-from kerasguard.rules.rewired import rewired
 from kerasguard.tensors import Ends, LayerRecord, Table
 from kerasguard.tensors.copies import (
     ends_without_copies,
@@ -158,10 +154,7 @@ def unlike_saved(
     parts = reduced(expected, out.keys), reduced(table, left)
     expected, table = without_tail(parts, (expected, table))
     pairs = {e: theirs[source] for source, e in _fed(given, expected).items() if source in theirs}
-    pairs |= enclosing(expected, table, pairs)
-    draft = Draft(expected, table, None, Pairing(layers=pairs), {})
-    yield from reconfigured(draft)
-    yield from rewired(draft)
+    yield from computed_otherwise(expected, table, pairs)
 
 
 def once_each(expected: Table, reading: Reading) -> Table:

@@ -20,7 +20,8 @@ from collections.abc import Collection, Container, Iterator, Mapping
 from kerasguard.errors import listed
 from kerasguard.identity.counterparts import comparable, counterparts
 from kerasguard.identity.evidence import IDLE, placed, weightless
-from kerasguard.identity.held import held_alone, held_differences, parents
+from kerasguard.identity.held import held_alone, held_differences
+from kerasguard.identity.reduced import around
 from kerasguard.planning.draft import Draft
 from kerasguard.planning.findings import Finding, Severity
 from kerasguard.tensors import LayerRecord, Table
@@ -60,7 +61,7 @@ def _around_weights(draft: Draft, same: Mapping[str, Pair]) -> Iterator[Finding]
     Only in code of the user's own: in a graph they are told with their weights.
     """
     holding, held = (
-        {h for r in side.tensors.values() if r.role == "weight" for h in parents(r)}
+        {h for r in side.tensors.values() if r.role == "weight" for h in around(r.layer)}
         for side in (draft.expected, draft.stored)
     )
     for key, (ours, theirs) in same.items():

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from kerasguard.identity.held import held_alone, held_differences, parents
+from kerasguard.identity.held import held_alone, held_differences
+from kerasguard.identity.reduced import around
 from kerasguard.tensors import LayerRecord, Table, TensorRecord, TensorSpec, Use
 
 
@@ -72,4 +73,4 @@ def test_a_place_that_a_graph_tells_too_is_not_compared() -> None:
 
 def test_a_tensor_belongs_to_all_layers_around_it() -> None:
     record = TensorRecord("a/b/vars/0", TensorSpec((2,), "float32"), layer="a/b")
-    assert list(parents(record)) == ["a", "a/b"]
+    assert list(around(record.layer)) == ["a", "a/b"]
